@@ -1,0 +1,273 @@
+"""
+What is agreed: offers, suites, and the security associations that come of them.
+
+RFC 2408 section 2.1 calls what is agreed as a unit a *protection suite* (AH and ESP together, say);
+section 4.2 makes a suite of the Proposal payloads that share one number.  Everything here is a
+value.  Whatever a sink has to know of IPsec lives here too, because sinks do not know the domains
+of interpretation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from typing import Protocol
+
+from isakmp.errors import BadProposalSyntax, Reason
+from isakmp.identity import TrafficSelector
+from isakmp.paths import Path
+from isakmp.wire.message import CookiePair
+from isakmp.wire.payloads import SecurityAssociation
+from isakmp.wire.proposals import Proposal, Transform, encode_proposals
+
+__all__ = [
+    "Agreed",
+    "ChildPolicy",
+    "ChildRequest",
+    "CookiePair",
+    "IPsecParameters",
+    "Lifetime",
+    "Offer",
+    "Proposal",
+    "ProtectionSA",
+    "ProtectionSuite",
+    "SABundle",
+    "SAKey",
+    "SPIKey",
+    "Situation",
+    "Terms",
+    "Transform",
+    "suites_of",
+]
+
+
+class Situation(Protocol):
+    """The circumstances of a negotiation; a domain of interpretation's own value."""
+
+    def encode(self) -> bytes:
+        """As it stands in the SA payload, after the DOI number."""
+
+
+@dataclass(frozen=True, slots=True)
+class SPIKey:
+    """
+    What names an SA of a security protocol: RFC 2408 section 2.4.
+
+    :ivar doi: the domain of interpretation that numbers the protocols.
+    :ivar protocol: the Protocol-ID.
+    :ivar spi: chosen by the receiver.
+    :ivar destination: the receiver's address.
+    """
+
+    doi: int
+    protocol: int
+    spi: bytes
+    destination: str
+
+
+SAKey = CookiePair | SPIKey
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetime:
+    """How long an SA may be used; 0 means that side of it is unbounded."""
+
+    seconds: int = 0
+    kilobytes: int = 0
+
+    def shorter(self, other: Lifetime) -> Lifetime:
+        """Each bound the smaller of the two, where both have one."""
+        return Lifetime(
+            _least(self.seconds, other.seconds), _least(self.kilobytes, other.kilobytes)
+        )
+
+
+def _least(one: int, other: int) -> int:
+    return min(one, other) if one and other else one or other
+
+
+@dataclass(frozen=True, slots=True)
+class ProtectionSuite:
+    """
+    Proposals that share one number: all of them, or none.  RFC 2408 section 4.2.
+
+    In an offer each proposal lists transforms by preference; what has been chosen has one each.
+    """
+
+    proposals: tuple[Proposal, ...]
+
+    @property
+    def number(self) -> int:
+        """The proposal number they share."""
+        return self.proposals[0].number
+
+    def numbered(self, number: int) -> ProtectionSuite:
+        """This suite under another proposal number."""
+        return ProtectionSuite(tuple(replace(p, number=number) for p in self.proposals))
+
+    def with_spis(self, spis: Mapping[int, bytes]) -> ProtectionSuite:
+        """This suite, each proposal carrying the SPI of its protocol."""
+        return ProtectionSuite(tuple(replace(p, spi=spis[p.protocol]) for p in self.proposals))
+
+
+def suites_of(proposals: Sequence[Proposal]) -> tuple[ProtectionSuite, ...]:
+    """
+    Proposal payloads, as received, gathered by their numbers.  RFC 2408 section 4.2.
+
+    That the numbers increase is not asked: nothing depends on it.
+
+    :raises BadProposalSyntax: if one of another number stands between those of one number.
+    """
+    suites = tuple(
+        ProtectionSuite(tuple(group)) for _, group in groupby(proposals, key=lambda p: p.number)
+    )
+    numbers = [suite.number for suite in suites]
+    if len(set(numbers)) < len(numbers):
+        order = ", ".join(map(str, numbers))
+        raise BadProposalSyntax(Reason("proposals of one number stand apart", order))
+    return suites
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """
+    What stands in one SA payload, its situation understood.
+
+    :ivar suites: alternatives, by preference; in an answer exactly one.
+    """
+
+    doi: int
+    situation: Situation
+    suites: tuple[ProtectionSuite, ...]
+
+    def payload(self) -> SecurityAssociation:
+        """The SA payload that says this."""
+        proposals = tuple(p for suite in self.suites for p in suite.proposals)
+        return SecurityAssociation(
+            self.doi, self.situation.encode() + encode_proposals(proposals)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """
+    What a chosen proposal asks of the key exchange.
+
+    :ivar keymat: octets of keying material for one direction.
+    :ivar group: Diffie-Hellman group for perfect forward secrecy, or None.
+    """
+
+    keymat: int
+    group: int | None = None
+    lifetime: Lifetime = Lifetime()
+
+
+@dataclass(frozen=True, slots=True)
+class ChildPolicy:
+    """
+    What one phase-2 negotiation is about: a configured child, its selectors decided.
+
+    :ivar connection: the connection's name.
+    :ivar name: the child's name.
+    :ivar local: traffic at our end.
+    :ivar remote: traffic at the peer's.
+    :ivar suites: what is acceptable, by preference.
+    :ivar lifetime: ours; the shorter of it and the peer's counts.
+    """
+
+    connection: str
+    name: str
+    doi: int
+    situation: Situation
+    local: TrafficSelector
+    remote: TrafficSelector
+    suites: tuple[ProtectionSuite, ...]
+    lifetime: Lifetime = Lifetime()
+
+
+@dataclass(frozen=True, slots=True)
+class ChildRequest:
+    """What a peer asks for in phase 2: its domain, situation, and the two ends of the traffic."""
+
+    doi: int
+    situation: Situation
+    local: TrafficSelector
+    remote: TrafficSelector
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """
+    The circumstances of one SA, which do not stand in its proposal.
+
+    :ivar outbound: whether we send under it.
+    """
+
+    path: Path
+    policy: ChildPolicy
+    outbound: bool
+    lifetime: Lifetime
+
+
+@dataclass(frozen=True, slots=True)
+class IPsecParameters:
+    """
+    How an IPsec SA protects, by the names of its algorithms.
+
+    The numbers of IKEv1 and IKEv2 differ; a sink has to know neither.
+
+    :ivar mode: ``tunnel`` or ``transport``.
+    :ivar encryption: ``aes-cbc``, ``aes-gcm-16``, ``3des-cbc``, ``null``...
+    :ivar integrity: ``hmac-sha2-256-128``..., or ``none`` where the encryption authenticates.
+    """
+
+    mode: str
+    encryption: str
+    integrity: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProtectionSA:
+    """
+    One direction of one security protocol: what a sink installs.
+
+    :ivar keys: keying material by use (``encryption``, ``integrity``), never shown.
+    :ivar parameters: a value of the domain of interpretation's.
+    """
+
+    key: SPIKey
+    keys: Mapping[str, bytes] = field(repr=False, compare=False)
+    parameters: object
+    lifetime: Lifetime = Lifetime()
+
+
+@dataclass(frozen=True, slots=True)
+class SABundle:
+    """
+    What one protection suite became: the SAs of both directions, outermost first.
+
+    :ivar name: unique at this node; a sink installs and removes by it.
+    :ivar parent: the management SA it was made under.
+    """
+
+    name: str
+    parent: CookiePair
+    inbound: tuple[ProtectionSA, ...]
+    outbound: tuple[ProtectionSA, ...]
+    policy: ChildPolicy
+
+    @property
+    def key(self) -> SPIKey:
+        """What it is looked up by, among others: its first inbound SA."""
+        return self.inbound[0].key
+
+    @property
+    def keys(self) -> tuple[SPIKey, ...]:
+        """The names of all its SAs."""
+        return tuple(sa.key for sa in (*self.inbound, *self.outbound))
+
+    @property
+    def connection(self) -> str:
+        """The connection it belongs to."""
+        return self.policy.connection

@@ -1,0 +1,183 @@
+"""
+What is configured: connections, their children, and the bounds of a node.
+
+All of it is values; a changed configuration is a new value.  :class:`Candidates` is how a responder
+finds out which of its connections a stranger is: each fact that is learned narrows them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
+
+from isakmp.associations import Lifetime, ProtectionSuite
+from isakmp.errors import PeerError, Reason, Rejection
+from isakmp.identity import Identity, IdentityPattern, TrafficSelector
+
+
+@dataclass(frozen=True, slots=True)
+class Intervals:
+    """
+    When a message that nobody answers is repeated, and when hope is given up.
+
+    :ivar first: seconds before the first repeat.
+    :ivar factor: what each wait is longer than the last.
+    :ivar repeats: how often a message is sent again.
+    """
+
+    first: float = 1.0
+    factor: float = 1.8
+    repeats: int = 6
+
+    def __iter__(self) -> Iterator[float]:
+        """The waits before each repeat, then the last wait."""
+        return (self.first * self.factor**n for n in range(self.repeats + 1))
+
+    @property
+    def total(self) -> float:
+        """Seconds from a message's first sending to giving up."""
+        return sum(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """
+    The bounds of a node.  Each protects memory or processor time from strangers.
+
+    :ivar half_open: first messages remembered, from all addresses together; the oldest gives way.
+    :ivar half_open_per_address: the same from one address.
+    :ivar half_open_seconds: how long one is remembered.
+    :ivar conversations: exchanges running with peers that have not authenticated.
+    :ivar conversations_per_address: the same with one address.
+    :ivar exchanges_per_sa: phase-2 exchanges running, as responder, under one management SA.
+    :ivar message_ids: message ids one management SA may use before it is to be replaced.
+    :ivar refusals: messages the method may refuse in one exchange; each can cost a key agreement.
+    :ivar grace: seconds an exchange goes on hoping after it was refused something, or told no.
+    :ivar drops: what is remembered, per exchange, of messages dropped while waiting.
+    :ivar notifications: notifications to unproven addresses at once; refilled over a second each.
+    """
+
+    half_open: int = 2000
+    half_open_per_address: int = 64
+    half_open_seconds: float = 30.0
+    conversations: int = 1000
+    conversations_per_address: int = 64
+    exchanges_per_sa: int = 64
+    message_ids: int = 16384
+    refusals: int = 3
+    grace: float = 2.0
+    drops: int = 8
+    notifications: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """
+    Traffic of a connection that is to be protected, and how.
+
+    :ivar local: selectors at our end; empty: our own address.
+    :ivar remote: selectors at the peer's; empty: its address.
+    :ivar suites: acceptable protection, by preference, as the domain of interpretation made them.
+    """
+
+    name: str
+    suites: tuple[ProtectionSuite, ...]
+    local: tuple[TrafficSelector, ...] = ()
+    remote: tuple[TrafficSelector, ...] = ()
+    lifetime: Lifetime = Lifetime(seconds=3600)
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """
+    One peer, or one kind of peer, and what is agreed with it.
+
+    :ivar local: addresses of ours it may use; empty: any.
+    :ivar remote: addresses of the peer; empty: any, and then it cannot be begun from here.
+    :ivar suites: acceptable protection of key management, by preference, as the key exchange made
+        them.
+    :ivar exchange: the exchange type that begins it (2, Identity Protection).
+    :ivar initial_contact: whether to say so when it is the first contact.
+    """
+
+    name: str
+    suites: tuple[ProtectionSuite, ...]
+    local: tuple[str, ...] = ()
+    remote: tuple[str, ...] = ()
+    local_identity: Identity | None = None
+    remote_identity: IdentityPattern = IdentityPattern("%any")
+    local_port: int = 500
+    remote_port: int = 500
+    doi: int = 1
+    key_exchange: str = "ike"
+    exchange: int = 2
+    lifetime: Lifetime = Lifetime(seconds=14400)
+    children: tuple[Child, ...] = ()
+    intervals: Intervals = field(default=Intervals())
+    initial_contact: bool = True
+
+    def child(self, name: str) -> Child:
+        """
+        The child of this name.
+
+        :raises LookupError: if there is none.
+        """
+        for child in self.children:
+            if child.name == name:
+                return child
+        raise LookupError(f"connection {self.name} has no child {name}")
+
+
+class Named(Protocol):
+    """Anything a candidate can be: a connection, a child's policy."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in the configuration."""
+
+
+C = TypeVar("C", bound=Named)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates(Generic[C]):
+    """
+    What the peer may still turn out to mean, in order; and why the others fell.
+    """
+
+    remaining: tuple[C, ...]
+    rejected: tuple[Rejection, ...] = ()
+
+    @property
+    def first(self) -> C:
+        """The preferred of what is left."""
+        return self.remaining[0]
+
+    def narrow(
+        self,
+        rule: str,
+        offered: object,
+        configured: Callable[[C], object],
+        matches: Callable[[C], bool],
+        error: Callable[[Reason], PeerError],
+        remedy: str = "",
+    ) -> Candidates[C]:
+        """
+        Those that match a fact just learned.
+
+        :param rule: what the fact is, in a few words.
+        :param offered: what the peer said.
+        :param configured: what a candidate wanted instead, for the explanation.
+        :param error: raised, with every rejection so far, when none is left.
+        """
+        kept = tuple(c for c in self.remaining if matches(c))
+        lost = tuple(
+            Rejection(c.name, rule, str(offered), str(configured(c)))
+            for c in self.remaining
+            if c not in kept
+        )
+        if not kept:
+            wanted = ", ".join(dict.fromkeys(r.configured for r in lost))
+            raise error(Reason(rule, str(offered), wanted, remedy, self.rejected))
+        return Candidates(kept, self.rejected + lost)

@@ -1,0 +1,85 @@
+"""
+INITIAL-CONTACT: telling a peer that we remember nothing of it, and being told.
+
+RFC 2407 section 4.6.3.3.  It rides with the last messages of Main Mode, encrypted but not hashed
+there (section 4.6.3), so it counts only when the exchange has succeeded.  Never sent in Aggressive
+Mode: "these messages MUST NOT be sent in Aggressive Mode exchange".  Some peers do, in its third
+message; if that was encrypted it counts here like that of Main Mode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, cast
+
+from zope.interface import implementer
+
+from isakmp.interfaces import Effect, IExchange, IManagementSA, IRider
+from isakmp.numbers import DOI, ExchangeType, NotifyType, ProtocolID
+from isakmp.parts import AUTH, Arrow
+from isakmp.wire.message import Flags, Message
+from isakmp.wire.payloads import Notification, Payload
+
+
+class _StartsAfresh(Protocol):
+    """What the framework's endpoint can do for this rider."""
+
+    def started_afresh(self, sa: IManagementSA) -> object:
+        """Remove the other SAs of this SA's peer: it has none of them."""
+
+
+@implementer(IRider)
+class InitialContact:
+    """
+    Implements IRider: says INITIAL-CONTACT where it is true, and notes the peer's.
+
+    It is said if nothing else stands with the connection: an SA of ours that the peer then removes
+    would have been in use.
+    """
+
+    def __init__(self) -> None:
+        self._heard = False
+
+    def outgoing(self, exchange: IExchange, arrow: Arrow) -> Sequence[Payload]:
+        """The notification beside our proof, in the format that charon sends."""
+        connection = exchange.connection
+        if (
+            AUTH not in arrow
+            or exchange.sa is not None
+            or exchange.protection is None
+            or exchange.number == ExchangeType.AGGRESSIVE
+            or exchange.doi.number != DOI.IPSEC
+            or connection is None
+            or not connection.initial_contact
+            or exchange.node.registry.by_connection(connection.name)
+        ):
+            return ()
+        return (
+            Notification(
+                DOI.IPSEC,
+                ProtocolID.ISAKMP,
+                NotifyType.INITIAL_CONTACT,
+                exchange.cookies.octets,
+                b"",
+            ),
+        )
+
+    def incoming(self, exchange: IExchange, arrow: Arrow, message: Message) -> None:
+        """Note whether the peer says so, of this SA, and encrypted."""
+        if (
+            exchange.sa is None
+            and exchange.protection is not None
+            and message.flags & Flags.ENCRYPTION
+            and any(
+                notification.spi == exchange.cookies.octets
+                and exchange.doi.notified(notification) is Effect.START_AFRESH
+                for notification in message.all(Notification)
+            )
+        ):
+            self._heard = True
+
+    def established(self, exchange: IExchange, sa: IManagementSA) -> None:
+        """Have the other SAs of the peer removed, if it said so."""
+        if self._heard:
+            endpoint = cast(_StartsAfresh, exchange.node.endpoints["isakmp"])
+            endpoint.started_afresh(sa)

@@ -1,0 +1,243 @@
+"""
+The IPsec domain of interpretation: DOI 1.  RFC 2407.
+
+Situations: SIT_IDENTITY_ONLY alone (section 4.2.1); labelled ones are refused as the sections
+4.2.2 and 4.2.3 want it.  Protocols: AH and ESP, alone or together, not yet IPCOMP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from zope.interface import implementer
+
+from isakmp.associations import (
+    Agreed,
+    IPsecParameters,
+    Lifetime,
+    Offer,
+    ProtectionSA,
+    ProtectionSuite,
+    SPIKey,
+    Terms,
+)
+from isakmp.doi import selection, suites
+from isakmp.doi.selection import valid_spi
+from isakmp.doi.transforms import CIPHERS, DEFAULT_LIFETIME, INTEGRITIES, Protection, read
+from isakmp.errors import AttributesNotSupported, BadProposalSyntax, Reason, SituationNotSupported
+from isakmp.identity import Identity
+from isakmp.interfaces import Effect, IExchangeType, INegotiatingDomain
+from isakmp.numbers import DOI, Encapsulation, NotifyType, ProtocolID
+from isakmp.numbers import Situation as Bits
+from isakmp.paths import Path
+from isakmp.wire.payloads import Delete, Notification
+from isakmp.wire.proposals import Proposal
+from isakmp.wire.reader import Reader
+
+_MODES = {Encapsulation.TUNNEL: "tunnel", Encapsulation.TRANSPORT: "transport"}
+_COOKIES = 16  # octets of both: the SPI of an ISAKMP SA
+
+
+@dataclass(frozen=True, slots=True)
+class IPsecSituation:
+    """
+    The situation bitmap.  RFC 2407 sections 4.2 and 4.6.1.
+
+    :ivar bits: labels would follow if there were more than :attr:`Bits.IDENTITY_ONLY`.
+    """
+
+    bits: Bits = Bits.IDENTITY_ONLY
+
+    def encode(self) -> bytes:
+        """Four octets."""
+        return int(self.bits).to_bytes(4)
+
+
+@implementer(INegotiatingDomain)
+class IPsecDOI:
+    """
+    Implements INegotiatingDomain for RFC 2407.  Without state: :data:`ipsec` is all that is needed.
+    """
+
+    number: int = DOI.IPSEC
+    name: str = "ipsec"
+    phase1_situation: IPsecSituation = IPsecSituation()
+    exchange_types: Sequence[IExchangeType] = ()
+
+    def situation(self, reader: Reader) -> IPsecSituation:
+        """
+        The bitmap at the head of an SA payload, which has to be SIT_IDENTITY_ONLY.
+
+        :raises SituationNotSupported: if it is not: labels are not even looked at.
+        :raises Malformed: if it is cut short.
+        """
+        bits = reader.u32()
+        if bits != Bits.IDENTITY_ONLY:
+            raise SituationNotSupported(
+                Reason("situation", _situation_words(bits), _situation_words(Bits.IDENTITY_ONLY))
+            )
+        return IPsecSituation()
+
+    def identity(self, kind: int, protocol: int, port: int, data: bytes) -> Identity:
+        """
+        What an Identification payload names.  RFC 2407 section 4.6.2.
+
+        :raises InvalidIdentity: if its data has not the form its type asks for.
+        """
+        return Identity(kind, protocol, port, data).checked()
+
+    def notified(self, notification: Notification) -> Effect | None:
+        """
+        INITIAL-CONTACT in the format of RFC 2407 section 4.6.3.3 asks to start afresh; nothing
+        else asks for anything.
+
+        Whether its cookies are those of the SA it came under is for the caller to see.
+        """
+        if (
+            notification.doi == self.number
+            and notification.kind == NotifyType.INITIAL_CONTACT
+            and notification.protocol in (ProtocolID.ISAKMP, ProtocolID.AH, ProtocolID.ESP)
+            and len(notification.spi) == _COOKIES
+        ):
+            return Effect.START_AFRESH
+        return None
+
+    def deleted(self, delete: Delete, path: Path) -> Sequence[SPIKey]:
+        """
+        The SAs by which we send to the peer, each once.  RFC 2408 section 3.15: the SPIs are those
+        of the sender, that is, of what it receives.
+
+        ISAKMP SAs are the framework's.  What no SA can be called is left out.
+        """
+        if delete.doi != self.number or delete.protocol not in (ProtocolID.AH, ProtocolID.ESP):
+            return ()
+        return tuple(
+            SPIKey(self.number, delete.protocol, spi, path.remote[0])
+            for spi in dict.fromkeys(delete.spis)
+            if valid_spi(spi)
+        )
+
+    def suite(self, spelling: str, lifetime: Lifetime) -> ProtectionSuite:
+        """
+        A suite as :mod:`isakmp.doi.suites` spells it.
+
+        :raises ConfigurationError: naming the word that is not understood.
+        """
+        return suites.parse(spelling, lifetime)
+
+    def spell(self, suite: ProtectionSuite) -> str:
+        """Its spelling; of a suite that cannot be configured something like it.  Never raises."""
+        return suites.spell(suite)
+
+    def select(self, offered: Offer, acceptable: Offer) -> ProtectionSuite:
+        """
+        See :func:`isakmp.doi.selection.select`.
+
+        :raises NoProposalChosen: with what differed.
+        """
+        return selection.select(offered, acceptable)
+
+    def confirm(self, answer: Offer, offered: Offer) -> ProtectionSuite:
+        """
+        See :func:`isakmp.doi.selection.confirm`.
+
+        :raises NoProposalChosen: if it is none of ours.
+        """
+        return selection.confirm(answer, offered)
+
+    def terms(self, chosen: Proposal) -> Terms:
+        """
+        What a proposal asks for, by its first transform.
+
+        Where nothing says how long, it is 28800 seconds (RFC 2407 section 4.5), also beside a
+        bound in kilobytes.  Of algorithms that are not known here ``keymat`` is 0.
+
+        :raises BadProposalSyntax: if there is no transform.
+        :raises AttributesNotSupported: if its attributes are at fault.
+        """
+        if not chosen.transforms:
+            raise BadProposalSyntax(f"proposal {chosen.number} has no transforms")
+        reading = read(chosen.protocol, chosen.transforms[0])
+        if reading.fault:
+            raise AttributesNotSupported(f"proposal {chosen.number}: {reading.fault}")
+        protection = reading.protection
+        return Terms(
+            sum(protection.octets) if protection.supported else 0,
+            protection.group or None,
+            Lifetime(
+                reading.lifetime.seconds or DEFAULT_LIFETIME,
+                reading.lifetime.kilobytes,
+            ),
+        )
+
+    def security_association(
+        self, chosen: Proposal, spi: bytes, keymat: bytes, agreed: Agreed
+    ) -> ProtectionSA:
+        """
+        One direction of one protocol; of the keying material the encryption key is first (RFC 2409
+        section 5.5 leaves that to the protocol; every implementation of ESP does it so).
+
+        ``keys`` has ``encryption``, with AES-GCM's salt behind the key, and ``integrity``, empty
+        where there is none; ``parameters`` are :class:`~isakmp.associations.IPsecParameters`.
+
+        :param spi: the receiver's.
+        :raises ValueError: if that is not possible: another number of octets, algorithms that are
+            not known here, an SPI that cannot be.  A proposal that was selected or confirmed, and
+            what :meth:`terms` says of it, do fit.
+        """
+        if not valid_spi(spi):
+            raise ValueError(f"not an SPI: {spi.hex()}")
+        protection = read(chosen.protocol, chosen.transforms[0]).protection
+        encryption, integrity = protection.octets
+        if len(keymat) != encryption + integrity:
+            raise ValueError(
+                f"{len(keymat)} octets of keying material, not {encryption + integrity}"
+            )
+        ah = protection.protocol == ProtocolID.AH
+        path = agreed.path
+        return ProtectionSA(
+            SPIKey(
+                self.number,
+                chosen.protocol,
+                spi,
+                path.remote[0] if agreed.outbound else path.local[0],
+            ),
+            {"encryption": keymat[:encryption], "integrity": keymat[encryption:]},
+            IPsecParameters(
+                _MODES[_mode(protection, agreed.policy.suites)],
+                "none" if ah else CIPHERS[protection.transform_id].name,
+                INTEGRITIES[protection.integrity].name if protection.integrity else "none",
+            ),
+            agreed.lifetime,
+        )
+
+
+def _mode(protection: Protection, configured: Sequence[ProtectionSuite]) -> Encapsulation:
+    """What is chosen, or, where the peer left it to the host, what is configured for such an SA."""
+    mode = protection.mode or next(
+        (
+            ours.mode
+            for suite in configured
+            for proposal in suite.proposals
+            for transform in proposal.transforms
+            if (ours := read(proposal.protocol, transform).protection).accepts(protection)
+        ),
+        Encapsulation.TUNNEL,
+    )
+    if mode not in _MODES:
+        raise ValueError(f"encapsulation mode {mode} is not known here")
+    return Encapsulation(mode)
+
+
+def _situation_words(bits: int) -> str:
+    """``SIT_IDENTITY_ONLY+SIT_SECRECY``; bits without a name in hexadecimal."""
+    words = [f"SIT_{bit.name}" for bit in Bits if bits & bit]
+    unknown = bits & ~sum(Bits)
+    if unknown or not words:
+        words.append(f"0x{unknown:08x}")
+    return "+".join(words)
+
+
+ipsec = IPsecDOI()
+"""The plug-in."""

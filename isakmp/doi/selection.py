@@ -1,0 +1,314 @@
+"""
+Choosing from an offer, and holding the answer against what was offered.
+
+RFC 2408 section 4.2: proposals of one number are a suite, all of it or none (AND); suites, and the
+transforms of a proposal, are alternatives (OR), by the initiator's preference.  What an attribute
+means is RFC 2407 section 4.5: see :mod:`isakmp.doi.transforms`.
+
+The group of perfect forward secrecy has to be the same at both ends: a group that is offered where
+none is configured is refused, as is none where one is configured.  strongSwan does the same.  Who
+configures none has decided what a rekeying may cost, and a peer must not make it a thousand times
+as much.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from isakmp.associations import Offer, ProtectionSuite
+from isakmp.doi.suites import (
+    group_word,
+    integrity_word,
+    mode_word,
+    spell_all,
+    transform_word,
+)
+from isakmp.doi.transforms import Protection, Reading, read
+from isakmp.errors import (
+    AttributesNotSupported,
+    InvalidSPI,
+    NoProposalChosen,
+    Reason,
+    SituationNotSupported,
+)
+from isakmp.numbers import IPsecAttribute, ProtocolID
+from isakmp.wire.proposals import Proposal
+
+MAX_COMPARED = 64
+"""The most transforms of a suite that an explanation looks at, on either side."""
+
+RESERVED_SPIS = 256
+"""SPIs 0 to 255 name no SA.  RFC 2402 section 2.4, RFC 2406 section 2.1."""
+
+
+def valid_spi(spi: bytes) -> bool:
+    """Whether this can be the SPI of an AH or ESP SA: four octets, and not a reserved number."""
+    return len(spi) == 4 and int.from_bytes(spi) >= RESERVED_SPIS
+
+
+def select(offered: Offer, acceptable: Offer) -> ProtectionSuite:
+    """
+    The offered suite, and in it the transforms, that the initiator prefers of those acceptable.
+
+    What is returned is as it was offered: SPIs, numbers, attributes and all.
+
+    :raises NoProposalChosen: if there is none: with what differed in the nearest alternative.
+    :raises AttributesNotSupported: if attributes contradict each other, wherever in the offer that
+        is (RFC 2407 section 4.5.2).
+    :raises InvalidSPI: if every suite has an SPI that cannot be (RFC 2408 section 5.5).
+    :raises SituationNotSupported: if the situation is another.
+    """
+    _same_situation(offered, acceptable)
+    suites = [_read(suite) for suite in offered.suites]
+    wanted = [_read(suite) for suite in acceptable.suites]
+    for suite in suites:
+        _refuse_contradictions(suite)
+    possible = [suite for suite in suites if suite.invalid_spi is None]
+    for suite in possible:
+        choices = [choice for ours in wanted if (choice := suite.choice(ours)) is not None]
+        if choices:
+            return suite.chosen(min(choices))
+    if suites and not possible:
+        raise _invalid_spi(suites[0])
+    raise NoProposalChosen(
+        Reason(
+            "no offered protection suite is acceptable",
+            spell_all(offered.suites),
+            spell_all(acceptable.suites),
+            _nearest(possible, wanted),
+        )
+    )
+
+
+def confirm(answer: Offer, offered: Offer) -> ProtectionSuite:
+    """
+    The peer's answer, if it is one of our offers; RFC 2408 section 4.2 and RFC 2409 section 5.
+
+    It has to say what one of our alternatives says, in any order and format; its lifetimes may be
+    others, and so may its numbers, which only SHOULD be ours.
+
+    :raises NoProposalChosen: otherwise.
+    :raises AttributesNotSupported: if attributes contradict each other.
+    :raises InvalidSPI: if an SPI cannot be.
+    :raises SituationNotSupported: if the situation is another.
+    """
+    _same_situation(answer, offered)
+    if len(answer.suites) != 1:
+        raise _unasked(answer, offered, f"{len(answer.suites)} suites were chosen, not one")
+    suite = _read(answer.suites[0])
+    _refuse_contradictions(suite)
+    for proposal in suite.suite.proposals:
+        if len(proposal.transforms) != 1:
+            count = f"{len(proposal.transforms)} transforms of a proposal were chosen, not one"
+            raise _unasked(answer, offered, count)
+    if suite.invalid_spi is not None:
+        raise _invalid_spi(suite)
+    ours = [_read(mine) for mine in offered.suites]
+    for mine in ours:
+        if suite.repeats(mine):
+            return suite.suite
+    raise _unasked(answer, offered, _nearest([suite], ours))
+
+
+def _unasked(answer: Offer, offered: Offer, what: str) -> NoProposalChosen:
+    rule = "the peer's answer is not among what was offered"
+    return NoProposalChosen(Reason(rule, spell_all(answer.suites), spell_all(offered.suites), what))
+
+
+def _same_situation(one: Offer, other: Offer) -> None:
+    ours, theirs = other.situation.encode(), one.situation.encode()
+    if (one.doi, theirs) != (other.doi, ours):
+        raise SituationNotSupported(
+            Reason(
+                "another domain of interpretation or situation",
+                f"DOI {one.doi}, situation {theirs[:16].hex()}",
+                f"DOI {other.doi}, situation {ours[:16].hex()}",
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Suite:
+    """A suite with its transforms read."""
+
+    suite: ProtectionSuite
+    readings: tuple[tuple[Reading, ...], ...]
+
+    @property
+    def protocols(self) -> list[int]:
+        return sorted(proposal.protocol for proposal in self.suite.proposals)
+
+    @property
+    def invalid_spi(self) -> Proposal | None:
+        """The first proposal whose SPI cannot be."""
+        for proposal in self.suite.proposals:
+            if proposal.protocol in (ProtocolID.ESP, ProtocolID.AH):
+                if not valid_spi(proposal.spi):
+                    return proposal
+        return None
+
+    def aligned(self, other: _Suite) -> list[_Pair] | None:
+        """Its proposals beside those of another suite; None: not the same protocols."""
+        if self.protocols != other.protocols or len(set(self.protocols)) < len(self.protocols):
+            return None
+        theirs = {
+            proposal.protocol: readings
+            for proposal, readings in zip(other.suite.proposals, other.readings, strict=True)
+        }
+        return [
+            (proposal, readings, theirs[proposal.protocol])
+            for proposal, readings in zip(self.suite.proposals, self.readings, strict=True)
+        ]
+
+    def choice(self, wanted: _Suite) -> tuple[int, ...] | None:
+        """Of each proposal the index of the first transform that is wanted; None: there is none."""
+        choice: list[int] = []
+        for _, readings, ours in self.aligned(wanted) or ():
+            for index, reading in enumerate(readings):
+                if not reading.fault and any(
+                    one.protection.accepts(reading.protection) for one in ours
+                ):
+                    choice.append(index)
+                    break
+            else:
+                return None
+        return tuple(choice) or None
+
+    def chosen(self, choice: Sequence[int]) -> ProtectionSuite:
+        """It, with one transform for each proposal."""
+        return ProtectionSuite(
+            tuple(
+                replace(proposal, transforms=(proposal.transforms[index],))
+                for proposal, index in zip(self.suite.proposals, choice, strict=True)
+            )
+        )
+
+    def repeats(self, offered: _Suite) -> bool:
+        """Whether each of its transforms says what one of those offered says."""
+        pairs = self.aligned(offered)
+        return bool(pairs) and all(
+            not reading.fault and any(one.protection == reading.protection for one in ours)
+            for _, readings, ours in pairs or ()
+            for reading in readings
+        )
+
+
+_Pair = tuple[Proposal, tuple[Reading, ...], tuple[Reading, ...]]
+
+
+def _read(suite: ProtectionSuite) -> _Suite:
+    return _Suite(
+        suite,
+        tuple(
+            tuple(read(proposal.protocol, transform) for transform in proposal.transforms)
+            for proposal in suite.proposals
+        ),
+    )
+
+
+def _refuse_contradictions(suite: _Suite) -> None:
+    for proposal, readings in zip(suite.suite.proposals, suite.readings, strict=True):
+        for reading in readings:
+            if reading.contradictory:
+                raise AttributesNotSupported(
+                    Reason(
+                        f"{_place(proposal, reading)}: {reading.fault}", spell_all([suite.suite])
+                    )
+                )
+
+
+def _invalid_spi(suite: _Suite) -> InvalidSPI:
+    proposal = suite.invalid_spi or suite.suite.proposals[0]
+    return InvalidSPI(
+        Reason(
+            f"proposal {proposal.number}: an SPI of {ProtocolID(proposal.protocol).spelled}",
+            f"0x{proposal.spi[:16].hex()}, {len(proposal.spi)} octets",
+            f"4 octets, {RESERVED_SPIS} or more",
+        )
+    )
+
+
+# -- explanations ------------------------------------------------------------------------------
+
+
+def _place(proposal: Proposal, reading: Reading) -> str:
+    protocol = ProtocolID(proposal.protocol).spelled
+    return f"proposal {proposal.number}, {protocol}, transform {reading.transform.number}"
+
+
+def _nearest(offered: Sequence[_Suite], wanted: Sequence[_Suite]) -> str:
+    """Of the alternative that came nearest, what differed."""
+    if not offered or not wanted:
+        return "nothing was offered" if not offered else "nothing is configured"
+    compared = [_compare(theirs, ours) for theirs in offered for ours in wanted]
+    return f"nearest: {min(compared)[1]}"
+
+
+def _compare(theirs: _Suite, ours: _Suite) -> tuple[int, str]:
+    """How far apart two suites are, and in what."""
+    pairs = theirs.aligned(ours)
+    if pairs is None:
+        there, here = (_names(suite.protocols) for suite in (theirs, ours))
+        number = theirs.suite.number
+        return _OTHER_PROTOCOLS, f"proposal {number} is for {there}; here: {here}"
+    nearest = [
+        min(
+            (
+                _differences(proposal, reading, one.protection)
+                for reading in readings[:MAX_COMPARED]
+                for one in mine[:MAX_COMPARED]
+            ),
+            default=(_OTHER_PROTOCOLS, f"proposal {proposal.number} has no transforms"),
+        )
+        for proposal, readings, mine in pairs
+    ]
+    return sum(far for far, _ in nearest), "; ".join(text for far, text in nearest if far)
+
+
+_OTHER_PROTOCOLS = 1000
+
+
+def _names(protocols: Sequence[int]) -> str:
+    return " with ".join(ProtocolID(protocol).spelled for protocol in protocols)
+
+
+def _differences(proposal: Proposal, reading: Reading, ours: Protection) -> tuple[int, str]:
+    """
+    How far apart, and in which attributes.
+
+    What is in the way altogether weighs most, then the cipher, so that the nearest alternative is
+    one a reader would call so.
+    """
+    theirs = reading.protection
+    found: list[tuple[int, str]] = []
+    if reading.fault:
+        found.append((8, reading.fault))
+    if theirs.transform_id != ours.transform_id:
+        found.append((4, _differs("Transform-Id", transform_word(theirs), transform_word(ours))))
+    for kind, weight, there, here, word in (
+        (IPsecAttribute.KEY_LENGTH, 2, theirs.key_length, ours.key_length, str),
+        (
+            IPsecAttribute.AUTHENTICATION_ALGORITHM,
+            2,
+            theirs.integrity,
+            ours.integrity,
+            integrity_word,
+        ),
+        (IPsecAttribute.ENCAPSULATION_MODE, 1, theirs.mode, ours.mode, mode_word),
+        (IPsecAttribute.GROUP_DESCRIPTION, 1, theirs.group, ours.group, group_word),
+    ):
+        if there != here and (there or kind != IPsecAttribute.ENCAPSULATION_MODE):
+            said = (word(number) if number else "not said" for number in (there, here))
+            found.append((weight, _differs(kind.spelled, *said)))
+    found.extend(
+        (4, f"{IPsecAttribute(attribute).spelled} means nothing here")
+        for attribute, _ in theirs.others
+    )
+    return sum(far for far, _ in found), f"{_place(proposal, reading)}: " + ", ".join(
+        text for _, text in found[:MAX_COMPARED]
+    )
+
+
+def _differs(name: str, there: str, here: str) -> str:
+    return f"{name} is {there} there and {here} here"

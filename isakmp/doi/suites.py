@@ -1,0 +1,322 @@
+"""
+How a configuration spells protection suites of the IPsec DOI, in strongSwan's words.
+
+::
+
+    suite        =  [ mode ":" ] part *( "+" part )          AND, RFC 2408 section 4.2
+    mode         =  "tunnel" | "transport"                   tunnel if not said
+    part         =  [ "esp=" | "ah=" ] alternative *( "|" alternative )
+    alternative  =  word *( "-" word )                       OR, the preferred first
+
+The words of an alternative are a cipher, an integrity algorithm and, for perfect forward secrecy, a
+Diffie-Hellman group: ``aes128-sha256-modp2048``, ``aes256gcm16``, ``null-sha1``; of AH an integrity
+algorithm and a group: ``ah=sha256``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from isakmp.associations import Lifetime, ProtectionSuite
+from isakmp.crypto.groups import GROUPS
+from isakmp.doi.transforms import CIPHERS, INTEGRITIES, LONGEST, Protection, Reading, read
+from isakmp.errors import ConfigurationError
+from isakmp.numbers import (
+    AHTransform,
+    AuthenticationAlgorithm,
+    Encapsulation,
+    ESPTransform,
+    Group,
+    IPCOMPTransform,
+    IPsecAttribute,
+    LifeType,
+    ProtocolID,
+)
+from isakmp.wire.attributes import Attribute
+from isakmp.wire.proposals import Proposal, Transform
+
+MAX_ALTERNATIVES = 64
+"""The most alternatives of one part."""
+
+SHOWN = 8
+"""How many alternatives, parts or suites of an offer are written out before it says "and more"."""
+
+# What a mistake is answered with: our own words, without the others that mean the same.
+_OURS = {
+    "ciphers": [
+        cipher.words[0].format(bits) for cipher in CIPHERS.values() for bits in cipher.lengths
+    ],
+    "integrity": [integrity.words[0] for integrity in INTEGRITIES.values()],
+    "groups": [group.name for group in GROUPS.values()],
+}
+
+_PROTOCOLS = {"esp": ProtocolID.ESP, "ah": ProtocolID.AH}
+_MODES = {"tunnel": Encapsulation.TUNNEL, "transport": Encapsulation.TRANSPORT}
+_MODE_WORDS: dict[int, str] = {
+    0: "unspecified",
+    Encapsulation.TUNNEL: "tunnel",
+    Encapsulation.TRANSPORT: "transport",
+    Encapsulation.UDP_TUNNEL: "udp_tunnel",
+    Encapsulation.UDP_TRANSPORT: "udp_transport",
+    Encapsulation.DRAFT_UDP_TUNNEL: "draft_udp_tunnel",
+    Encapsulation.DRAFT_UDP_TRANSPORT: "draft_udp_transport",
+}
+_TRANSFORMS: dict[int, type[ESPTransform | AHTransform | IPCOMPTransform]] = {
+    ProtocolID.ESP: ESPTransform,
+    ProtocolID.AH: AHTransform,
+    ProtocolID.IPCOMP: IPCOMPTransform,
+}
+
+# strongSwan's words without a key length: aes means aes128.
+_CIPHER_WORDS = {"aes": (int(ESPTransform.AES_CBC), 128)} | {
+    word.format(bits): (number, bits)
+    for number, cipher in CIPHERS.items()
+    for word in cipher.words
+    for bits in cipher.lengths
+}
+_INTEGRITY_WORDS = {
+    word: number for number, integrity in INTEGRITIES.items() for word in integrity.words
+}
+_GROUP_WORDS = {group.name: number for number, group in GROUPS.items()} | {
+    alias: number for alias, number in (("x25519", 31), ("x448", 32)) if number in GROUPS
+}
+
+
+def parse(spelling: str, lifetime: Lifetime) -> ProtectionSuite:
+    """
+    The suite that a configuration spells, as it is offered: proposal number 1, no SPIs yet.
+
+    :param lifetime: what every transform asks for.
+    :raises ConfigurationError: naming what is not understood, and what would be.
+    """
+    mode, parts = "tunnel", spelling.strip().lower()
+    if ":" in parts:
+        mode, parts = parts.split(":", 1)
+    if mode not in _MODES:
+        raise _mistake(spelling, f"{mode!r} is not a mode", _MODES)
+    lives = _lifetime(lifetime)
+    proposals: list[Proposal] = []
+    groups: set[int] = set()
+    for part in parts.split("+"):
+        name, equals, alternatives = part.partition("=")
+        if not equals:
+            name, alternatives = "esp", part
+        if name not in _PROTOCOLS:
+            raise _mistake(spelling, f"{name!r} is not a protocol", _PROTOCOLS)
+        protocol = _PROTOCOLS[name]
+        if any(proposal.protocol == protocol for proposal in proposals):
+            raise ConfigurationError(f"{spelling!r}: {name} stands twice in one suite")
+        texts = alternatives.split("|")
+        if len(texts) > MAX_ALTERNATIVES:
+            raise ConfigurationError(
+                f"{len(texts)} alternatives for {name}: at most {MAX_ALTERNATIVES} can be offered"
+            )
+        wanted = [_alternative(spelling, protocol, _MODES[mode], text) for text in texts]
+        groups.update(protection.group for protection in wanted)
+        transforms = tuple(
+            Transform(number, protection.transform_id, (*_attributes(protection), *lives))
+            for number, protection in enumerate(wanted, 1)
+        )
+        proposals.append(Proposal(1, protocol, b"", transforms))
+    if len(groups) > 1:
+        # RFC 2409 section 5.5: there is one KE payload, and every transform has to name its group.
+        raise ConfigurationError(
+            f"{spelling!r}: the group of perfect forward secrecy has to be the same in every "
+            "alternative and every part, or in none"
+        )
+    return ProtectionSuite(tuple(proposals))
+
+
+def _alternative(spelling: str, protocol: int, mode: int, text: str) -> Protection:
+    """What one alternative asks for."""
+    ciphers: list[str] = []
+    integrities: list[str] = []
+    groups: list[str] = []
+    for word in text.strip().split("-"):
+        for words, found in (
+            (_CIPHER_WORDS, ciphers),
+            (_INTEGRITY_WORDS, integrities),
+            (_GROUP_WORDS, groups),
+        ):
+            if word in words:
+                found.append(word)
+                break
+        else:
+            valid = [*_CIPHER_WORDS] if protocol == ProtocolID.ESP else []
+            raise _mistake(
+                spelling, f"{word!r} is not understood", [*valid, *_INTEGRITY_WORDS, *_GROUP_WORDS]
+            )
+    for found, what in (
+        (ciphers, "cipher"),
+        (integrities, "integrity algorithm"),
+        (groups, "group"),
+    ):
+        if len(found) > 1:
+            raise ConfigurationError(
+                f"{spelling!r}: {' and '.join(found)}: an alternative has one {what}; "
+                "write several alternatives, with | between them"
+            )
+    cipher, bits = _CIPHER_WORDS[ciphers[0]] if ciphers else (0, 0)
+    integrity = _INTEGRITY_WORDS[integrities[0]] if integrities else 0
+    group = _GROUP_WORDS[groups[0]] if groups else 0
+    if protocol == ProtocolID.AH:
+        if ciphers:
+            raise ConfigurationError(f"{spelling!r}: AH does not encrypt: {ciphers[0]!r}")
+        if not integrity:
+            raise _mistake(spelling, "AH needs an integrity algorithm", _INTEGRITY_WORDS)
+        return Protection(protocol, INTEGRITIES[integrity].transform, 0, integrity, mode, group)
+    if not ciphers:
+        raise _mistake(
+            spelling, f"ESP needs a cipher, 'null' for none, beside {text!r}", _CIPHER_WORDS
+        )
+    if CIPHERS[cipher].combined and integrity:
+        raise ConfigurationError(
+            f"{spelling!r}: {ciphers[0]!r} authenticates by itself and takes no {integrities[0]!r}"
+        )
+    if not CIPHERS[cipher].combined and not integrity:
+        raise _mistake(
+            spelling,
+            f"{ciphers[0]!r} does not authenticate, so anybody could alter what it encrypts; "
+            "it needs an integrity algorithm",
+            _INTEGRITY_WORDS,
+        )
+    return Protection(protocol, cipher, bits, integrity, mode, group)
+
+
+def _mistake(spelling: str, what: str, valid: Iterable[str]) -> ConfigurationError:
+    return ConfigurationError(f"{spelling!r}: {what}; known here: {', '.join(valid)}")
+
+
+def _attributes(protection: Protection) -> list[Attribute]:
+    """In the order in which strongSwan writes them."""
+    values = (
+        (IPsecAttribute.KEY_LENGTH, protection.key_length),
+        (IPsecAttribute.AUTHENTICATION_ALGORITHM, protection.integrity),
+        (IPsecAttribute.GROUP_DESCRIPTION, protection.group),
+        (IPsecAttribute.ENCAPSULATION_MODE, protection.mode),
+    )
+    return [Attribute.tv(kind, number) for kind, number in values if number]
+
+
+def _lifetime(lifetime: Lifetime) -> list[Attribute]:
+    """RFC 2407 section 4.5.2: each type, followed by its duration."""
+    attributes: list[Attribute] = []
+    for unit, number in (
+        (LifeType.SECONDS, lifetime.seconds),
+        (LifeType.KILOBYTES, lifetime.kilobytes),
+    ):
+        if not 0 <= number <= LONGEST:
+            raise ConfigurationError(f"a lifetime of {number} {unit.spelled} cannot be offered")
+        if number:
+            kind = IPsecAttribute.SA_LIFE_DURATION
+            attributes.append(Attribute.tv(IPsecAttribute.SA_LIFE_TYPE, unit))
+            attributes.append(
+                Attribute.tv(kind, number) if number < 0x10000 else Attribute.tlv(kind, number)
+            )
+    return attributes
+
+
+def spell(suite: ProtectionSuite) -> str:
+    """
+    A suite as a configuration spells it.
+
+    Of what cannot be configured it makes words of the same kind, from the names in the registry; a
+    fault stands in brackets behind its transform.  Lifetimes are not spelled.  Never raises, and is
+    bounded: see :data:`SHOWN`.
+    """
+    readings = [
+        (
+            proposal,
+            [read(proposal.protocol, transform) for transform in proposal.transforms[:SHOWN]],
+        )
+        for proposal in suite.proposals[:SHOWN]
+    ]
+    modes = {reading.protection.mode for _, group in readings for reading in group}
+    common = modes.pop() if len(modes) == 1 else None
+    parts = []
+    for proposal, group in readings:
+        words = [_alternative_words(reading, common is None) for reading in group]
+        parts.append(
+            f"{_snake(ProtocolID(proposal.protocol).spelled)}="
+            + "|".join(_shown(words, len(proposal.transforms)))
+        )
+    prefix = "" if common in (None, Encapsulation.TUNNEL) else f"{mode_word(common or 0)}:"
+    return prefix + "+".join(_shown(parts, len(suite.proposals)))
+
+
+def spell_all(suites: Sequence[ProtectionSuite]) -> str:
+    """Several suites, one after the other; bounded like :func:`spell`."""
+    return ", ".join(_shown([spell(suite) for suite in suites[:SHOWN]], len(suites)))
+
+
+def _shown(words: list[str], total: int) -> list[str]:
+    return words if len(words) == total else [*words, f"{total - len(words)} more"]
+
+
+def _snake(spelled: str) -> str:
+    """A name of the registry as one word: it must not contain what separates words."""
+    return spelled.lower().replace("-", "_").replace(" ", "_")
+
+
+def _alternative_words(reading: Reading, with_mode: bool) -> str:
+    protection = reading.protection
+    words = [transform_word(protection)]
+    if protection.integrity and protection.protocol != ProtocolID.AH:
+        words.append(integrity_word(protection.integrity))
+    if protection.group:
+        words.append(group_word(protection.group))
+    if with_mode:
+        words.append(mode_word(protection.mode))
+    words.extend(
+        f"{attribute_word(kind)}={_hex(value)}" for kind, value in protection.others[:SHOWN]
+    )
+    if len(protection.others) > SHOWN:
+        words.append(f"{len(protection.others) - SHOWN} more")
+    fault = f"({reading.fault})" if reading.fault else ""
+    return "-".join(words) + fault
+
+
+def _hex(value: bytes) -> str:
+    return f"0x{value[:SHOWN].hex() or 0}" + ("..." if len(value) > SHOWN else "")
+
+
+def transform_word(protection: Protection) -> str:
+    """A cipher with its key length; of AH the algorithm that transform and attribute name."""
+    number, bits = protection.transform_id, protection.key_length
+    if protection.protocol == ProtocolID.ESP and number in CIPHERS:
+        cipher = CIPHERS[number]
+        if bits in cipher.lengths:
+            return cipher.words[0].format(bits)
+        return f"{_snake(cipher.name)}_{bits or 'of_no_key_length'}"
+    integrity = INTEGRITIES.get(protection.integrity)
+    table = _TRANSFORMS.get(protection.protocol)
+    name = table(number).spelled.split("_", 1)[-1] if table else f"transform_{number}"
+    word = _snake(name) + (f"_{bits}" if bits else "")
+    if protection.protocol != ProtocolID.AH:
+        return word
+    if integrity is not None and integrity.transform == number and not bits:
+        return integrity.words[0]
+    with_ = integrity_word(protection.integrity) if protection.integrity else "nothing"
+    return f"{word}_with_{with_}"
+
+
+def integrity_word(number: int) -> str:
+    """An Authentication Algorithm."""
+    known = INTEGRITIES.get(number)
+    return known.words[0] if known else _snake(AuthenticationAlgorithm(number).spelled)
+
+
+def group_word(number: int) -> str:
+    """A Group Description."""
+    known = GROUPS.get(number)
+    return known.name if known else f"group_{_snake(Group(number).spelled)}"
+
+
+def mode_word(number: int) -> str:
+    """An Encapsulation Mode."""
+    return _MODE_WORDS.get(number, f"mode_{number}")
+
+
+def attribute_word(number: int) -> str:
+    """An attribute type."""
+    return _snake(IPsecAttribute(number).spelled)

@@ -1,0 +1,178 @@
+"""
+What happened: frozen values that can be written down, and the stream that carries them.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from twisted.logger import Logger
+
+from isakmp.associations import SABundle, SPIKey
+from isakmp.errors import PeerError, Reason
+from isakmp.parts import Role
+from isakmp.paths import Path
+from isakmp.wire.message import CookiePair, Message
+
+if TYPE_CHECKING:
+    from isakmp.interfaces import IManagementSA
+
+E = TypeVar("E")
+
+
+class Removal(enum.Enum):
+    """Why an SA is gone."""
+
+    DELETED = "deleted here"
+    DELETED_BY_PEER = "deleted by the peer"
+    EXPIRED = "expired"
+    REPLACED = "replaced"
+    PARENT_GONE = "its ISAKMP SA is gone"
+    PEER_GONE = "the peer does not answer"
+    PEER_RESTARTED = "the peer began afresh"
+    SHUTDOWN = "this node stops"
+
+
+@dataclass(frozen=True, slots=True)
+class Established:
+    """A management SA, or a bundle of protection SAs, stands."""
+
+    sa: IManagementSA | SABundle
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """It no longer does."""
+
+    sa: IManagementSA | SABundle
+    why: Removal
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeFailed:
+    """
+    An exchange ended without its result.
+
+    :ivar connection: the connection's name, where one was found.
+    """
+
+    connection: str
+    path: Path
+    exchange: str
+    role: Role
+    cookies: CookiePair
+    error: PeerError
+
+    @property
+    def reason(self) -> Reason:
+        """Why."""
+        return self.error.reason
+
+
+@dataclass(frozen=True, slots=True)
+class MessageSent:
+    """
+    A message left.
+
+    :ivar sealed: whether it left encrypted; ``message`` is it in clear all the same.
+    :ivar repeated: whether the same octets left before.
+    """
+
+    path: Path
+    message: Message
+    sealed: bool
+    octets: int
+    repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MessageReceived:
+    """A message was accepted: understood, and proven where it was sealed."""
+
+    path: Path
+    message: Message
+    sealed: bool
+    octets: int
+
+
+@dataclass(frozen=True, slots=True)
+class MessageDropped:
+    """A datagram was not accepted; what it was meant for goes on."""
+
+    path: Path
+    error: PeerError
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationReceived:
+    """
+    The peer said something about an exchange or an SA.
+
+    :ivar authenticated: whether it was proven that the peer said so.
+    """
+
+    path: Path
+    kind: int
+    authenticated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SPIReleased:
+    """An SPI that was reserved will not be used."""
+
+    key: SPIKey
+
+
+class EventStream:
+    """
+    Implements IEvents: observers by kind of event, called in order, never nested.
+    """
+
+    _log = Logger()
+
+    def __init__(self) -> None:
+        self._observers: dict[type[Any], list[Callable[[Any], None]]] = {}
+        self._pending: deque[object] = deque()
+        self._publishing = False
+
+    def subscribe(self, kind: type[E], observer: Callable[[E], None]) -> Callable[[], None]:
+        """
+        Have ``observer`` called with every event of this class.
+
+        :return: call it to end that.
+        """
+        observers = self._observers.setdefault(kind, [])
+        observers.append(observer)
+        return lambda: observers.remove(observer)
+
+    def wanted(self, kind: type[Any]) -> bool:
+        """Whether anybody listens; what is costly to say is not made up otherwise."""
+        return bool(self._observers.get(kind))
+
+    def publish(self, event: object) -> None:
+        """
+        Tell it to everyone who listens for its class.
+
+        An event published by an observer waits for its turn, so everyone sees one order.  An
+        observer that raises is logged; the others are still told.
+        """
+        if not self._observers.get(type(event)):
+            return
+        self._pending.append(event)
+        if self._publishing:
+            return
+        self._publishing = True
+        try:
+            while self._pending:
+                current = self._pending.popleft()
+                for observer in tuple(self._observers.get(type(current), ())):
+                    try:
+                        observer(current)
+                    except Exception:  # an observer's fault must not become the exchange's
+                        self._log.failure("observer of {kind} failed", kind=type(current).__name__)
+        finally:
+            self._publishing = False

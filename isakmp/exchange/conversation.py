@@ -1,0 +1,383 @@
+"""
+Send, wait, repeat: what every exchange needs and none of them mentions.
+
+A :class:`Conversation` is the octets' half of one exchange.  It seals and unseals, repeats what
+nobody answers, repeats its last message to a peer that repeats its own, and decides which datagrams
+reach the exchange.  A message that makes no sense dies here; the exchange goes on waiting
+(RFC 2408 section 5).
+
+Proof is checked in ``unseal``, on a copy of the cipher state: a forged message advances no IV.
+Nothing that is dropped ends an exchange by itself.  Some of it shortens the exchange's *patience*:
+what the method refused, a sealed message that cannot be read while none has been readable yet, a
+notification in clear text.  The exchange then ends with that reason after a grace, if nothing
+better comes, so that an honest mistake fails soon and a forgery does not win.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from copy import copy
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+
+from isakmp.connections import Intervals
+from isakmp.errors import (
+    ExchangeTimeout,
+    InvalidCookie,
+    InvalidExchangeType,
+    InvalidFlags,
+    PeerError,
+    PeerRefused,
+    Reason,
+    Rejection,
+    UnexpectedPayload,
+    Unreadable,
+)
+from isakmp.events import MessageReceived, MessageSent, NotificationReceived
+from isakmp.interfaces import IExchangeType, IMessageProtection, INode
+from isakmp.numbers import NotifyType
+from isakmp.parts import Role
+from isakmp.paths import Datagram, Path, endpoint
+from isakmp.wire.message import CookiePair, Flags, Header, Message
+from isakmp.wire.payloads import Payload
+
+Expected = Sequence[type[Payload] | tuple[type[Payload], ...]]
+
+Report = Callable[[PeerError, Datagram, "Conversation", bool], None]
+"""Told what was dropped, and whether it was proven that the peer had said it."""
+
+_SOON = 1e-6
+"""Less than any interval, more than the rounding of a clock."""
+
+
+class Conversation:
+    """
+    One exchange with one peer, over datagrams that may be lost, doubled, delayed or forged.
+
+    :ivar cookies: complete once message 2 is accepted.
+    :ivar path: both ends; follows the last accepted message that was sealed.
+    :ivar protection: what seals; None while the exchange is in clear text.
+    :param proven: whether every message's proof is checked in ``unseal``: phase 2.
+    :param report: told of every datagram that was dropped or refused.
+    :ivar answers: whether the last word was ours, so that a repeated question is answered again.
+    """
+
+    def __init__(
+        self,
+        node: INode,
+        kind: IExchangeType,
+        role: Role,
+        path: Path,
+        cookies: CookiePair,
+        message_id: int = 0,
+        *,
+        protection: IMessageProtection | None = None,
+        proven: bool = False,
+        intervals: Intervals = Intervals(),
+        report: Report,
+    ) -> None:
+        self.kind = kind
+        self.role = role
+        self.path = path
+        self.cookies = cookies
+        self.message_id = message_id
+        self.protection = protection
+        self.proven = proven
+        self.intervals = intervals
+        self.budget: int | None = None
+        """Octets that the next message may have: an address that has proved nothing."""
+        self.finished = False
+        self.answers = False
+        self._node = node
+        self._report = report
+        self._sent = b""
+        self._message: Message | None = None
+        self._withheld: bytes | None = None
+        self._preopened: tuple[bytes, Message, IMessageProtection] | None = None
+        self._accepted: list[bytes] = []
+        self._refused: deque[bytes] = deque(maxlen=node.limits.drops)
+        self._drops: deque[Rejection] = deque(maxlen=node.limits.drops)
+        self._refusals = 0
+        self._opened = proven
+        self._verdict: PeerError | None = None
+        self._before = cookies, protection, path
+        self._datagram: Datagram | None = None
+        self._expects: Expected = ()
+        self._waiting: Deferred[Message] | None = None
+        self._queued: Datagram | None = None
+        self._deadline = node.clock.seconds() + intervals.total
+        self._repeats: Iterator[float] = iter(())
+        self._repeat_at: float | None = None
+        self._timer: IDelayedCall | None = None
+
+    # -- saying -------------------------------------------------------------------------------
+
+    def send(self, payloads: Sequence[Payload]) -> None:
+        """
+        Send our next message, once; :meth:`receive` repeats it until it is answered.
+        """
+        message = Message(
+            self.cookies, self.kind.number, Flags.NONE, self.message_id, tuple(payloads)
+        )
+        octets = message.encode() if self.protection is None else self.protection.seal(message)
+        self.budget = None
+        if self._withheld is not None and self._withheld != octets:
+            raise RuntimeError("message 2 was not a function of message 1")
+        self._sent = octets
+        self._message = message
+        self.answers = True
+        if self._withheld is None:
+            self._transmit(repeated=False)
+        self._withheld = None
+        self._drops.clear()
+        self._verdict = None
+        self._refusals = 0
+        now = self._node.clock.seconds()
+        self._deadline = now + self.intervals.total
+        # A responder never repeats on its own to an address that has proved nothing.
+        repeats = self.role is Role.INITIATOR or self.proven
+        waits = tuple(self.intervals)[:-1] if repeats and not self.kind.one_way else ()
+        self._repeats = iter(waits)
+        self._next_repeat(now)
+
+    @property
+    def sent(self) -> bytes:
+        """Our last message's octets; empty if there was none."""
+        return self._sent
+
+    def withhold(self, octets: bytes) -> None:
+        """
+        Our next message has left already, as these octets, before this conversation began.
+        """
+        self._withheld = octets
+
+    def opened(self, octets: bytes, message: Message, protection: IMessageProtection) -> None:
+        """
+        The datagram of these octets was unsealed already, and this is what came of it.
+        """
+        self._preopened = octets, message, protection
+
+    def _transmit(self, repeated: bool) -> None:
+        self._node.ports.send(Datagram(self._sent, self.path))
+        if self._message is not None and self._node.events.wanted(MessageSent):
+            sealed = self.protection is not None
+            self._node.events.publish(
+                MessageSent(self.path, self._message, sealed, len(self._sent), repeated)
+            )
+
+    # -- hearing ------------------------------------------------------------------------------
+
+    def receive(self, expects: Expected) -> Deferred[Message]:
+        """
+        The peer's next message that makes sense and carries at least these payloads.
+
+        Fails with :class:`ExchangeTimeout`, or with what shortened our patience.
+        """
+        self._expects = expects
+        waiting: Deferred[Message] = Deferred(self._cancelled)
+        self._waiting = waiting
+        self._schedule()
+        queued, self._queued = self._queued, None
+        if queued is not None:
+            self.datagram_received(queued)
+        return waiting
+
+    def datagram_received(self, datagram: Datagram) -> None:
+        """
+        Take a datagram that bears our cookies and message id.
+        """
+        octets = datagram.octets
+        if self._accepted and octets == self._accepted[-1]:
+            # The peer repeats itself, so our answer was lost: one datagram for one.  An initiator
+            # repeats by the clock while it waits; if both answered repeats, they would never stop.
+            if self.answers and (self.role is Role.RESPONDER or self.finished):
+                self._transmit(repeated=True)
+            return
+        if octets in self._accepted or octets in self._refused or self.finished:
+            return
+        if self._waiting is None:
+            # The exchange is asking a store; one more datagram may wait for it, no queue.
+            if self._queued is None:
+                self._queued = datagram
+            return
+        self._before = self.cookies, self.protection, self.path
+        try:
+            message = self._read(datagram)
+        except PeerError as error:
+            self._drop(error, datagram)
+            return
+        self._accepted.append(octets)
+        self._datagram = datagram
+        self.answers = False
+        waiting, self._waiting = self._waiting, None
+        self._stop()
+        if self._withheld is None and self._node.events.wanted(MessageReceived):
+            sealed = self.protection is not None
+            self._node.events.publish(MessageReceived(datagram.path, message, sealed, len(octets)))
+        waiting.callback(message)
+
+    def _read(self, datagram: Datagram) -> Message:
+        """Decode, prove, and check what this arrow needs; commit only when all of it holds."""
+        octets = datagram.octets
+        header = Header.decode(octets)
+        if header.exchange_type != self.kind.number:
+            raise InvalidExchangeType("a message of another exchange type in this exchange")
+        cookies = self._cookies(header)
+        protection: IMessageProtection | None
+        if self._preopened is not None and self._preopened[0] == octets:
+            _, message, protection = self._preopened
+            self._preopened = None
+        elif (protection := copy(self.protection)) is None:
+            if header.flags & Flags.ENCRYPTION:
+                raise InvalidFlags("a sealed message before there are keys")
+            message = Message.decode(octets, self.kind.payloads)
+        elif header.flags & Flags.ENCRYPTION:
+            message = protection.unseal(octets)
+        else:
+            raise InvalidFlags("clear text where the message must be sealed")
+        for kind in self._expects:
+            if not message.has(kind):
+                kinds = kind if isinstance(kind, tuple) else (kind,)
+                names = " or ".join(k.__name__ for k in kinds)
+                raise UnexpectedPayload(Reason(f"a message without {names}"))
+        if protection is not None:
+            self.protection, self.path, self._opened = protection, datagram.path, True
+        self.cookies = cookies
+        return message
+
+    def _cookies(self, header: Header) -> CookiePair:
+        """The pair as it is once this message is accepted.  RFC 2408 section 2.5.3."""
+        ours, theirs = self.cookies, header.cookies
+        blank = theirs.responder == CookiePair.ZERO
+        if self.role is Role.RESPONDER and not self._accepted and blank and not self.message_id:
+            return ours  # message 1 cannot know the cookie that it is answered with
+        if self.role is Role.INITIATOR and ours.responder == CookiePair.ZERO and not blank:
+            return theirs
+        if theirs != ours:
+            raise InvalidCookie("a message of another exchange")
+        return ours
+
+    # -- patience -----------------------------------------------------------------------------
+
+    def _drop(self, error: PeerError, datagram: Datagram) -> None:
+        self._remember(error, datagram.octets)
+        if isinstance(error, Unreadable) and not self._opened:
+            self._lose_patience(error)
+        self._report(error, datagram, self, False)
+
+    def refuse(self, error: PeerError) -> None:
+        """
+        The method does not take the message last delivered: forget it, and hope for a better one.
+
+        :raises PeerError: this error, if there is nothing to hope for: the message was proven, it
+            was the first, or too many have been refused.
+        """
+        self.cookies, self.protection, self.path = self._before
+        octets = self._accepted.pop()
+        self._remember(error, octets)
+        self._refusals += 1
+        datagram = self._datagram
+        assert datagram is not None
+        first = self.role is Role.RESPONDER and not self._accepted
+        self._report(error, datagram, self, self.proven)
+        error.reported = True
+        if self.proven or first or self._refusals >= self._node.limits.refusals:
+            raise error
+        self._lose_patience(error)
+
+    def notified(self, kind: int, datagram: Datagram) -> None:
+        """
+        The peer, or somebody in its name, says in clear text that it will not go on.
+        """
+        self._node.events.publish(NotificationReceived(datagram.path, kind, authenticated=False))
+        if self.finished or kind >= NotifyType.CONNECTED:
+            return
+        says = f"the peer says {NotifyType(kind).spelled}, unauthenticated"
+        error: PeerError
+        if self.protection is not None and not self._opened:
+            error = Unreadable(
+                Reason(
+                    "the peer did not accept our first sealed message",
+                    says,
+                    remedy="Most likely the secrets configured for this peer differ.",
+                )
+            )
+        else:
+            error = PeerRefused(Reason(says))
+        self._remember(error, b"")
+        self._lose_patience(error)
+
+    def refused_by_peer(self, kind: int) -> None:
+        """
+        The peer says so under an SA: that is final.
+        """
+        self._end(PeerRefused(Reason(f"the peer says {NotifyType(kind).spelled}")))
+
+    def _remember(self, error: PeerError, octets: bytes) -> None:
+        self._drops.append(Rejection("dropped", error.reason.rule, error.reason.offered or "-", ""))
+        if octets:
+            self._refused.append(octets)
+
+    def _lose_patience(self, error: PeerError) -> None:
+        if self._verdict is None:
+            self._verdict = error
+        now = self._node.clock.seconds()
+        self._deadline = min(self._deadline, now + self._node.limits.grace)
+        self._schedule()
+
+    # -- time ---------------------------------------------------------------------------------
+
+    def _next_repeat(self, now: float) -> None:
+        wait = next(self._repeats, None)
+        self._repeat_at = None if wait is None else now + wait
+
+    def _schedule(self) -> None:
+        self._stop()
+        if self._waiting is None:
+            return
+        now = self._node.clock.seconds()
+        at = self._deadline if self._repeat_at is None else min(self._deadline, self._repeat_at)
+        self._timer = self._node.clock.callLater(max(0.0, at - now), self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        now = self._node.clock.seconds()
+        if now >= self._deadline - _SOON:
+            self._end(self._verdict or self._timeout())
+        else:
+            self._transmit(repeated=True)
+            self._next_repeat(now)
+            self._schedule()
+
+    def _timeout(self) -> ExchangeTimeout:
+        peer = endpoint(self.path.remote)
+        rule = f"no answer from {peer}" if self._sent else f"no message from {peer}"
+        remedy = ""
+        if self.protection is not None and not self._opened:
+            remedy = "If it is reachable, the secrets configured for this peer may differ."
+        return ExchangeTimeout(Reason(rule, remedy=remedy, rejected=tuple(self._drops)))
+
+    def _end(self, error: PeerError) -> None:
+        self._stop()
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.errback(error)
+
+    def _cancelled(self, _: object) -> None:
+        self._waiting = None
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None
+
+    def finish(self) -> None:
+        """
+        The exchange has its result; from now on only a repeated question is answered, repeatedly.
+        """
+        self.finished = True
+        self._queued = None
+        self._stop()

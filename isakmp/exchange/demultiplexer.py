@@ -1,0 +1,368 @@
+"""
+Which conversation a datagram belongs to, and what becomes of one that belongs to none.
+
+The header decides (RFC 2408 section 3.1): the cookies name the ISAKMP SA, the message id the
+exchange under it.  Everything here is answered at once, from memory.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from copy import copy
+from dataclasses import dataclass
+from typing import TypeVar
+
+from twisted.internet.defer import CancelledError
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from isakmp.connections import Candidates, Connection
+from isakmp.errors import (
+    InvalidCookie,
+    InvalidExchangeType,
+    InvalidFlags,
+    InvalidMajorVersion,
+    InvalidMessageID,
+    LimitReached,
+    NoConnection,
+    PeerError,
+    Reason,
+    UnsupportedExchangeType,
+)
+from isakmp.exchange.conversation import Conversation
+from isakmp.exchange.exchange import Exchange
+from isakmp.exchange.half_open import HalfOpen, HalfOpenTable
+from isakmp.exchange.phase1 import domain_of, key_exchange_of, offer_of
+from isakmp.exchange.refusals import Refusals, answerable
+from isakmp.exchange.types import PHASE_1, exchange_type
+from isakmp.interfaces import (
+    IDomainOfInterpretation,
+    IExchangeType,
+    IManagementSA,
+    INode,
+)
+from isakmp.numbers import ExchangeType
+from isakmp.parts import Role
+from isakmp.paths import Datagram, endpoint
+from isakmp.wire.message import CookiePair, Flags, Header, Message
+from isakmp.wire.payloads import Notification, SecurityAssociation
+
+_Key = tuple[bytes, bytes, int]
+_K = TypeVar("_K")
+
+
+def _forget(counter: Counter[_K], key: _K) -> None:
+    """One less; nothing stays of a key that counts nothing."""
+    counter[key] -= 1
+    if counter[key] <= 0:
+        del counter[key]
+
+
+@dataclass(frozen=True, slots=True)
+class _Newcomer:
+    """What message 1 says: enough to begin, as responder, or to begin again at message 3."""
+
+    kind: IExchangeType
+    doi: IDomainOfInterpretation
+    candidates: Candidates[Connection]
+
+
+class Demultiplexer:
+    """
+    The running conversations of a node, and the door for strangers.
+
+    :param run: takes charge of an exchange that a peer begins.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self, node: INode, refusals: Refusals, run: Callable[[Exchange], None]
+    ) -> None:
+        self._node = node
+        self._refusals = refusals
+        self._run = run
+        self.half_open = HalfOpenTable(node.clock, node.limits)
+        self._conversations: dict[_Key, Conversation] = {}
+        self._lingering: dict[Conversation, IDelayedCall] = {}
+        self._strangers: dict[Conversation, str] = {}
+        self._unproven: Counter[str] = Counter()
+        self._answering: Counter[CookiePair] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._conversations)
+
+    # -- the tables -----------------------------------------------------------------------------
+
+    @staticmethod
+    def _key(conversation: Conversation) -> _Key:
+        cookies = conversation.cookies
+        if conversation.message_id == 0 and conversation.role is Role.INITIATOR:
+            return cookies.initiator, b"", 0  # the responder's cookie is not known at first
+        return cookies.initiator, cookies.responder, conversation.message_id
+
+    def open(self, conversation: Conversation) -> None:
+        """Route this conversation's datagrams to it, until it is closed."""
+        self._conversations[self._key(conversation)] = conversation
+        if conversation.role is Role.RESPONDER:
+            if conversation.proven:
+                self._answering[conversation.cookies] += 1
+            else:
+                address = conversation.path.remote[0]
+                self._strangers[conversation] = address
+                self._unproven[address] += 1
+
+    def settled(self, conversation: Conversation) -> None:
+        """It no longer counts against the bounds of what strangers may have running."""
+        address = self._strangers.pop(conversation, None)
+        if address is not None:
+            _forget(self._unproven, address)
+
+    def linger(self, conversation: Conversation) -> None:
+        """Keep one that has its result for as long as the peer may repeat its last question."""
+        if conversation.answers:
+            self._lingering[conversation] = self._node.clock.callLater(
+                conversation.intervals.total, self.close, conversation
+            )
+        else:
+            self.close(conversation)
+
+    def close(self, conversation: Conversation) -> None:
+        """Forget it; idempotent."""
+        timer = self._lingering.pop(conversation, None)
+        if timer is not None and timer.active():
+            timer.cancel()
+        self.settled(conversation)
+        key = self._key(conversation)
+        if self._conversations.get(key) is conversation:
+            del self._conversations[key]
+            if conversation.role is Role.RESPONDER and conversation.proven:
+                _forget(self._answering, conversation.cookies)
+
+    def close_all(self) -> None:
+        """Forget everything."""
+        for conversation in tuple(self._conversations.values()):
+            self.close(conversation)
+        self.half_open.close()
+
+    # -- arrivals -------------------------------------------------------------------------------
+
+    def datagram_received(self, datagram: Datagram) -> None:
+        """Route one datagram; whatever is wrong with it ends here."""
+        try:
+            header = Header.decode(datagram.octets)
+        except PeerError as error:
+            self._refusals.dropped(error, datagram)
+            return
+        try:
+            self._route(header, datagram)
+        except PeerError as error:
+            self._refusals.dropped(error, datagram, answerable(error, header))
+
+    def _route(self, header: Header, datagram: Datagram) -> None:
+        if header.major != 1:
+            raise InvalidMajorVersion(Reason("major version", str(header.major), "1"))
+        if header.cookies.initiator == CookiePair.ZERO:
+            raise InvalidCookie("the initiator's cookie is zero")
+        informational = header.exchange_type == ExchangeType.INFORMATIONAL
+        if informational and not header.flags & Flags.ENCRYPTION:
+            self._clear_notice(header, datagram)
+        elif header.message_id == 0 and not informational:
+            self._phase_1(header, datagram)
+        else:
+            self._phase_2(header, datagram)
+
+    def _clear_notice(self, header: Header, datagram: Datagram) -> None:
+        """Proves nothing and changes nothing; but it may explain why an exchange fails."""
+        cookies = header.cookies
+        for key in ((cookies.initiator, b"", 0), (cookies.initiator, cookies.responder, 0)):
+            conversation = self._conversations.get(key)
+            if conversation is not None:
+                if conversation.path.remote[0] != datagram.path.remote[0]:
+                    break
+                for payload in Message.decode(datagram.octets).all(Notification):
+                    conversation.notified(payload.kind, datagram)
+                return
+        raise InvalidFlags("an Informational exchange in clear text, about no running exchange")
+
+    def _phase_1(self, header: Header, datagram: Datagram) -> None:
+        cookies = header.cookies
+        conversation = self._conversations.get(
+            (cookies.initiator, b"", 0)
+        ) or self._conversations.get((cookies.initiator, cookies.responder, 0))
+        if conversation is not None:
+            conversation.datagram_received(datagram)
+        elif cookies.responder == CookiePair.ZERO:
+            self._newcomer(header, datagram)
+        elif half_open := self.half_open.find(cookies):
+            self._returned(half_open, datagram)
+        elif self._node.registry.find(cookies) is None:
+            raise InvalidCookie("no exchange and no SA has these cookies")
+
+    # -- strangers ------------------------------------------------------------------------------
+
+    def _newcomer(self, header: Header, datagram: Datagram) -> None:
+        """Message 1: answer it, remember it, and run nothing."""
+        made = self._node.cookies.responder(
+            datagram.path, header.cookies.initiator, datagram.octets
+        )
+        cookies = CookiePair(header.cookies.initiator, made)
+        half_open = self.half_open.find(cookies)
+        if half_open is not None:
+            self._node.ports.send(Datagram(half_open.answer, datagram.path))
+            return
+        if (made_key := (cookies.initiator, made, 0)) in self._conversations:
+            self._conversations[made_key].datagram_received(datagram)
+            return
+        if self._node.registry.find(cookies) is not None:
+            return  # a late copy of a message that has led to an SA
+        try:
+            newcomer = self._read_first(datagram)
+            if not newcomer.kind.waits_for_cookie:
+                raise UnsupportedExchangeType("not run before the responder's cookie has come back")
+            exchange = self._exchange(newcomer, cookies, datagram)
+        except PeerError as error:
+            self._refusals.dropped(error, datagram, cookies)
+            return
+        # Run it for its answer only; message 3 will bring it back, and with it a proven address.
+        exchange.start().addErrback(self._no_answer, datagram, cookies)
+        exchange.conversation.datagram_received(datagram)
+        if exchange.conversation.sent:
+            self.half_open.add(cookies, datagram, exchange.conversation.sent)
+        exchange.cancel()
+
+    def _no_answer(self, failure: Failure, datagram: Datagram, cookies: CookiePair) -> None:
+        if failure.check(PeerError) and not failure.value.reported:
+            self._refusals.dropped(failure.value, datagram, cookies)
+        elif not failure.check(PeerError, CancelledError):
+            self._log.failure("message 1 could not be answered", failure)
+
+    def _read_first(self, datagram: Datagram) -> _Newcomer:
+        header = Header.decode(datagram.octets)
+        kind = PHASE_1.get(header.exchange_type)
+        if kind is None:
+            raise InvalidExchangeType(Reason("exchange type", str(header.exchange_type)))
+        if header.flags & Flags.ENCRYPTION:
+            raise InvalidFlags("a sealed first message")
+        payload = Message.decode(datagram.octets, kind.payloads).one(SecurityAssociation)
+        doi = domain_of(self._node, payload)
+        offer = offer_of(doi, payload)
+        proposals = tuple(p for suite in offer.suites for p in suite.proposals)
+        key_exchange = key_exchange_of(self._node, kind.number, proposals)
+        candidates = self._node.policy.candidates(datagram.path, doi.number, kind.number)
+        if not candidates.remaining:
+            raise NoConnection(
+                Reason(
+                    "no connection is configured for this peer",
+                    f"{kind.name} from {endpoint(datagram.path.remote)}",
+                    rejected=candidates.rejected,
+                )
+            )
+        candidates = candidates.narrow(
+            "key exchange",
+            key_exchange.name,
+            lambda c: c.key_exchange,
+            lambda c: c.key_exchange == key_exchange.name,
+            NoConnection,
+        )
+        return _Newcomer(kind, doi, candidates)
+
+    def _exchange(self, newcomer: _Newcomer, cookies: CookiePair, first: Datagram) -> Exchange:
+        intervals = newcomer.candidates.first.intervals
+        conversation = Conversation(
+            self._node,
+            newcomer.kind,
+            Role.RESPONDER,
+            first.path,
+            cookies,
+            intervals=intervals,
+            report=self.report,
+        )
+        conversation.budget = len(first.octets)
+        return Exchange(self._node, conversation, newcomer.doi, newcomer.candidates)
+
+    def _returned(self, half_open: HalfOpen, datagram: Datagram) -> None:
+        """Our cookie came back: begin in earnest, with message 1 as it was received."""
+        if half_open.first.path != datagram.path:
+            raise InvalidCookie("the responder's cookie came back from another address")
+        address = datagram.path.remote[0]
+        limits = self._node.limits
+        if self._unproven[address] >= limits.conversations_per_address:
+            raise LimitReached(Reason("exchanges running with one unproven address", address))
+        if self._unproven.total() >= limits.conversations:
+            raise LimitReached(Reason("exchanges running with unproven peers"))
+        exchange = self._exchange(
+            self._read_first(half_open.first), half_open.cookies, half_open.first
+        )
+        conversation = exchange.conversation
+        conversation.withhold(half_open.answer)
+        self.half_open.remove(half_open.cookies)
+        self.open(conversation)
+        self._run(exchange)
+        conversation.datagram_received(half_open.first)
+        conversation.datagram_received(datagram)
+
+    # -- under an SA ----------------------------------------------------------------------------
+
+    def _phase_2(self, header: Header, datagram: Datagram) -> None:
+        cookies = header.cookies
+        key = (cookies.initiator, cookies.responder, header.message_id)
+        conversation = self._conversations.get(key)
+        if conversation is not None:
+            conversation.datagram_received(datagram)
+            return
+        sa = self._node.registry.find(cookies)
+        if sa is None:
+            raise InvalidCookie("no SA has these cookies")
+        assert IManagementSA.providedBy(sa)
+        if not header.flags & Flags.ENCRYPTION:
+            raise InvalidFlags("clear text under an SA")
+        kind = exchange_type(self._node, sa, header.exchange_type)
+        if not sa.permits(header.exchange_type):
+            raise UnsupportedExchangeType(Reason("not under this SA, or not yet", kind.name))
+        if self._answering[cookies] >= self._node.limits.exchanges_per_sa:
+            raise LimitReached(Reason("exchanges running under one SA"))
+        protection = copy(sa.protection(kind, header.message_id))
+        message = protection.unseal(datagram.octets)
+        # Proven: only now may anything be remembered of it.
+        if not self._node.registry.fresh(cookies, header.message_id):
+            raise InvalidMessageID("a message id used before")
+        self._confirmed(cookies)
+        conversation = Conversation(
+            self._node,
+            kind,
+            Role.RESPONDER,
+            datagram.path,
+            cookies,
+            header.message_id,
+            protection=sa.protection(kind, header.message_id),
+            proven=True,
+            intervals=self._node.policy.intervals(sa.connection),
+            report=self.report,
+        )
+        conversation.opened(datagram.octets, message, protection)
+        exchange = Exchange(self._node, conversation, self._node.dois[sa.doi], None, sa)
+        if not kind.one_way:
+            self.open(conversation)
+        self._run(exchange)
+        conversation.datagram_received(datagram)
+
+    def _confirmed(self, cookies: CookiePair) -> None:
+        """The peer uses the SA, so it has our last message of phase 1: no more need to linger."""
+        conversation = self._conversations.get((cookies.initiator, cookies.responder, 0))
+        if conversation is not None and conversation in self._lingering:
+            self.close(conversation)
+
+    def report(
+        self, error: PeerError, datagram: Datagram, conversation: Conversation, proven: bool
+    ) -> None:
+        """A conversation dropped something."""
+        sa = None
+        if proven:
+            found = self._node.registry.find(conversation.cookies)
+            sa = found if IManagementSA.providedBy(found) else None
+        # Under an SA, what is not proven is not answered: anybody could have said it.
+        cookies = None if conversation.proven else conversation.cookies
+        self._refusals.dropped(error, datagram, cookies, sa)

@@ -1,0 +1,373 @@
+"""
+The framework's ISAKMP at work: owner of the ISAKMP ports, for any key exchange and any domain of
+interpretation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, fail, succeed
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from isakmp.associations import SABundle
+from isakmp.connections import Candidates, Child, Connection
+from isakmp.errors import Cancelled, ConfigurationError, ExchangeTimeout, PeerError
+from isakmp.events import ExchangeFailed, NotificationReceived, Removal
+from isakmp.exchange.conversation import Conversation
+from isakmp.exchange.demultiplexer import Demultiplexer
+from isakmp.exchange.exchange import Exchange
+from isakmp.exchange.refusals import Refusals
+from isakmp.exchange.types import (
+    INFORMATIONAL,
+    PHASE_1,
+    establishing_type,
+    exchange_type,
+)
+from isakmp.interfaces import (
+    Effect,
+    Expiry,
+    IExchanges,
+    IKeyExchangeEndpoint,
+    IManagementSA,
+    INode,
+)
+from isakmp.numbers import NotifyType, ProtocolID
+from isakmp.parts import Role
+from isakmp.paths import Datagram, Path, endpoint
+from isakmp.wire.message import CookiePair
+from isakmp.wire.payloads import Delete, Notification
+
+
+@implementer(IKeyExchangeEndpoint, IExchanges)
+class ISAKMPEndpoint:
+    """
+    Begins exchanges, answers them, and sees to it that what they agree is registered.
+    """
+
+    _log = Logger()
+
+    def __init__(self, node: INode) -> None:
+        self._node = node
+        self._refusals = Refusals(node, self.begin)
+        self.demultiplexer = Demultiplexer(node, self._refusals, self._answer)
+        self._running: dict[Exchange, Deferred[object]] = {}
+        self._beginning: dict[str, list[Deferred[IManagementSA]]] = {}
+        self._closed = False
+
+    # -- IKeyExchangeEndpoint -------------------------------------------------------------------
+
+    def datagram_received(self, datagram: Datagram) -> None:
+        """A datagram for ISAKMP has arrived."""
+        if not self._closed:
+            self.demultiplexer.datagram_received(datagram)
+
+    def establish(
+        self, connection: Connection, child: Child | Sequence[Child]
+    ) -> Deferred[Sequence[SABundle]]:
+        """
+        Have a child's SAs, beginning an ISAKMP SA if there is none with this connection.
+
+        Fails with the :class:`PeerError` that ended it, or :class:`ConfigurationError`.
+        """
+        children = (child,) if isinstance(child, Child) else tuple(child)
+        return Deferred.fromCoroutine(self._establish(connection, children))
+
+    async def _establish(
+        self, connection: Connection, children: tuple[Child, ...]
+    ) -> Sequence[SABundle]:
+        standing = self._node.registry.by_connection(connection.name)
+        sa = standing[-1] if standing else await self._management_sa(connection)
+        kind = establishing_type(self._node, sa)
+        bundles = await self.begin(sa, kind.number, children)
+        assert isinstance(bundles, (list, tuple))
+        return bundles
+
+    def delete(
+        self,
+        sas: Sequence[IManagementSA | SABundle],
+        why: Removal = Removal.DELETED,
+    ) -> Deferred[None]:
+        """
+        Remove them here and tell the peer; with a management SA go its children.
+
+        The peer is told once and not waited for: a Delete is never answered (RFC 2408 5.15).
+        """
+        registry = self._node.registry
+        removals: list[Deferred[None]] = []
+        for sa in sas:
+            if isinstance(sa, SABundle):
+                removals.append(self._delete_bundle(sa, why))
+                continue
+            if registry.find(sa.key) is None:
+                continue
+            for bundle in registry.children(sa.key):
+                removals.append(self._delete_bundle(bundle, why))
+            self._tell(sa, Delete(sa.doi, ProtocolID.ISAKMP, (sa.key.octets,)))
+            removals.append(self._forget(sa, why))
+        return _all(removals)
+
+    def close(self) -> Deferred[None]:
+        """End every exchange, delete every SA, leave nothing on the clock."""
+        for exchange in tuple(self._running):
+            exchange.cancel()
+        removed = self.delete(tuple(self._node.registry), Removal.SHUTDOWN)
+        self._closed = True
+        self.demultiplexer.close_all()
+        return removed
+
+    # -- IExchanges -----------------------------------------------------------------------------
+
+    def begin(self, sa: IManagementSA, number: int, order: object) -> Deferred[object]:
+        """Run an exchange under an SA as its initiator."""
+        try:
+            kind = exchange_type(self._node, sa, number)
+        except PeerError as error:
+            return fail(LookupError(str(error)))
+        conversation = Conversation(
+            self._node,
+            kind,
+            Role.INITIATOR,
+            sa.path,
+            sa.key,
+            message_id := self._message_id(sa),
+            protection=sa.protection(kind, message_id),
+            proven=True,
+            intervals=self._node.policy.intervals(sa.connection),
+            report=self.demultiplexer.report,
+        )
+        try:
+            exchange = Exchange(self._node, conversation, self._node.dois[sa.doi], order, sa)
+        except (ConfigurationError, PeerError):
+            return fail()
+        if not kind.one_way:
+            self.demultiplexer.open(conversation)
+        return self._run(exchange)
+
+    def _message_id(self, sa: IManagementSA) -> int:
+        """Random, never zero, never used under this SA.  RFC 2408 section 3.1."""
+        while True:
+            number = int.from_bytes(self._node.entropy(4), "big")
+            if number and self._node.registry.fresh(sa.key, number):
+                return number
+
+    # -- phase 1 --------------------------------------------------------------------------------
+
+    def _management_sa(self, connection: Connection) -> Deferred[IManagementSA]:
+        """Begin an SA with a connection, once for all who want it."""
+        waiting: Deferred[IManagementSA] = Deferred()
+        waiters = self._beginning.setdefault(connection.name, [])
+        waiters.append(waiting)
+        if len(waiters) == 1:
+            try:
+                begun = self._begin_phase_1(connection)
+            except (ConfigurationError, PeerError):
+                begun = fail()
+            begun.addBoth(self._begun, connection.name)
+        return waiting
+
+    def _begun(self, result: object, name: str) -> None:
+        for waiting in self._beginning.pop(name):
+            if isinstance(result, Failure):
+                waiting.errback(result)
+            else:
+                waiting.callback(result)  # type: ignore[arg-type]
+
+    def _begin_phase_1(self, connection: Connection) -> Deferred[object]:
+        kind = PHASE_1.get(connection.exchange)
+        if kind is None:
+            raise ConfigurationError(f"exchange type {connection.exchange} begins no SA")
+        doi = self._node.dois.get(connection.doi)
+        if doi is None:
+            raise ConfigurationError(f"DOI {connection.doi} is not enabled")
+        if not connection.remote or not connection.local:
+            raise ConfigurationError(
+                f"connection {connection.name} names no address of {'ours' if connection.remote else 'the peer'}"
+                ", so it can only be answered, not begun"
+            )
+        path = Path(
+            (connection.local[0], connection.local_port),
+            (connection.remote[0], connection.remote_port),
+        )
+        cookies = CookiePair(self._node.cookies.initiator(path), CookiePair.ZERO)
+        conversation = Conversation(
+            self._node,
+            kind,
+            Role.INITIATOR,
+            path,
+            cookies,
+            intervals=connection.intervals,
+            report=self.demultiplexer.report,
+        )
+        exchange = Exchange(self._node, conversation, doi, Candidates((connection,)))
+        self.demultiplexer.open(conversation)
+        return self._run(exchange)
+
+    # -- results --------------------------------------------------------------------------------
+
+    def _answer(self, exchange: Exchange) -> None:
+        """An exchange that the peer begins: its failure is an event, and nobody's result."""
+        self._run(exchange).addErrback(lambda _: None)
+
+    def _run(self, exchange: Exchange) -> Deferred[object]:
+        running = self._running[exchange] = Deferred(lambda _: exchange.cancel())
+        exchange.start().addCallback(self._completed, exchange).addCallbacks(
+            self._succeeded, self._failed, (exchange, running), errbackArgs=(exchange, running)
+        )
+        return running
+
+    async def _registered(self, sa: IManagementSA, exchange: Exchange) -> object:
+        seconds = sa.lifetime.seconds
+        hard = self._node.clock.seconds() + seconds if seconds else 0.0
+        await self._node.registry.add(sa, Expiry(hard))
+        exchange.arrived(sa)
+        return sa
+
+    def _completed(self, result: object, exchange: Exchange) -> object:
+        if exchange.sa is None:
+            assert IManagementSA.providedBy(result)
+            return Deferred.fromCoroutine(self._registered(result, exchange))
+        if exchange.type is INFORMATIONAL and exchange.role is Role.RESPONDER:
+            self._heed(exchange, result)
+        return result
+
+    def _succeeded(self, result: object, exchange: Exchange, running: Deferred[object]) -> None:
+        del self._running[exchange]
+        exchange.conversation.finish()
+        self.demultiplexer.settled(exchange.conversation)
+        if not exchange.type.one_way and not self._closed:
+            self.demultiplexer.linger(exchange.conversation)
+        running.callback(result)
+
+    def _failed(self, failure: Failure, exchange: Exchange, running: Deferred[object]) -> None:
+        del self._running[exchange]
+        exchange.conversation.finish()
+        self.demultiplexer.close(exchange.conversation)
+        error = failure.value
+        if isinstance(error, CancelledError):
+            error = Cancelled("given up here")
+            failure = Failure(error)
+        if isinstance(error, PeerError):
+            name = exchange.connection.name if exchange.connection is not None else ""
+            if exchange.sa is not None:
+                name = exchange.sa.connection
+            self._node.events.publish(
+                ExchangeFailed(
+                    name,
+                    exchange.path,
+                    exchange.type.name,
+                    exchange.role,
+                    exchange.cookies,
+                    error,
+                )
+            )
+            self._log.info(
+                "{exchange} with {peer} failed: {reason}",
+                exchange=exchange.type.name,
+                peer=endpoint(exchange.path.remote),
+                reason=str(error),
+                connection=name,
+            )
+            if isinstance(error, ExchangeTimeout) and exchange.sa is not None:
+                self._silent(exchange, exchange.sa)
+        elif not isinstance(error, ConfigurationError):
+            self._log.failure("an exchange failed by a fault of ours", failure)
+        running.errback(failure)
+
+    def _silent(self, exchange: Exchange, sa: IManagementSA) -> None:
+        """A peer that answers nothing under its SA is gone, and the SA with it."""
+        if exchange.role is Role.INITIATOR and self._node.registry.find(sa.key) is sa:
+            self.delete((sa,), Removal.PEER_GONE)
+
+    # -- what the peer tells --------------------------------------------------------------------
+
+    def _heed(self, exchange: Exchange, notices: object) -> None:
+        """Act on an Informational exchange whose HASH has proven it."""
+        assert exchange.sa is not None and isinstance(notices, tuple)
+        for notice in notices:
+            if isinstance(notice, Delete):
+                self._deleted(exchange, exchange.sa, notice)
+            elif isinstance(notice, Notification):
+                self._notified(exchange, exchange.sa, notice)
+
+    def _deleted(self, exchange: Exchange, sa: IManagementSA, delete: Delete) -> None:
+        """RFC 2408 section 5.15: only its own SAs are a peer's to delete."""
+        registry = self._node.registry
+        if delete.protocol == ProtocolID.ISAKMP:
+            for spi in delete.spis:
+                named = registry.find(CookiePair(spi[:8], spi[8:])) if len(spi) == 16 else None
+                if IManagementSA.providedBy(named) and named.theirs.same_party(sa.theirs):
+                    self._gone(named, Removal.DELETED_BY_PEER)
+            return
+        for key in exchange.doi.deleted(delete, exchange.path):
+            bundle = registry.find(key)
+            if not isinstance(bundle, SABundle):
+                continue
+            parent = registry.find(bundle.parent)
+            if IManagementSA.providedBy(parent) and parent.theirs.same_party(sa.theirs):
+                self._forget_bundle(bundle, Removal.DELETED_BY_PEER)
+
+    def _notified(self, exchange: Exchange, sa: IManagementSA, notice: Notification) -> None:
+        self._node.events.publish(NotificationReceived(exchange.path, notice.kind, True))
+        if exchange.doi.notified(notice) is Effect.START_AFRESH:
+            self.started_afresh(sa)
+        elif notice.kind < NotifyType.CONNECTED:
+            # It does not say which exchange it is about; one that waits under this SA is refused.
+            for running in tuple(self._running):
+                if running.sa is sa and running.role is Role.INITIATOR:
+                    running.conversation.refused_by_peer(notice.kind)
+
+    def started_afresh(self, sa: IManagementSA) -> None:
+        """The peer has just begun, with this SA: what it had before it has no more."""
+        for older in self._node.registry.by_peer(sa.theirs):
+            if older.key != sa.key:
+                self._gone(older, Removal.PEER_RESTARTED)
+
+    # -- removal --------------------------------------------------------------------------------
+
+    def _delete_bundle(self, bundle: SABundle, why: Removal) -> Deferred[None]:
+        parent = self._node.registry.find(bundle.parent)
+        if IManagementSA.providedBy(parent) and self._node.registry.find(bundle.key) is bundle:
+            for protocol in dict.fromkeys(sa.key.protocol for sa in bundle.inbound):
+                spis = tuple(sa.key.spi for sa in bundle.inbound if sa.key.protocol == protocol)
+                self._tell(parent, Delete(parent.doi, protocol, spis))
+        return self._forget_bundle(bundle, why)
+
+    def _gone(self, sa: IManagementSA, why: Removal) -> None:
+        """Remove an SA that the peer does not have any more, and its children."""
+        for bundle in self._node.registry.children(sa.key):
+            self._forget_bundle(bundle, why)
+        self._forget(sa, why)
+
+    def _forget(self, sa: IManagementSA, why: Removal) -> Deferred[None]:
+        for exchange in tuple(self._running):
+            if exchange.sa is sa:
+                exchange.cancel()
+        return self._node.registry.remove(sa, why).addErrback(self._could_not, "remove an SA")
+
+    def _forget_bundle(self, bundle: SABundle, why: Removal) -> Deferred[None]:
+        removed = self._node.registry.remove(bundle, why)
+        return _all([removed, self._node.sink.remove(bundle)]).addErrback(
+            self._could_not, "remove a bundle"
+        )
+
+    def _tell(self, sa: IManagementSA, delete: Delete) -> None:
+        told = self.begin(sa, INFORMATIONAL.number, (delete,))
+        told.addErrback(self._could_not, "send a Delete")
+
+    def _could_not(self, failure: Failure, what: str) -> None:
+        if not failure.check(CancelledError, Cancelled):
+            self._log.failure("could not {what}", failure, what=what)
+
+
+def _all(deferreds: Sequence[Deferred[None]]) -> Deferred[None]:
+    """One that fires when all have; with the first failure, if one fails."""
+    if not deferreds:
+        return succeed(None)
+    together = DeferredList(deferreds, fireOnOneErrback=True, consumeErrors=True)
+    return together.addCallbacks(lambda _: None, lambda f: f.value.subFailure)
+
+
+

@@ -1,0 +1,219 @@
+"""
+One exchange at work: the diagram's verbs over a conversation, a method and the riders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from copy import copy
+from typing import cast
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from isakmp.connections import Connection
+from isakmp.errors import PeerError
+from isakmp.exchange.conversation import Conversation
+from isakmp.interfaces import (
+    IDomainOfInterpretation,
+    IExchange,
+    IExchangeType,
+    IKeyExchangeMethod,
+    IManagementSA,
+    IMessageProtection,
+    INode,
+    IRider,
+)
+from isakmp.parts import Arrow, Part, Role
+from isakmp.paths import Path
+from isakmp.wire.message import CookiePair, Header, Message, encode_chain
+from isakmp.wire.payloads import Payload, VendorID
+
+
+@implementer(IExchange)
+class Exchange:
+    """
+    Implements IExchange.
+
+    :param order: what its type's ``method`` is given: see
+        :meth:`~isakmp.interfaces.IExchangeType.method`.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        node: INode,
+        conversation: Conversation,
+        doi: IDomainOfInterpretation,
+        order: object,
+        sa: IManagementSA | None = None,
+    ) -> None:
+        self.node = node
+        self.conversation = conversation
+        self.type: IExchangeType = conversation.kind
+        self.number: int = conversation.kind.number
+        self.role = conversation.role
+        self.doi = doi
+        self.sa = sa
+        self.vendor_ids: frozenset[bytes] = frozenset()
+        self._undo: list[Callable[[], object]] = []
+        self._running: Deferred[object] | None = None
+        self.riders: tuple[IRider, ...] = tuple(make() for make in node.riders)
+        self.method: IKeyExchangeMethod = conversation.kind.method(self, order)
+
+    # -- what the diagram says ------------------------------------------------------------------
+
+    async def initiator(self, *parts: Part) -> None:
+        """The initiator's next message: ours is said, the peer's is heard."""
+        await self._arrow(Role.INITIATOR, parts)
+
+    async def responder(self, *parts: Part) -> None:
+        """The responder's next message."""
+        await self._arrow(Role.RESPONDER, parts)
+
+    async def protect(self) -> None:
+        """From here on sealed; nothing to do in phase 2, which is sealed from birth."""
+        if self.conversation.protection is None:
+            self.conversation.protection = await self.method.protection()
+
+    def otherwise(self, undo: Callable[[], object]) -> None:
+        """Have ``undo`` called, last first, if the exchange ends without its result."""
+        self._undo.append(undo)
+
+    async def _arrow(self, sender: Role, parts: Sequence[Part]) -> None:
+        arrow = Arrow(self.type.name, sender, frozenset(parts))
+        try:
+            await (self._say if sender is self.role else self._hear)(arrow)
+        except PeerError as refusal:
+            raise refusal.at(arrow) from None
+
+    async def _say(self, arrow: Arrow) -> None:
+        riding = self._riding(arrow)
+        budget = self.conversation.budget
+        if budget is None:
+            payloads = await self.method.say(arrow.parts, riding)
+        else:
+            payloads = await self.method.say(arrow.parts, ())
+            payloads = _fitting(payloads, riding, budget)
+        self.conversation.send(payloads)
+
+    async def _hear(self, arrow: Arrow) -> None:
+        while True:
+            message = await self.conversation.receive(self.method.expects(arrow.parts))
+            before, vendor_ids = self.method, self.vendor_ids
+            # `hear` works on a copy: a refused message leaves no trace.
+            self.method = cast(IKeyExchangeMethod, copy(before))
+            try:
+                # Vendor IDs first: some change what an SA payload means.
+                self._note_vendor_ids(message)
+                message = await self.method.hear(arrow.parts, message)
+                break
+            except PeerError as refusal:
+                self.method, self.vendor_ids = before, vendor_ids
+                self.conversation.refuse(refusal.at(arrow))
+        self._note_vendor_ids(message)  # again: a method may have opened some
+        if arrow.parts:
+            self._ridden(arrow, message)
+
+    def _note_vendor_ids(self, message: Message) -> None:
+        self.vendor_ids |= {payload.data for payload in message.all(VendorID)}
+
+    # -- riders: optional by definition, so their faults are logged and the exchange goes on -------
+
+    def _riding(self, arrow: Arrow) -> list[Payload]:
+        payloads: list[Payload] = []
+        if arrow.parts:  # a bare proof covers nothing that could ride
+            for rider in self.riders:
+                try:
+                    payloads += rider.outgoing(self, arrow)
+                except Exception:
+                    self._log.failure("rider {rider} failed", rider=type(rider).__name__)
+        return payloads
+
+    def _ridden(self, arrow: Arrow, message: Message) -> None:
+        for rider in self.riders:
+            try:
+                rider.incoming(self, arrow, message)
+            except Exception:
+                self._log.failure("rider {rider} failed", rider=type(rider).__name__)
+
+    def arrived(self, sa: IManagementSA) -> None:
+        """Tell the riders that phase 1 has its result."""
+        for rider in self.riders:
+            try:
+                rider.established(self, sa)
+            except Exception:
+                self._log.failure("rider {rider} failed", rider=type(rider).__name__)
+
+    # -- life -------------------------------------------------------------------------------------
+
+    def start(self) -> Deferred[object]:
+        """
+        Run the diagram.
+
+        :return: its result, or the :class:`PeerError` it ended with; then everything that was to be
+            undone has been.
+        """
+        self._running = Deferred.fromCoroutine(self._run())
+        return self._running.addErrback(self._failed)
+
+    async def _run(self) -> object:
+        return await self.type.run(self)
+
+    def _failed(self, failure: Failure) -> Failure:
+        self.conversation.finish()
+        while self._undo:
+            try:
+                self._undo.pop()()
+            except Exception:
+                self._log.failure("could not undo")
+        return failure
+
+    def cancel(self) -> None:
+        """Give it up."""
+        if self._running is not None:
+            self._running.cancel()
+
+    # -- what it is about ---------------------------------------------------------------------------
+
+    @property
+    def cookies(self) -> CookiePair:
+        """Complete after message 2."""
+        return self.conversation.cookies
+
+    @property
+    def message_id(self) -> int:
+        """0 in phase 1."""
+        return self.conversation.message_id
+
+    @property
+    def path(self) -> Path:
+        """Both ends; follows sealed messages."""
+        return self.conversation.path
+
+    @property
+    def protection(self) -> IMessageProtection | None:
+        """Cipher state, as far as it got."""
+        return self.conversation.protection
+
+    @property
+    def connection(self) -> Connection | None:
+        """The one it is for, as far as is decided."""
+        return self.method.connection
+
+
+def _fitting(
+    payloads: Sequence[Payload], riding: Sequence[Payload], budget: int
+) -> Sequence[Payload]:
+    """As many riders as the octets an unproven address has sent leave room for."""
+    room = budget - Header.SIZE - len(encode_chain(payloads))
+    fitting = list(payloads)
+    for payload in riding:
+        size = 4 + len(payload.encode())
+        if size <= room:
+            fitting.append(payload)
+            room -= size
+    return fitting

@@ -1,0 +1,119 @@
+"""
+First messages that wait for their second: what a stranger can make this node remember.
+
+RFC 2408 section 2.5.3: a responder does no work, and keeps little, before the cookie it gave has
+come back.  What must be kept is message 1 as it was received, because its SA payload is hashed
+later.  The table is bounded, in all and for each address; when it is full the oldest gives way, so
+a flood displaces itself sooner than the honest peer whose next message is a round trip away.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from isakmp.connections import Limits
+from isakmp.paths import Datagram
+from isakmp.wire.message import CookiePair
+
+
+@dataclass(frozen=True, slots=True)
+class HalfOpen:
+    """
+    One first message and what it was answered.
+
+    :ivar first: message 1, as it arrived.
+    :ivar answer: message 2's octets.
+    :ivar until: when it is forgotten.
+    """
+
+    cookies: CookiePair
+    first: Datagram
+    answer: bytes = field(repr=False)
+    until: float
+
+
+class HalfOpenTable:
+    """
+    Half-open exchanges by their cookies, oldest first.
+
+    :ivar evicted: how many gave way to others.
+    """
+
+    def __init__(self, clock: IReactorTime, limits: Limits) -> None:
+        self._clock = clock
+        self._limits = limits
+        self._all: OrderedDict[CookiePair, HalfOpen] = OrderedDict()
+        self._by_address: dict[str, OrderedDict[CookiePair, None]] = {}
+        self._timer: IDelayedCall | None = None
+        self.evicted = 0
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def of_address(self, address: str) -> int:
+        """How many one address has."""
+        return len(self._by_address.get(address, ()))
+
+    def add(self, cookies: CookiePair, first: Datagram, answer: bytes) -> None:
+        """Remember one; the oldest of this address, or of all, gives way if there is no room."""
+        address = first.path.remote[0]
+        own = self._by_address.get(address)
+        if own is not None and len(own) >= self._limits.half_open_per_address:
+            self._evict(next(iter(own)))
+        elif len(self._all) >= self._limits.half_open:
+            self._evict(next(iter(self._all)))
+        until = self._clock.seconds() + self._limits.half_open_seconds
+        self._all[cookies] = HalfOpen(cookies, first, answer, until)
+        self._by_address.setdefault(address, OrderedDict())[cookies] = None
+        self._schedule()
+
+    def find(self, cookies: CookiePair) -> HalfOpen | None:
+        """The one with these cookies."""
+        return self._all.get(cookies)
+
+    def remove(self, cookies: CookiePair) -> None:
+        """Its cookie came back, or its time is over; idempotent."""
+        half_open = self._all.pop(cookies, None)
+        if half_open is None:
+            return
+        address = half_open.first.path.remote[0]
+        own = self._by_address[address]
+        del own[cookies]
+        if not own:
+            del self._by_address[address]
+        if not self._all:
+            self._stop()
+
+    def close(self) -> None:
+        """Forget all."""
+        self._all.clear()
+        self._by_address.clear()
+        self._stop()
+
+    def _evict(self, cookies: CookiePair) -> None:
+        self.evicted += 1
+        self.remove(cookies)
+
+    def _schedule(self) -> None:
+        if self._timer is None and self._all:
+            oldest = next(iter(self._all.values()))
+            wait = max(0.0, oldest.until - self._clock.seconds())
+            self._timer = self._clock.callLater(wait, self._expire)
+
+    def _expire(self) -> None:
+        self._timer = None
+        now = self._clock.seconds()
+        while self._all:
+            oldest = next(iter(self._all.values()))
+            if oldest.until > now + 1e-6:
+                break
+            self.remove(oldest.cookies)
+        self._schedule()
+
+    def _stop(self) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None

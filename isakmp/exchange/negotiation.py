@@ -1,0 +1,282 @@
+"""
+The core of phase 2: what every key exchange does with SAs that are offered and chosen.
+
+Reserve SPIs, offer, choose, cut keying material per protocol and direction, install, register.  A
+key exchange brings ``derive`` and the wire; a domain of interpretation what the numbers mean.
+
+The initiator reserves one SPI per protocol before it offers, the same in every alternative; the
+responder after the choice, different from the initiator's, because equal SPIs would give equal keys
+in both directions (RFC 2409 section 5.5).  The responder installs what it receives by before its
+answer leaves and the rest when it is confirmed; the initiator installs all before it confirms: so
+nothing is dropped while keys change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from isakmp.associations import (
+    Agreed,
+    ChildPolicy,
+    Offer,
+    ProtectionSuite,
+    SABundle,
+    SPIKey,
+)
+from isakmp.connections import Candidates
+from isakmp.errors import ConfigurationError, DOINotSupported, NoProposalChosen, PeerError, Reason
+from isakmp.events import SPIReleased
+from isakmp.interfaces import Expiry, IExchange, IManagementSA, INegotiatingDomain
+from isakmp.numbers import ExchangeType
+from isakmp.parts import Role
+from isakmp.wire.payloads import Delete
+
+_log = Logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """
+    An offer of ours.
+
+    :ivar spis: what we receive by, for each protocol offered.
+    """
+
+    policy: ChildPolicy
+    offer: Offer
+    spis: Mapping[int, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Negotiated:
+    """
+    One suite that both ends take.
+
+    :ivar chosen: with the peer's SPIs, one transform for each protocol.
+    :ivar spis: ours, for each protocol of it.
+    """
+
+    policy: ChildPolicy
+    chosen: ProtectionSuite
+    spis: Mapping[int, bytes]
+
+
+def negotiating(exchange: IExchange) -> INegotiatingDomain:
+    """
+    The exchange's domain of interpretation, if its SAs are offered and chosen.
+
+    :raises DOINotSupported: otherwise.
+    """
+    doi = exchange.doi
+    if not INegotiatingDomain.providedBy(doi):
+        raise DOINotSupported(Reason("SAs of this domain are not negotiated", doi.name))
+    return doi
+
+
+async def propose(exchange: IExchange, policy: ChildPolicy) -> Proposed:
+    """
+    As initiator: what is offered for a child, its SPIs reserved.
+
+    :raises ConfigurationError: if the sink can do nothing of what is configured.
+    """
+    sink = exchange.node.sink
+    suites = tuple(
+        suite for suite in policy.suites if _supported(exchange, policy.doi, suite)
+    )
+    if not suites:
+        raise ConfigurationError(
+            f"the sink {sink.name} supports nothing that child {policy.name} asks for"
+        )
+    spis: dict[int, bytes] = {}
+    for protocol in dict.fromkeys(p.protocol for suite in suites for p in suite.proposals):
+        spis[protocol] = await _reserve(exchange, policy.doi, protocol)
+    numbered = tuple(
+        suite.with_spis(spis).numbered(number) for number, suite in enumerate(suites, 1)
+    )
+    return Proposed(policy, Offer(policy.doi, policy.situation, numbered), spis)
+
+
+def _supported(exchange: IExchange, doi: int, suite: ProtectionSuite) -> bool:
+    return all(
+        any(exchange.node.sink.supports(doi, p.protocol, t) for t in p.transforms)
+        for p in suite.proposals
+    )
+
+
+async def confirmed(exchange: IExchange, proposed: Proposed, answer: Offer) -> Negotiated:
+    """
+    As initiator: the responder's answer, verified to be one of our offers.  RFC 2408 section 4.2.
+
+    :raises NoProposalChosen: if it is not.
+    """
+    chosen = negotiating(exchange).confirm(answer, proposed.offer)
+    used = {proposal.protocol for proposal in chosen.proposals}
+    return Negotiated(
+        proposed.policy, chosen, {p: spi for p, spi in proposed.spis.items() if p in used}
+    )
+
+
+async def release_unused(
+    exchange: IExchange, proposed: Sequence[Proposed], negotiated: Sequence[Negotiated]
+) -> None:
+    """As initiator: give back the SPIs of what was offered and not chosen."""
+    for offered, agreed in zip(proposed, negotiated, strict=True):
+        for protocol, spi in offered.spis.items():
+            if protocol not in agreed.spis:
+                await _release(exchange, _receiving(exchange, offered.policy.doi, protocol, spi))
+
+
+def choose(
+    exchange: IExchange, candidates: Candidates[ChildPolicy], offers: Sequence[Offer]
+) -> tuple[ChildPolicy, tuple[ProtectionSuite, ...]]:
+    """
+    As responder: the child that takes all offers, and what is chosen of each.
+
+    :raises NoProposalChosen: with what differed, for every child.
+    """
+    doi = negotiating(exchange)
+    chosen: dict[str, tuple[ProtectionSuite, ...]] = {}
+    refusals: list[PeerError] = []
+
+    def takes(policy: ChildPolicy) -> bool:
+        acceptable = Offer(policy.doi, policy.situation, policy.suites)
+        try:
+            chosen[policy.name] = tuple(doi.select(offer, acceptable) for offer in offers)
+        except PeerError as refusal:
+            refusals.append(refusal)
+            return False
+        return True
+
+    if len(candidates.remaining) == 1 and not takes(candidates.first):
+        raise refusals[0]  # it says which attribute differed
+    offered = ", ".join(doi.spell(suite) for offer in offers for suite in offer.suites)
+    candidates = candidates.narrow(
+        "proposal",
+        offered,
+        lambda policy: ", ".join(map(doi.spell, policy.suites)),
+        takes,
+        NoProposalChosen,
+    )
+    return candidates.first, chosen[candidates.first.name]
+
+
+async def accept(
+    exchange: IExchange, policy: ChildPolicy, chosen: ProtectionSuite
+) -> Negotiated:
+    """As responder: reserve what we shall receive by."""
+    spis = {
+        p.protocol: await _reserve(exchange, policy.doi, p.protocol, avoid=p.spi)
+        for p in chosen.proposals
+    }
+    return Negotiated(policy, chosen, spis)
+
+
+def answer(exchange: IExchange, negotiated: Negotiated) -> Offer:
+    """As responder: the chosen suite, as it was offered, with our SPIs."""
+    policy = negotiated.policy
+    return Offer(policy.doi, policy.situation, (negotiated.chosen.with_spis(negotiated.spis),))
+
+
+def group_of(exchange: IExchange, suites: Sequence[ProtectionSuite]) -> int | None:
+    """
+    The Diffie-Hellman group that these suites share; None: no perfect forward secrecy.
+
+    :raises NoProposalChosen: if they differ: the one KE payload cannot be of two groups.
+    """
+    doi = negotiating(exchange)
+    groups = {
+        doi.terms(replace(proposal, transforms=(transform,))).group
+        for suite in suites
+        for proposal in suite.proposals
+        for transform in proposal.transforms
+    }
+    if len(groups) > 1:
+        names = ", ".join(str(group or "none") for group in sorted(groups, key=lambda g: g or 0))
+        raise NoProposalChosen(Reason("one group only can travel with an offer", names))
+    return next(iter(groups), None)
+
+
+def bundle(
+    exchange: IExchange, negotiated: Negotiated, g_xy: bytes, n_i: bytes, n_r: bytes
+) -> SABundle:
+    """
+    The SAs of both directions, keys and all.
+
+    :param g_xy: of this exchange; empty without perfect forward secrecy.
+    :param n_i: the initiator's nonce body; ``n_r`` the responder's.
+    """
+    doi, sa = negotiating(exchange), _sa(exchange)
+    policy = negotiated.policy
+    inbound, outbound = [], []
+    for proposal in negotiated.chosen.proposals:
+        terms = doi.terms(proposal)
+        lifetime = policy.lifetime.shorter(terms.lifetime)
+        ours = negotiated.spis[proposal.protocol]
+        for spi, sending, side in ((ours, False, inbound), (proposal.spi, True, outbound)):
+            seed = g_xy + bytes([proposal.protocol]) + spi + n_i + n_r
+            keymat = sa.derive(seed, terms.keymat) if terms.keymat else b""
+            agreed = Agreed(exchange.path, policy, sending, lifetime)
+            side.append(doi.security_association(proposal, spi, keymat, agreed))
+    name = f"{policy.connection}/{policy.name}/{inbound[0].key.spi.hex()}"
+    return SABundle(name, sa.key, tuple(inbound), tuple(outbound), policy)
+
+
+async def install_inbound(exchange: IExchange, bundle: SABundle) -> None:
+    """
+    As responder, before the answer leaves: from then on the peer may send.
+
+    If it never confirms, what it may believe in is taken back, and it is told.
+    """
+    exchange.otherwise(lambda: _withdraw(exchange, bundle))
+    await exchange.node.sink.install(replace(bundle, outbound=()))
+
+
+async def install(exchange: IExchange, bundle: SABundle) -> None:
+    """Install both directions, and register them: before the message that commits us."""
+    node = exchange.node
+    if exchange.role is Role.INITIATOR:
+        exchange.otherwise(lambda: node.sink.remove(bundle))
+    await node.sink.install(bundle)
+    lifetimes = [sa.lifetime.seconds for sa in bundle.inbound if sa.lifetime.seconds]
+    hard = node.clock.seconds() + min(lifetimes) if lifetimes else 0.0
+    await node.registry.add(bundle, Expiry(hard))
+
+
+def _sa(exchange: IExchange) -> IManagementSA:
+    if exchange.sa is None:
+        raise RuntimeError("SAs are negotiated under a management SA")
+    return exchange.sa
+
+
+def _receiving(exchange: IExchange, doi: int, protocol: int, spi: bytes) -> SPIKey:
+    return SPIKey(doi, protocol, spi, exchange.path.local[0])
+
+
+async def _reserve(exchange: IExchange, doi: int, protocol: int, avoid: bytes = b"") -> bytes:
+    spi = await exchange.node.sink.reserve_spi(doi, protocol, exchange.path, avoid)
+    key = _receiving(exchange, doi, protocol, spi)
+    exchange.otherwise(lambda: Deferred.fromCoroutine(_release(exchange, key)))
+    return spi
+
+
+async def _release(exchange: IExchange, key: SPIKey) -> None:
+    await exchange.node.sink.release_spi(key)
+    exchange.node.events.publish(SPIReleased(key))
+
+
+def _withdraw(exchange: IExchange, bundle: SABundle) -> None:
+    """Take back what was installed for a peer that never confirmed; it may believe in it."""
+    sa = _sa(exchange)
+    node = exchange.node
+    removed = node.sink.remove(bundle)
+    removed.addErrback(lambda failure: _log.failure("could not remove {n}", failure, n=bundle.name))
+    if node.registry.find(sa.key) is sa:
+        for protocol in dict.fromkeys(one.key.protocol for one in bundle.inbound):
+            spis = tuple(one.key.spi for one in bundle.inbound if one.key.protocol == protocol)
+            delete = Delete(bundle.policy.doi, protocol, spis)
+            told = node.exchanges.begin(sa, ExchangeType.INFORMATIONAL, (delete,))
+            told.addErrback(lambda failure: _log.failure("could not send a Delete", failure))

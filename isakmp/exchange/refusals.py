@@ -1,0 +1,119 @@
+"""
+The one place where what was dropped or refused is logged, published, and perhaps answered.
+
+RFC 2408 section 5 lets a notification be sent for most faults.  None is sent in answer to an
+Informational exchange; none says more than a number; towards an address that has proved nothing
+they are few and no longer than what caused them; of a failed authentication they do not say what
+it was that failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from isakmp.errors import (
+    AuthenticationFailed,
+    InvalidCookie,
+    InvalidMajorVersion,
+    Malformed,
+    PeerError,
+    UnsupportedExchangeType,
+)
+from isakmp.events import MessageDropped
+from isakmp.interfaces import IManagementSA, INode
+from isakmp.numbers import DOI, ExchangeType, NotifyType, ProtocolID
+from isakmp.parts import AUTH, ID
+from isakmp.paths import Datagram, endpoint
+from isakmp.wire.message import CookiePair, Flags, Header, Message
+from isakmp.wire.payloads import Notification
+
+
+class Refusals:
+    """
+    Reports refusals, within the node's bounds.
+
+    :param begin: sends a notification under an SA.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self, node: INode, begin: Callable[[IManagementSA, int, object], Deferred[object]]
+    ) -> None:
+        self._node = node
+        self._begin = begin
+        self._tokens = float(node.limits.notifications)
+        self._refilled = node.clock.seconds()
+
+    def dropped(
+        self,
+        error: PeerError,
+        datagram: Datagram,
+        cookies: CookiePair | None = None,
+        sa: IManagementSA | None = None,
+    ) -> None:
+        """
+        A datagram was not accepted.
+
+        :param cookies: of the exchange it was meant for, or made up to be answered with.
+        :param sa: under which it was proven that the peer had said it.
+        """
+        self._log.debug(
+            "dropped from {peer}: {reason}",
+            peer=endpoint(datagram.path.remote),
+            reason=str(error),
+        )
+        self._node.events.publish(MessageDropped(datagram.path, error))
+        kind = self._notification(error, sa)
+        if kind is None:
+            return
+        if sa is not None:
+            notification = Notification(sa.doi, ProtocolID.ISAKMP, kind, b"", b"")
+            sent = self._begin(sa, ExchangeType.INFORMATIONAL, (notification,))
+            sent.addErrback(lambda f: self._log.failure("no notification could be sent", f))
+        elif cookies is not None:
+            self._notify_stranger(kind, datagram, cookies)
+
+    def _notification(self, error: PeerError, sa: IManagementSA | None) -> NotifyType | None:
+        """What the peer is told: of who it is and how it proves that, only that it failed."""
+        arrow = error.reason.arrow
+        if sa is None and arrow is not None and {ID, AUTH} & arrow.parts and error.notify:
+            if not isinstance(error, Malformed):
+                return AuthenticationFailed.notify
+        return error.notify
+
+    def _notify_stranger(self, kind: NotifyType, datagram: Datagram, cookies: CookiePair) -> None:
+        notification = Notification(DOI.ISAKMP, ProtocolID.ISAKMP, kind, b"", b"")
+        message_id = int.from_bytes(self._node.entropy(4), "big") | 1
+        message = Message(
+            cookies, ExchangeType.INFORMATIONAL, Flags.NONE, message_id, (notification,)
+        )
+        octets = message.encode()
+        if len(octets) <= len(datagram.octets) and self._token():
+            self._node.ports.send(Datagram(octets, datagram.path))
+
+    def _token(self) -> bool:
+        """One notification a second, after as many at once as the limit says."""
+        now = self._node.clock.seconds()
+        most = float(self._node.limits.notifications)
+        self._tokens = min(most, self._tokens + now - self._refilled)
+        self._refilled = now
+        if self._tokens < 1.0:
+            return False
+        self._tokens -= 1.0
+        return True
+
+
+def answerable(error: PeerError, header: Header) -> CookiePair | None:
+    """
+    The cookies of an answer to a datagram that belongs to nothing here; None: silence.
+
+    Only to what a peer with a stale SA, or of another version, can honestly send.
+    """
+    honest = (InvalidCookie, InvalidMajorVersion, UnsupportedExchangeType)
+    if header.exchange_type == ExchangeType.INFORMATIONAL or not isinstance(error, honest):
+        return None
+    return header.cookies

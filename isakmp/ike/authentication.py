@@ -1,0 +1,110 @@
+"""
+One class per authentication method of RFC 2409: what differs between them, nothing about order.
+"""
+
+from __future__ import annotations
+
+import hmac
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from isakmp.connections import Connection
+from isakmp.crypto.keys import skeyid_pre_shared_key
+from isakmp.errors import AuthenticationFailed, Reason
+from isakmp.numbers import AuthenticationMethod
+from isakmp.paths import endpoint
+from isakmp.wire.message import Message
+from isakmp.wire.payloads import Hash, Payload
+
+if TYPE_CHECKING:
+    from isakmp.ike.method import IKEMethod
+
+_DIFFER = "Most likely the pre-shared keys of the two ends differ."
+
+
+class Authentication(ABC):
+    """
+    An authentication method: how SKEYID is made, and how an end proves that it has it.
+
+    Stateless; chosen by the negotiated transform.
+
+    :cvar number: RFC 2409 appendix A.
+    :cvar remedy: what to tell an administrator when the first sealed message cannot be read.
+    """
+
+    number: int
+    remedy = ""
+
+    def expects(self) -> type[Payload] | tuple[type[Payload], ...]:
+        """The payload that proves."""
+        return Hash
+
+    @abstractmethod
+    async def skeyid(self, method: IKEMethod) -> bytes:
+        """SKEYID.  RFC 2409 section 5."""
+
+    async def proof(self, method: IKEMethod) -> Sequence[Payload]:
+        """What proves us: HASH_I or HASH_R."""
+        return (Hash(await method.hash_of(method.exchange.role)),)
+
+    async def check(self, method: IKEMethod, message: Message) -> None:
+        """
+        :raises AuthenticationFailed: if the peer's proof is not what it must be.
+        """
+        expected = await method.hash_of(method.exchange.role.other)
+        if not hmac.compare_digest(message.one(Hash).data, expected):
+            raise AuthenticationFailed(Reason("the peer's HASH does not prove it", remedy=_DIFFER))
+
+
+class PreSharedKey(Authentication):
+    """
+    Both ends know one secret.  RFC 2409 section 5.4.
+
+    In Main Mode the responder needs it before the initiator has said who it is; the address has to
+    do, and the identities that the connections left expect.
+    """
+
+    number = AuthenticationMethod.PRE_SHARED_KEY
+    remedy = _DIFFER
+
+    async def skeyid(self, method: IKEMethod) -> bytes:
+        """SKEYID = prf(pre-shared-key, Ni_b | Nr_b)."""
+        secrets: dict[str, bytes] = {}
+        for connection in method.candidates.remaining:
+            try:
+                secrets[connection.name] = await self._secret(method, connection)
+            except LookupError:
+                continue
+        peer = endpoint(method.exchange.path.remote)
+        if not secrets:
+            raise AuthenticationFailed(
+                Reason("no pre-shared key is configured for this peer", peer)
+            )
+        secret = next(iter(secrets.values()))
+        # What is learned later must not move us to a connection with another secret.
+        method.candidates = method.candidates.narrow(
+            "pre-shared key",
+            peer,
+            lambda connection: "another key" if connection.name in secrets else "no key",
+            lambda connection: secrets.get(connection.name) == secret,
+            AuthenticationFailed,
+        )
+        return skeyid_pre_shared_key(method.prf, secret, *method.nonces)
+
+    async def _secret(self, method: IKEMethod, connection: Connection) -> bytes:
+        store = method.exchange.node.credentials
+        ours = method.identity_of(connection)
+        theirs = connection.remote_identity.exact
+        if theirs is not None:
+            try:
+                return await store.shared_secret(ours, theirs)
+            except LookupError:
+                pass
+        return await store.shared_secret(ours, method.exchange.path)
+
+
+AUTHENTICATIONS: Mapping[int, Authentication] = {
+    authentication.number: authentication for authentication in (PreSharedKey(),)
+}
+"""By the number of the Authentication Method attribute."""

@@ -1,0 +1,297 @@
+"""
+IKE as a method of the framework's phase-1 exchanges.  RFC 2409 section 5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+from zope.interface import implementer
+
+from isakmp.associations import Offer, ProtectionSuite
+from isakmp.connections import Candidates, Connection
+from isakmp.crypto.groups import KeyPair, group
+from isakmp.crypto.keys import Phase1Keys, phase1_iv
+from isakmp.crypto.prf import Prf, prf
+from isakmp.errors import (
+    ConfigurationError,
+    InvalidIdentity,
+    Malformed,
+    NoProposalChosen,
+    Reason,
+)
+from isakmp.exchange.phase1 import offer_of
+from isakmp.identity import Identity
+from isakmp.ike.authentication import AUTHENTICATIONS, Authentication
+from isakmp.ike.parameters import Parameters, configured, proposal_of
+from isakmp.ike.protection import Phase1Protection
+from isakmp.ike.sa import ISAKMPSA, Keys
+from isakmp.ike.selection import acceptable_to, choose, confirm
+from isakmp.interfaces import IExchange, IKeyExchangeMethod, IMessageProtection
+from isakmp.parts import AUTH, ID, KE, NONCE, SA, Part, Role
+from isakmp.wire.message import Message
+from isakmp.wire.payloads import (
+    Identification,
+    KeyExchange,
+    Nonce,
+    Payload,
+    SecurityAssociation,
+)
+
+_WORDS: Mapping[Part, type[Payload]] = {
+    SA: SecurityAssociation,
+    KE: KeyExchange,
+    NONCE: Nonce,
+    ID: Identification,
+}
+"""In the order in which they stand in a message."""
+
+_NONCE_SIZE = 32
+_NONCE_SIZES = range(8, 257)
+"""RFC 2409 section 5."""
+
+
+@implementer(IKeyExchangeMethod)
+class IKEMethod:
+    """
+    Implements IKeyExchangeMethod for phase 1.
+
+    Its attributes are immutable values, rebound: the framework hears on a shallow copy.
+
+    :ivar candidates: the connections that the peer may still mean.
+    :ivar ours: what we have said, each part's payload body; ``theirs`` what the peer has.
+    """
+
+    def __init__(self, exchange: IExchange, candidates: Candidates[Connection]) -> None:
+        self.exchange = exchange
+        self.candidates = candidates
+        self.ours: Mapping[Part, Payload] = {}
+        self.theirs: Mapping[Part, Payload] = {}
+        self._chosen: Parameters | None = None
+        self._authentication: Authentication | None = None
+        self._pair: KeyPair | None = None
+        self._skeyid: bytes | None = None
+        self._keys: Keys | None = None
+
+    # -- IKeyExchangeMethod -----------------------------------------------------------------------
+
+    @property
+    def connection(self) -> Connection | None:
+        """The preferred of the connections left."""
+        return self.candidates.first
+
+    def expects(
+        self, parts: frozenset[Part]
+    ) -> Sequence[type[Payload] | tuple[type[Payload], ...]]:
+        """The payload classes of these parts."""
+        words: list[type[Payload] | tuple[type[Payload], ...]] = [
+            kind for part, kind in _WORDS.items() if part in parts
+        ]
+        if AUTH in parts:
+            words.append(self.authentication.expects())
+        return words
+
+    async def say(self, parts: frozenset[Part], riding: Sequence[Payload]) -> Sequence[Payload]:
+        """Our payloads for these parts."""
+        payloads = [self._word(part) for part in _WORDS if part in parts]
+        if AUTH in parts:
+            payloads += await self.authentication.proof(self)
+        return [*payloads, *riding]
+
+    async def hear(self, parts: frozenset[Part], message: Message) -> Message:
+        """Take in the peer's payloads for these parts, and check what can be checked by now."""
+        heard = {part: message.one(kind) for part, kind in _WORDS.items() if part in parts}
+        self.theirs = {**self.theirs, **heard}
+        if SA in parts:
+            self._consider(cast(SecurityAssociation, heard[SA]))
+        if NONCE in parts and len(cast(Nonce, heard[NONCE]).data) not in _NONCE_SIZES:
+            raise Malformed(Reason("the length of a nonce", configured="8 to 256 octets"))
+        if KE in parts:
+            group(self.chosen.group).check(cast(KeyExchange, heard[KE]).data)
+        if ID in parts:
+            self._identify(cast(Identification, heard[ID]))
+        if AUTH in parts:
+            await self.authentication.check(self, message)
+        return message
+
+    async def protection(self) -> IMessageProtection:
+        """Derive the keys; the first initialization vector is the hash of both public values."""
+        keys = await self._derived()
+        g_xi, g_xr = self._of(Role.INITIATOR, KE), self._of(Role.RESPONDER, KE)
+        iv = phase1_iv(self.prf.hash, g_xi, g_xr, keys.cipher.block)
+        return Phase1Protection(keys.cipher, iv, self.authentication.remedy)
+
+    async def established(self) -> object:
+        """The ISAKMP SA."""
+        protection = self.exchange.protection
+        if not isinstance(protection, Phase1Protection):
+            raise RuntimeError("phase 1 has ended without keys")
+        connection = self.candidates.first
+        return ISAKMPSA(
+            key=self.exchange.cookies,
+            role=self.exchange.role,
+            doi=self.exchange.doi.number,
+            ours=self.identity_of(connection),
+            theirs=self._identity(cast(Identification, self.theirs[ID])),
+            connection=connection.name,
+            path=self.exchange.path,
+            lifetime=connection.lifetime.shorter(self.chosen.lifetime),
+            parameters=self.chosen,
+            keys=await self._derived(),
+            last_block=protection.iv,
+        )
+
+    # -- words ------------------------------------------------------------------------------------
+
+    def _word(self, part: Part) -> Payload:
+        if part not in self.ours:
+            self.ours = {**self.ours, part: self._make(part)}
+        return self.ours[part]
+
+    def _make(self, part: Part) -> Payload:
+        if part is SA:
+            return self._offer() if self.exchange.role is Role.INITIATOR else self._answer()
+        if part is KE:
+            self._pair = group(self.chosen.group).generate()
+            return KeyExchange(self._pair.public)
+        if part is NONCE:
+            return Nonce(self.exchange.node.entropy(_NONCE_SIZE))
+        identity = self.identity_of(self.candidates.first)
+        return Identification(identity.kind, identity.protocol, identity.port, identity.data)
+
+    # -- proposals and connections ----------------------------------------------------------------
+
+    def _offer(self) -> Payload:
+        """Everything that the connection takes, by preference."""
+        choices = configured(self.candidates.first)
+        unknown = [c.spelled for c in choices if c.authentication not in AUTHENTICATIONS]
+        if not choices or unknown:
+            raise ConfigurationError(
+                f"connection {self.candidates.first.name}: "
+                + (f"no authentication for {', '.join(unknown)}" if unknown else "no proposals")
+            )
+        return self._payload(ProtectionSuite((proposal_of(choices),)))
+
+    def _answer(self) -> Payload:
+        """Chosen only now, when it is said: everything known by now has narrowed the candidates."""
+        offer = self._understood(cast(SecurityAssociation, self.theirs[SA]))
+        suite, parameters = choose(offer, self.candidates)
+        self._bind(parameters)
+        return self._payload(suite)
+
+    def _consider(self, payload: SecurityAssociation) -> None:
+        """The initiator hears the answer; the responder whether anything fits at all."""
+        offer = self._understood(payload)
+        if self.exchange.role is Role.INITIATOR:
+            self._bind(confirm(offer, configured(self.candidates.first)))
+        else:
+            self.candidates = acceptable_to(offer, self.candidates)
+
+    def _bind(self, parameters: Parameters) -> None:
+        self._chosen = parameters
+        self._authentication = AUTHENTICATIONS[parameters.authentication]
+        self.candidates = self.candidates.narrow(
+            "chosen proposal",
+            parameters.spelled,
+            lambda c: ", ".join(p.spelled for p in configured(c)),
+            lambda c: parameters.algorithms in {p.algorithms for p in configured(c)},
+            NoProposalChosen,
+        )
+
+    def _understood(self, payload: SecurityAssociation) -> Offer:
+        return offer_of(self.exchange.doi, payload)
+
+    def _payload(self, suite: ProtectionSuite) -> Payload:
+        doi = self.exchange.doi
+        return Offer(doi.number, doi.phase1_situation, (suite,)).payload()
+
+    # -- identities -------------------------------------------------------------------------------
+
+    def identity_of(self, connection: Connection) -> Identity:
+        """Who we are on a connection: what it says, or our address."""
+        return connection.local_identity or Identity.address(self.exchange.path.local[0])
+
+    def _identity(self, payload: Identification) -> Identity:
+        return self.exchange.doi.identity(
+            payload.kind, payload.protocol, payload.port, payload.data
+        )
+
+    def _identify(self, payload: Identification) -> None:
+        """Until AUTH is checked it is a claim: it narrows, and nothing is authorised by it."""
+        identity = self._identity(payload)
+        self.candidates = self.candidates.narrow(
+            "identity",
+            identity,
+            lambda c: c.remote_identity,
+            lambda c: c.remote_identity.matches(identity),
+            InvalidIdentity,
+            remedy="Compare the remote id configured here with the local id of the peer.",
+        )
+
+    # -- key material: RFC 2409 section 5 -----------------------------------------------------------
+
+    @property
+    def chosen(self) -> Parameters:
+        """The negotiated algorithms."""
+        if self._chosen is None:
+            raise RuntimeError("nothing has been chosen yet")
+        return self._chosen
+
+    @property
+    def authentication(self) -> Authentication:
+        """The negotiated authentication method."""
+        if self._authentication is None:
+            raise RuntimeError("nothing has been chosen yet")
+        return self._authentication
+
+    @property
+    def prf(self) -> Prf:
+        """HMAC of the negotiated hash."""
+        return prf(self.chosen.hash)
+
+    @property
+    def nonces(self) -> tuple[bytes, bytes]:
+        """Ni_b and Nr_b."""
+        return self._of(Role.INITIATOR, NONCE), self._of(Role.RESPONDER, NONCE)
+
+    def _of(self, role: Role, part: Part) -> bytes:
+        """A part's payload body, as it stood on the wire."""
+        said = self.ours if role is self.exchange.role else self.theirs
+        return said[part].encode()
+
+    async def _derived(self) -> Keys:
+        if self._keys is None:
+            assert self._pair is not None
+            g_xy = self._pair.agree(self._of(self.exchange.role.other, KE))
+            self._skeyid = await self.authentication.skeyid(self)
+            cookies = self.exchange.cookies
+            derived = Phase1Keys.derive(
+                self.prf, self._skeyid, g_xy, cookies.initiator, cookies.responder
+            )
+            self._keys = Keys.of(derived, self.chosen)
+        return self._keys
+
+    async def hash_of(self, role: Role) -> bytes:
+        """
+        HASH_I or HASH_R::
+
+            HASH_I = prf(SKEYID, g^xi | g^xr | CKY-I | CKY-R | SAi_b | IDii_b)
+            HASH_R = prf(SKEYID, g^xr | g^xi | CKY-R | CKY-I | SAi_b | IDir_b)
+        """
+        await self._derived()
+        assert self._skeyid is not None
+        cookies = self.exchange.cookies
+        pair = cookies.initiator, cookies.responder
+        if role is Role.RESPONDER:
+            pair = pair[::-1]
+        return self.prf(
+            self._skeyid,
+            self._of(role, KE)
+            + self._of(role.other, KE)
+            + b"".join(pair)
+            + self._of(Role.INITIATOR, SA)
+            + self._of(role, ID),
+        )
+
+

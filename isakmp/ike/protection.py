@@ -1,0 +1,146 @@
+"""
+How IKE seals messages: the cipher's chain of initialization vectors, and in phase 2 the HASH that
+leads every message.  RFC 2409 sections 5.5 to 5.7 and appendix B.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+
+from zope.interface import implementer
+
+from isakmp.crypto.ciphers import BlockCipher
+from isakmp.errors import InvalidHash, Malformed, Reason, Unreadable
+from isakmp.interfaces import IExchangeType, IManagementSA, IMessageProtection
+from isakmp.wire.message import Flags, Header, Message, decode_chain, encode_chain
+from isakmp.wire.payloads import PAYLOADS, Hash, Nonce, Payload
+
+
+@implementer(IMessageProtection)
+class Phase1Protection:
+    """
+    Encryption alone: what phase 1 says proves itself.
+
+    :ivar iv: for the next message, in either direction: the last block of the one before.
+    :param remedy: what to tell an administrator if nothing can be read.
+    """
+
+    def __init__(self, cipher: BlockCipher, iv: bytes, remedy: str = "") -> None:
+        self._cipher = cipher
+        self._remedy = remedy
+        self.iv = iv
+
+    def seal(self, message: Message) -> bytes:
+        """The whole datagram; the chain goes on from it."""
+        return self._seal(message, encode_chain(message.payloads))
+
+    def unseal(self, data: bytes) -> Message:
+        """
+        The message in clear.
+
+        :raises Unreadable: if what the keys make of it is not a chain of payloads.
+        """
+        header = Header.decode(data)
+        payloads, _ = self._open(header, data)
+        self.iv = data[-self._cipher.block :]
+        return _message(header, payloads)
+
+    def _seal(self, message: Message, chain: bytes) -> bytes:
+        padded = chain + bytes(-len(chain) % self._cipher.block)
+        sealed = self._cipher.encrypt(self.iv, padded)
+        self.iv = sealed[-self._cipher.block :]
+        header = Header(
+            message.cookies,
+            message.payloads[0].number,
+            message.version,
+            message.exchange_type,
+            message.flags | Flags.ENCRYPTION,
+            message.message_id,
+            Header.SIZE + len(sealed),
+        )
+        return header.encode() + sealed
+
+    def _open(
+        self, header: Header, data: bytes, table: Mapping[int, type[Payload]] = PAYLOADS
+    ) -> tuple[tuple[Payload, ...], bytes]:
+        """The payloads, and their octets without the padding."""
+        try:
+            clear = self._cipher.decrypt(self.iv, data[Header.SIZE :])
+            payloads, length = decode_chain(header.first, clear, table, padded=True)
+        except Malformed as error:
+            raise Unreadable(
+                Reason(
+                    "a sealed message cannot be read with the agreed keys",
+                    error.reason.rule,
+                    remedy=self._remedy,
+                )
+            ) from None
+        return payloads, clear[:length]
+
+
+class Phase2Protection(Phase1Protection):
+    """
+    Encryption and proof: every message is led by a HASH over all that follows it.
+
+    HASH(1), HASH(2) and HASH(3) are one rule, the exchange type's ``hashed``: prf(SKEYID_a, M-ID |
+    nonces of the exchange's earlier messages | everything after the HASH payload).
+    """
+
+    def __init__(
+        self,
+        cipher: BlockCipher,
+        iv: bytes,
+        sa: IManagementSA,
+        kind: IExchangeType,
+        message_id: int,
+    ) -> None:
+        super().__init__(cipher, iv)
+        self._sa = sa
+        self._kind = kind
+        self._message_id = message_id.to_bytes(4, "big")
+        self._nonces = b""
+
+    def seal(self, message: Message) -> bytes:
+        """The whole datagram, its HASH in front."""
+        proof = Hash(self._hash(encode_chain(message.payloads)))
+        sealed = message.with_payloads((proof, *message.payloads))
+        octets = self._seal(sealed, encode_chain(sealed.payloads))
+        self._remember(message.payloads)
+        return octets
+
+    def unseal(self, data: bytes) -> Message:
+        """
+        The message in clear, without its HASH.
+
+        :raises Unreadable: if it is no chain of payloads.
+        :raises InvalidHash: if it has no HASH in front, or a wrong one.
+        """
+        header = Header.decode(data)
+        payloads, chain = self._open(header, data, self._kind.payloads)
+        if not payloads or not isinstance(payloads[0], Hash):
+            raise InvalidHash(Reason("a message under an SA begins with a HASH payload"))
+        proof = payloads[0].data
+        rest = chain[4 + len(proof) :]
+        if not hmac.compare_digest(proof, self._hash(rest)):
+            raise InvalidHash(Reason("the HASH does not prove the message"))
+        self.iv = data[-self._cipher.block :]
+        self._remember(payloads[1:])
+        return _message(header, payloads[1:])
+
+    def _hash(self, rest: bytes) -> bytes:
+        return self._kind.hashed(self._sa, self._message_id, self._nonces, rest)
+
+    def _remember(self, payloads: tuple[Payload, ...]) -> None:
+        self._nonces += b"".join(p.data for p in payloads if isinstance(p, Nonce))
+
+
+def _message(header: Header, payloads: tuple[Payload, ...]) -> Message:
+    return Message(
+        header.cookies,
+        header.exchange_type,
+        header.flags & ~Flags.ENCRYPTION,
+        header.message_id,
+        payloads,
+        header.version,
+    )

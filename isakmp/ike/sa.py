@@ -1,0 +1,99 @@
+"""
+IKE's ISAKMP SA: what phase 1 leaves.  RFC 2409 section 5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+from zope.interface import implementer
+
+from isakmp.associations import Lifetime
+from isakmp.crypto.ciphers import BlockCipher, cipher, is_weak, key_length
+from isakmp.crypto.groups import group
+from isakmp.crypto.keys import Phase1Keys, cipher_key, keymat, phase2_iv
+from isakmp.crypto.prf import prf
+from isakmp.identity import Identity
+from isakmp.ike.parameters import Parameters
+from isakmp.ike.protection import Phase2Protection
+from isakmp.interfaces import IExchangeType, IKeyAgreement, IManagementSA, IMessageProtection
+from isakmp.parts import Role
+from isakmp.paths import Path
+from isakmp.wire.message import CookiePair
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """
+    SKEYID's children at work: they answer, and do not show themselves.
+
+    :ivar derive: prf under SKEYID_d.
+    :ivar authenticate: prf under SKEYID_a.
+    :ivar cipher: under the key that SKEYID_e becomes.
+    """
+
+    derive: Callable[[bytes], bytes] = field(repr=False)
+    authenticate: Callable[[bytes], bytes] = field(repr=False)
+    cipher: BlockCipher = field(repr=False)
+
+    @classmethod
+    def of(cls, derived: Phase1Keys, parameters: Parameters) -> Keys:
+        """The keys of phase 1, set up for their uses."""
+        function = prf(parameters.hash)
+        length = key_length(parameters.encryption, parameters.key_bits)
+        weak = partial(is_weak, parameters.encryption)
+        key = cipher_key(function, derived.skeyid_e, length, weak)
+        return cls(
+            function.keyed(derived.skeyid_d),
+            function.keyed(derived.skeyid_a),
+            cipher(parameters.encryption, key),
+        )
+
+
+@implementer(IManagementSA)
+@dataclass(frozen=True, slots=True, eq=False)
+class ISAKMPSA:
+    """
+    Implements IManagementSA with the keys of IKE's phase 1.
+
+    :ivar parameters: the negotiated algorithms.
+    :ivar last_block: the last block of ciphertext of phase 1, from which every later exchange's
+        first initialization vector comes.
+    """
+
+    key: CookiePair
+    role: Role
+    doi: int
+    ours: Identity
+    theirs: Identity
+    connection: str
+    path: Path
+    lifetime: Lifetime
+    parameters: Parameters
+    keys: Keys = field(repr=False)
+    last_block: bytes = field(repr=False)
+    owner: str = "ike"
+
+    def permits(self, number: int) -> bool:
+        """Everything: the peer is authenticated."""
+        return True
+
+    def protection(self, kind: IExchangeType, message_id: int) -> IMessageProtection:
+        """The cipher state of a new exchange.  RFC 2409 appendix B."""
+        algorithm = prf(self.parameters.hash).hash
+        iv = phase2_iv(algorithm, self.last_block, message_id, self.keys.cipher.block)
+        return Phase2Protection(self.keys.cipher, iv, self, kind, message_id)
+
+    def authenticate(self, octets: bytes) -> bytes:
+        """prf(SKEYID_a, octets)."""
+        return self.keys.authenticate(octets)
+
+    def derive(self, seed: bytes, length: int) -> bytes:
+        """KEYMAT.  RFC 2409 section 5.5."""
+        return keymat(self.keys.derive, seed, length)
+
+    def agreement(self, number: int) -> IKeyAgreement:
+        """Our half of a new Diffie-Hellman agreement; :raises LookupError: unknown group."""
+        return group(number).generate()

@@ -1,0 +1,88 @@
+"""
+The end of a security association's life.
+
+RFC 2409 appendix A (life duration of an ISAKMP SA) and RFC 2407 section 4.5 (of a protection SA):
+what is agreed there becomes an :class:`~isakmp.interfaces.Expiry` in the registry, and here one
+timer for each SA that has one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from isakmp.associations import SABundle, SAKey
+from isakmp.events import Established, Removal, Removed
+from isakmp.interfaces import IManagementSA, INode
+
+T = TypeVar("T")
+
+
+class Lifetimes:
+    """
+    Has every SA of a node deleted when its time is over, those already established included.
+
+    :param node: its registry says until when, its endpoint deletes and tells the peer.
+    """
+
+    _log = Logger()
+
+    def __init__(self, node: INode) -> None:
+        self._node = node
+        self._timers: dict[SAKey, IDelayedCall] = {}
+        self._unsubscribe: tuple[Callable[[], None], ...] = (
+            node.events.subscribe(Established, lambda event: self._begin(event.sa)),
+            node.events.subscribe(Removed, lambda event: self._end(event.sa)),
+        )
+        for sa in node.registry:
+            self._begin(sa)
+
+    def stop(self) -> None:
+        """Leave nothing on the clock, and listen no longer; idempotent."""
+        for unsubscribe in self._unsubscribe:
+            unsubscribe()
+        self._unsubscribe = ()
+        timers, self._timers = self._timers, {}
+        for timer in timers.values():
+            timer.cancel()
+
+    def _begin(self, sa: IManagementSA | SABundle) -> None:
+        self._end(sa)
+        try:
+            hard = self._node.registry.expiry(sa).hard
+        except LookupError:
+            return  # it was removed before everybody had been told that it stands
+        if hard:
+            wait = max(0.0, hard - self._node.clock.seconds())
+            self._timers[sa.key] = self._node.clock.callLater(wait, self._expire, sa)
+
+    def _end(self, sa: IManagementSA | SABundle) -> None:
+        timer = self._timers.pop(sa.key, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _expire(self, sa: IManagementSA | SABundle) -> None:
+        del self._timers[sa.key]
+        delete = self._node.endpoints["isakmp"].delete
+        deleting = maybeDeferred(delete, [sa], Removal.EXPIRED)
+        deleting.addErrback(self._not_deleted, sa)
+        deleting.addErrback(self._not_removed, sa)
+
+    def _not_deleted(self, failure: Failure, sa: IManagementSA | SABundle) -> Deferred[None]:
+        # The peer may not have been told; but what has expired is not used any longer.
+        self._log.failure("the peer was not told that {key} expired", failure, key=str(sa.key))
+        removing = maybeDeferred(self._node.registry.remove, sa, Removal.EXPIRED)
+        if isinstance(sa, SABundle):
+            removing.addBoth(self._uninstall, sa)
+        return removing
+
+    def _uninstall(self, result: T, bundle: SABundle) -> Deferred[T]:
+        return self._node.sink.remove(bundle).addCallback(lambda _: result)
+
+    def _not_removed(self, failure: Failure, sa: IManagementSA | SABundle) -> None:
+        self._log.failure("{key} expired and could not be removed", failure, key=str(sa.key))

@@ -1,0 +1,69 @@
+"""
+The words of an exchange's diagram.
+
+RFC 2408 section 4 draws each exchange as arrows between an initiator and a responder, and writes
+on each arrow what that message carries: ``SA``, ``KE``, ``NONCE``, ``IDii``, ``AUTH``.  Those words
+are :class:`Part`\\ s here, an arrow is an :class:`Arrow`, its ends are :class:`Role`\\ s.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class Role(enum.Enum):
+    """Which side of an exchange: who sends its first message."""
+
+    INITIATOR = "initiator"
+    RESPONDER = "responder"
+
+    @property
+    def other(self) -> Role:
+        """The opposite end."""
+        return Role.RESPONDER if self is Role.INITIATOR else Role.INITIATOR
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """
+    One word of a diagram.
+
+    Open, not an enumeration: an exchange of another domain of interpretation brings words of its
+    own (GROUPKEY-PULL has SEQ and KD).
+    """
+
+    name: str
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+SA = Part("SA")
+KE = Part("KE")
+NONCE = Part("NONCE")
+ID = Part("ID")
+AUTH = Part("AUTH")
+NOTICES = Part("N/D")
+
+
+@dataclass(frozen=True, slots=True)
+class Arrow:
+    """
+    One message of one diagram: riders and refusals talk about messages in these terms.
+
+    :ivar exchange: the exchange's name, as the RFC has it ("Identity Protection").
+    :ivar sender: who says it.
+    :ivar parts: what it is for; empty for a bare proof such as Quick Mode's third message.
+    """
+
+    exchange: str
+    sender: Role
+    parts: frozenset[Part]
+
+    def __contains__(self, part: Part) -> bool:
+        return part in self.parts
+
+    def __str__(self) -> str:
+        words = ", ".join(sorted(part.name for part in self.parts)) or "proof"
+        return f"{self.exchange}, {self.sender.value}'s {words}"

@@ -1,0 +1,290 @@
+"""
+What is agreed to, from what is configured.
+
+A responder learns who a stranger is one fact at a time.  The addresses and the exchange type come
+first: with them :meth:`ConfiguredPolicy.candidates` says which connections it can be.  In phase 2
+the client identities (RFC 2409 section 5.5) say which child the peer means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from twisted.internet.defer import Deferred, execute
+from zope.interface import implementer
+
+from isakmp.associations import (
+    ChildPolicy,
+    ChildRequest,
+    ProtectionSuite,
+    Situation,
+    Transform,
+)
+from isakmp.connections import Candidates, Child, Connection, Intervals
+from isakmp.errors import ConfigurationError, DOINotSupported, InvalidIdentity, Reason, Rejection
+from isakmp.identity import TrafficSelector
+from isakmp.interfaces import IDomainOfInterpretation, IManagementSA, IPolicy
+from isakmp.paths import Path
+
+Supports = Callable[[int, int, Transform], bool]
+"""Domain of interpretation, Protocol-ID, transform: whether the sink can do it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Configured:
+    """
+    A connection, its addresses understood, and of its children's suites what the sink supports.
+
+    :ivar suites: by child's name.
+    """
+
+    connection: Connection
+    local: tuple[TrafficSelector, ...]
+    remote: tuple[TrafficSelector, ...]
+    suites: Mapping[str, tuple[ProtectionSuite, ...]]
+
+
+@implementer(IPolicy)
+class ConfiguredPolicy:
+    """
+    A fixed set of connections.
+
+    :param connections: in order of preference.
+    :param supports: what the sink can do; nothing else is offered or accepted.
+    :param dois: the enabled domains of interpretation, by number.
+    :raises ConfigurationError: if two connections, or two children of one, have one name; an
+        address is not one; a domain of interpretation is not enabled; nothing of what a child
+        would take is supported.
+    """
+
+    def __init__(
+        self,
+        connections: Sequence[Connection],
+        supports: Supports,
+        dois: Mapping[int, IDomainOfInterpretation],
+    ) -> None:
+        self._supports = supports
+        self._dois = dois
+        self._connections: dict[str, _Configured] = {}
+        for connection in connections:
+            if connection.name in self._connections:
+                raise ConfigurationError(f"two connections are named {connection.name}")
+            if connection.doi not in dois:
+                raise ConfigurationError(
+                    f"connection {connection.name}: domain of interpretation {connection.doi} "
+                    "is not enabled"
+                )
+            suites: dict[str, tuple[ProtectionSuite, ...]] = {}
+            for child in connection.children:
+                if child.name in suites:
+                    raise ConfigurationError(
+                        f"two children of connection {connection.name} are named {child.name}"
+                    )
+                suites[child.name] = _supported(connection.name, connection.doi, child, supports)
+            self._connections[connection.name] = _Configured(
+                connection,
+                _addresses(connection, connection.local),
+                _addresses(connection, connection.remote),
+                suites,
+            )
+
+    def connection(self, name: str) -> Connection:
+        """
+        A configured connection.
+
+        :raises LookupError: if there is none of this name.
+        """
+        return self._configured(name).connection
+
+    def candidates(self, path: Path, doi: int, number: int) -> Candidates[Connection]:
+        """
+        The connections a stranger on this path may mean by this exchange type.
+
+        The one whose remote addresses are the fewest is the first; of equals the first configured.
+        ``rejected`` says why the others fell.
+        """
+        local = TrafficSelector.host(path.local[0])
+        remote = TrafficSelector.host(path.remote[0])
+        fitting: list[tuple[int, Connection]] = []
+        rejected: list[Rejection] = []
+        for configured in self._connections.values():
+            connection = configured.connection
+            if connection.doi != doi:
+                fell = "domain of interpretation", str(doi), str(connection.doi)
+            elif connection.exchange != number:
+                fell = "exchange type", str(number), str(connection.exchange)
+            elif not _among(local, configured.local):
+                fell = "our address", path.local[0], ", ".join(connection.local)
+            elif not (among := _among(remote, configured.remote)):
+                fell = "the peer's address", path.remote[0], ", ".join(connection.remote)
+            else:
+                fitting.append((among, connection))
+                continue
+            rejected.append(Rejection(connection.name, *fell))
+        fitting.sort(key=lambda fit: fit[0])
+        return Candidates(tuple(connection for _, connection in fitting), tuple(rejected))
+
+    def phase2(self, sa: IManagementSA, request: ChildRequest) -> Deferred[Candidates[ChildPolicy]]:
+        """
+        The children whose traffic a peer's request fits; one that it matches exactly is the first.
+
+        What the request says becomes the selectors of each.
+
+        :raises InvalidIdentity: if there is none; with what each child would take.
+        :raises DOINotSupported: if the request is of another domain of interpretation than the SA.
+        """
+        return execute(self._phase2, sa, request)
+
+    def proposed(self, sa: IManagementSA, child: Child) -> ChildPolicy:
+        """
+        What we ask for when we begin a child ourselves: its first selectors.
+
+        :raises ConfigurationError: if the sink supports nothing of what it would take.
+        """
+        suites = _supported(sa.connection, sa.doi, child, self._supports)
+        situation = self._dois[sa.doi].phase1_situation
+        local, remote = _selectors(sa, child)
+        return _child_policy(sa, child, suites, situation, local[0], remote[0])
+
+    def intervals(self, name: str) -> Intervals:
+        """How a connection's messages are repeated; the defaults for an unknown name."""
+        configured = self._connections.get(name)
+        return Intervals() if configured is None else configured.connection.intervals
+
+    def _configured(self, name: str) -> _Configured:
+        try:
+            return self._connections[name]
+        except KeyError:
+            raise LookupError(f"no connection is named {name}") from None
+
+    def _phase2(self, sa: IManagementSA, request: ChildRequest) -> Candidates[ChildPolicy]:
+        asked = f"{request.local} - {request.remote}"
+        try:
+            configured = self._configured(sa.connection)
+        except LookupError:
+            reason = Reason(f"connection {sa.connection} is not configured any longer", asked)
+            raise InvalidIdentity(reason) from None
+        if request.doi != sa.doi:
+            raise DOINotSupported(
+                Reason("another domain than the ISAKMP SA's", str(request.doi), str(sa.doi))
+            )
+        fitting: list[tuple[bool, Child]] = []
+        rejected: list[Rejection] = []
+        for child in configured.connection.children:
+            local, remote = _selectors(sa, child)
+            if any(map(request.local.within, local)) and any(map(request.remote.within, remote)):
+                exact = request.local in local and request.remote in remote
+                fitting.append((not exact, child))
+            else:
+                wanted = f"{_listed(local)} - {_listed(remote)}"
+                rejected.append(Rejection(child.name, "traffic", asked, wanted))
+        if not fitting:
+            raise InvalidIdentity(
+                Reason(
+                    f"no child of connection {sa.connection} is for this traffic",
+                    asked,
+                    "; ".join(f"{r.name}: {r.configured}" for r in rejected) or "no children",
+                    "Both ends must be configured for the same traffic.",
+                    tuple(rejected),
+                )
+            )
+        fitting.sort(key=lambda fit: fit[0])
+        policies = tuple(
+            _child_policy(
+                sa,
+                child,
+                configured.suites[child.name],
+                request.situation,
+                request.local,
+                request.remote,
+            )
+            for _, child in fitting
+        )
+        return Candidates(policies, tuple(rejected))
+
+
+def _child_policy(
+    sa: IManagementSA,
+    child: Child,
+    suites: tuple[ProtectionSuite, ...],
+    situation: Situation,
+    local: TrafficSelector,
+    remote: TrafficSelector,
+) -> ChildPolicy:
+    return ChildPolicy(
+        connection=sa.connection,
+        name=child.name,
+        doi=sa.doi,
+        situation=situation,
+        local=local,
+        remote=remote,
+        suites=suites,
+        lifetime=child.lifetime,
+    )
+
+
+def _addresses(connection: Connection, texts: Sequence[str]) -> tuple[TrafficSelector, ...]:
+    """Addresses, networks or ranges."""
+    selectors = []
+    for text in texts:
+        try:
+            if "[" in text:
+                raise ConfigurationError(f"{text!r} has a protocol or a port")
+            selectors.append(TrafficSelector.parse(text))
+        except ConfigurationError as error:
+            raise ConfigurationError(f"connection {connection.name}: {error}") from None
+    return tuple(selectors)
+
+
+def _among(host: TrafficSelector, allowed: Sequence[TrafficSelector]) -> int:
+    """
+    How many addresses the smallest of those has that contain this one; 0: none does.
+
+    None allowed means all are, and they are more than any network has.
+    """
+    if not allowed:
+        return 2**129
+    return min((a.last - a.first + 1 for a in allowed if host.within(a)), default=0)
+
+
+def _selectors(
+    sa: IManagementSA, child: Child
+) -> tuple[Sequence[TrafficSelector], Sequence[TrafficSelector]]:
+    """A child's traffic at both ends; the hosts that keep the SA, where it says none."""
+    return (
+        child.local or (TrafficSelector.host(sa.path.local[0]),),
+        child.remote or (TrafficSelector.host(sa.path.remote[0]),),
+    )
+
+
+def _listed(selectors: Sequence[TrafficSelector]) -> str:
+    return ", ".join(map(str, selectors))
+
+
+def _supported(
+    connection: str, doi: int, child: Child, supports: Supports
+) -> tuple[ProtectionSuite, ...]:
+    """Of a child's suites what the sink can do."""
+    filtered = (_filtered(suite, doi, supports) for suite in child.suites)
+    suites = tuple(suite for suite in filtered if suite is not None)
+    if not suites:
+        raise ConfigurationError(
+            f"connection {connection}, child {child.name}: "
+            "the sink supports nothing of what it would take"
+        )
+    return suites
+
+
+def _filtered(suite: ProtectionSuite, doi: int, supports: Supports) -> ProtectionSuite | None:
+    """A suite without the transforms the sink cannot do; None if a protocol is left without any."""
+    proposals = tuple(
+        replace(
+            proposal,
+            transforms=tuple(t for t in proposal.transforms if supports(doi, proposal.protocol, t)),
+        )
+        for proposal in suite.proposals
+    )
+    if not proposals or not all(proposal.transforms for proposal in proposals):
+        return None
+    return ProtectionSuite(proposals)

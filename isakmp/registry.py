@@ -1,0 +1,279 @@
+"""
+What is established in this process: ISAKMP SAs, and the protection SAs made under them.
+
+RFC 2408 section 2.4 says what names an SA: the two cookies an ISAKMP SA, SPI and destination the SA
+of a security protocol.  Look-ups are answered from memory; every change is also written to an
+:class:`~isakmp.interfaces.ISAStore`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock, succeed
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from isakmp.associations import CookiePair, SABundle, SAKey
+from isakmp.connections import Limits
+from isakmp.errors import Cancelled
+from isakmp.events import Established, Removal, Removed
+from isakmp.identity import Identity
+from isakmp.interfaces import (
+    Expiry,
+    IEvents,
+    IManagementSA,
+    ISARegistry,
+    ISAStore,
+    Record,
+)
+
+K = TypeVar("K")
+T = TypeVar("T")
+V = TypeVar("V")
+
+Name = SAKey | str
+"""Cookies, an SPI with its destination, or a bundle's name."""
+
+
+@dataclass(slots=True, eq=False)
+class _Entry:
+    """
+    One SA, and what is known of it.
+
+    :ivar since: when it was added, in seconds of the clock.
+    :ivar stored: whether the store has it; Established was published then.
+    :ivar used: message ids used under it; only of an ISAKMP SA.
+    :ivar worn_out: whether it was said that no more message ids are left.
+    """
+
+    sa: IManagementSA | SABundle
+    names: frozenset[Name]
+    expiry: Expiry
+    since: float
+    stored: bool = False
+    used: set[int] = field(default_factory=set)
+    worn_out: bool = False
+
+
+@implementer(ISARegistry)
+class SARegistry:
+    """
+    The SAs of this process, by everything they are looked up by.
+
+    An SA can be found as soon as :meth:`add` returns.  Established is published when the store has
+    it: nobody is told of an SA that is taken back because it could not be stored.
+
+    :param store: what every change is written to.
+    :param clock: tells how old an SA is.
+    :param events: gets Established and Removed, each after the change.
+    :param limits: bounds the message ids of one ISAKMP SA.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self, store: ISAStore, clock: IReactorTime, events: IEvents, limits: Limits
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._events = events
+        self._limits = limits
+        # Dictionaries keep the order in which SAs were added: it is the order of their age.
+        self._entries: dict[SAKey, _Entry] = {}
+        self._by_name: dict[Name, _Entry] = {}
+        self._children: dict[CookiePair, dict[SAKey, SABundle]] = {}
+        self._by_party: dict[tuple[int, bytes], dict[SAKey, IManagementSA]] = {}
+        self._by_connection: dict[str, dict[SAKey, IManagementSA]] = {}
+        self._writing: dict[SAKey, DeferredLock] = {}
+
+    def find(self, key: SAKey) -> IManagementSA | SABundle | None:
+        """By cookies, or by what names an SA of a security protocol, in either direction."""
+        entry = self._by_name.get(key)
+        return None if entry is None else entry.sa
+
+    def children(self, key: CookiePair) -> Sequence[SABundle]:
+        """Made under this SA, the oldest first."""
+        return tuple(self._children.get(key, {}).values())
+
+    def by_peer(self, theirs: Identity) -> Sequence[IManagementSA]:
+        """Management SAs with this party, the oldest first."""
+        same = self._by_party.get(_party(theirs), {})
+        return tuple(sa for sa in same.values() if sa.theirs.same_party(theirs))
+
+    def by_connection(self, name: str) -> Sequence[IManagementSA]:
+        """Management SAs of a connection, the oldest first."""
+        return tuple(self._by_connection.get(name, {}).values())
+
+    def add(self, sa: IManagementSA | SABundle, expiry: Expiry) -> Deferred[None]:
+        """
+        From now on it is found; Established is published when it is stored.
+
+        If it cannot be stored, or is removed before it is, the Deferred fails and it is as if it
+        had never been added.
+
+        :raises ValueError: if one of its names is taken, or it has no inbound SA to be named by;
+            nothing has changed then.
+        """
+        names = _names(sa)
+        taken = [str(name) for name in names if name in self._by_name]
+        if taken:
+            raise ValueError(f"taken by another SA: {', '.join(sorted(taken))}")
+        entry = _Entry(sa, names, expiry, self._clock.seconds())
+        self._enter(entry)
+
+        def stored(_: object) -> None:
+            if self._entries.get(sa.key) is not entry:
+                raise Cancelled("the SA was removed before it was stored")
+            entry.stored = True
+            self._events.publish(Established(sa))
+
+        def not_stored(failure: Failure) -> Failure:
+            if self._entries.get(sa.key) is entry:
+                self._leave(entry)
+            if failure.check(CancelledError):
+                # Who gives up waiting cannot know how far the store got.
+                self._delete(sa.key).addErrback(self._not_deleted)
+            return failure
+
+        record = Record(sa.key, sa, expiry)
+        return self._write(sa.key, lambda: self._store.save([record])).addCallbacks(
+            stored, not_stored
+        )
+
+    def remove(self, sa: IManagementSA | SABundle, why: Removal) -> Deferred[None]:
+        """
+        From now on it is not found.  Its children stay: whoever removes it removes them.
+
+        Publishes Removed, if Established was published; does nothing if it is not here.
+        """
+        entry = self._entry(sa)
+        if entry is None:
+            return succeed(None)
+        self._leave(entry)
+        if entry.stored:
+            self._events.publish(Removed(entry.sa, why))
+        return self._delete(entry.sa.key)
+
+    def expiry(self, sa: IManagementSA | SABundle) -> Expiry:
+        """
+        Until when it may be used.
+
+        :raises LookupError: if it is not here.
+        """
+        return self._known(sa).expiry
+
+    def since(self, sa: IManagementSA | SABundle) -> float:
+        """
+        When it was added, in seconds of the clock.
+
+        :raises LookupError: if it is not here.
+        """
+        return self._known(sa).since
+
+    def fresh(self, key: CookiePair, number: int) -> bool:
+        """
+        Whether this message id is used under the SA for the first time; it is, from now on.
+
+        RFC 2408 section 3.1.  Zero is phase 1's and never fresh.  Nor is any other once as many
+        were used as ``limits.message_ids`` says: such an SA has to be replaced.
+        """
+        entry = self._entries.get(key)
+        if entry is None or not 0 < number < 2**32 or number in entry.used:
+            return False
+        if len(entry.used) >= self._limits.message_ids:
+            if not entry.worn_out:
+                entry.worn_out = True
+                self._log.warn(
+                    "ISAKMP SA {key} has used its {count} message ids and must be replaced",
+                    key=str(key),
+                    count=len(entry.used),
+                )
+            return False
+        entry.used.add(number)
+        return True
+
+    def __iter__(self) -> Iterator[IManagementSA | SABundle]:
+        """A snapshot, the oldest first."""
+        return iter([entry.sa for entry in self._entries.values()])
+
+    def __len__(self) -> int:
+        """How many there are, of both kinds."""
+        return len(self._entries)
+
+    def _entry(self, sa: IManagementSA | SABundle) -> _Entry | None:
+        # By all its names: an SPI may have been given again since to another bundle.
+        names = _names(sa)
+        entry = self._by_name.get(next(iter(names)))
+        return entry if entry is not None and entry.names == names else None
+
+    def _known(self, sa: IManagementSA | SABundle) -> _Entry:
+        entry = self._entry(sa)
+        if entry is None:
+            raise LookupError(f"no SA is named {sa.key}")
+        return entry
+
+    def _enter(self, entry: _Entry) -> None:
+        sa = entry.sa
+        self._entries[sa.key] = entry
+        for name in entry.names:
+            self._by_name[name] = entry
+        if isinstance(sa, SABundle):
+            self._children.setdefault(sa.parent, {})[sa.key] = sa
+        else:
+            self._by_party.setdefault(_party(sa.theirs), {})[sa.key] = sa
+            self._by_connection.setdefault(sa.connection, {})[sa.key] = sa
+
+    def _leave(self, entry: _Entry) -> None:
+        sa = entry.sa
+        del self._entries[sa.key]
+        for name in entry.names:
+            del self._by_name[name]
+        if isinstance(sa, SABundle):
+            _discard(self._children, sa.parent, sa.key)
+        else:
+            _discard(self._by_party, _party(sa.theirs), sa.key)
+            _discard(self._by_connection, sa.connection, sa.key)
+
+    def _write(self, key: SAKey, write: Callable[[], Deferred[None]]) -> Deferred[None]:
+        """One key's writes reach the store one after another: a slow one cannot undo a later."""
+        lock = self._writing.setdefault(key, DeferredLock())
+
+        def written(result: T) -> T:
+            if not lock.locked and self._writing.get(key) is lock:
+                del self._writing[key]
+            return result
+
+        return lock.run(write).addBoth(written)
+
+    def _delete(self, key: SAKey) -> Deferred[None]:
+        return self._write(key, lambda: self._store.delete([key]))
+
+    def _not_deleted(self, failure: Failure) -> None:
+        self._log.failure("an SA that was given up may still be stored", failure)
+
+
+def _names(sa: IManagementSA | SABundle) -> frozenset[Name]:
+    if not isinstance(sa, SABundle):
+        return frozenset([sa.key])
+    if not sa.inbound:
+        raise ValueError(f"{sa.name} has no inbound SA")
+    names: frozenset[Name] = frozenset([sa.name, *sa.keys])
+    if len(names) <= len(sa.keys):
+        raise ValueError(f"two SAs of {sa.name} have one name")
+    return names
+
+
+def _party(identity: Identity) -> tuple[int, bytes]:
+    """Equal for whatever ``same_party`` may call the same; it has the last word."""
+    return identity.kind, identity.data.lower()
+
+
+def _discard(index: dict[K, dict[SAKey, V]], of: K, key: SAKey) -> None:
+    del index[of][key]
+    if not index[of]:
+        del index[of]

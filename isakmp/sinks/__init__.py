@@ -1,0 +1,5 @@
+"""
+Where finished security associations go.
+"""
+
+from __future__ import annotations

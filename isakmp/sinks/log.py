@@ -1,0 +1,70 @@
+"""
+A sink that protects nothing and says so: for trying a configuration without touching a kernel.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from isakmp.associations import IPsecParameters, ProtectionSA, SABundle, Transform
+from isakmp.interfaces import ISASink
+from isakmp.numbers import DOI, ProtocolID
+from isakmp.sinks.memory import RecordingSink
+
+_PROTOCOLS = frozenset({ProtocolID.AH, ProtocolID.ESP, ProtocolID.IPCOMP})
+
+
+@implementer(ISASink)
+class LogSink(RecordingSink):
+    """
+    Keeps records, and writes a line at the start and for every bundle.  No key is ever written.
+
+    As nothing is computed here, it supports every transform of AH, ESP and IPCOMP.
+
+    :param entropy: for the SPIs.
+    """
+
+    name = "log"
+    protects = False
+
+    _log = Logger()
+
+    def __init__(self, entropy: Callable[[int], bytes] = os.urandom) -> None:
+        super().__init__(entropy)
+        self._log.warn("the sink {sink} protects no traffic: it only logs", sink=self.name)
+
+    def supports(self, doi: int, protocol: int, transform: Transform) -> bool:
+        """All of the IPsec domain of interpretation's."""
+        return doi == DOI.IPSEC and protocol in _PROTOCOLS
+
+    def _program(self, bundle: SABundle) -> None:
+        self._log.warn(
+            "not protected: {connection} {child}, SPI {spi_in} in, {spi_out} out, "
+            "{mode} {algorithms}, {selectors}",
+            connection=bundle.connection,
+            child=bundle.policy.name,
+            spi_in=_spis(bundle.inbound),
+            spi_out=_spis(bundle.outbound),
+            mode=_words(bundle, lambda parameters: (parameters.mode,)),
+            algorithms=_words(
+                bundle, lambda parameters: (parameters.encryption, parameters.integrity)
+            ),
+            selectors=f"{bundle.policy.local} - {bundle.policy.remote}",
+        )
+
+
+def _spis(sas: Sequence[ProtectionSA]) -> str:
+    return " ".join(sa.key.spi.hex() for sa in sas) or "none"
+
+
+def _words(bundle: SABundle, words: Callable[[IPsecParameters], tuple[str, ...]]) -> str:
+    """What both directions have in common, the outermost protocol's first."""
+    said: dict[str, None] = {}
+    for sa in bundle.inbound or bundle.outbound:
+        if isinstance(sa.parameters, IPsecParameters):
+            said.update(dict.fromkeys(words(sa.parameters)))
+    return " ".join(said) or "unknown"

@@ -1,0 +1,5 @@
+"""
+Where a registry keeps its security associations.
+"""
+
+from __future__ import annotations

@@ -1,0 +1,338 @@
+"""
+Header, payload chain and message.  RFC 2408 sections 3.1 and 3.2.
+"""
+
+from __future__ import annotations
+
+import enum
+import struct
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar, Final, Self, TypeVar
+
+from isakmp.errors import Malformed, UnequalPayloadLengths, UnexpectedPayload
+from isakmp.numbers import PayloadType
+from isakmp.wire.payloads import PAYLOADS, Payload, Unrecognized
+from isakmp.wire.reader import Reader
+
+MAX_PAYLOADS = 128
+"""
+The most payloads of one message that are read.
+
+Long certificate chains and lists of authorities stay far below; CVE-2026-12413 was a table that
+an attacker could fill with more.
+"""
+
+_HEADER = struct.Struct("!8s8sBBBBII")
+_GENERIC = struct.Struct("!BBH")
+_NONE: Final = 0
+_PROPOSAL: Final = 2
+_TRANSFORM: Final = 3
+_ENCRYPTION: Final = 1
+
+P = TypeVar("P", bound=Payload)
+
+
+class Flags(enum.IntFlag):
+    """The header's flags.  RFC 2408 section 3.1."""
+
+    NONE = 0
+    ENCRYPTION = 1
+    COMMIT = 2
+    AUTHENTICATION_ONLY = 4
+
+
+@dataclass(frozen=True, slots=True)
+class CookiePair:
+    """
+    What names an ISAKMP SA.  RFC 2408 section 2.5.3.
+
+    :ivar initiator: 8 octets.
+    :ivar responder: 8 octets; :attr:`ZERO` until the responder has chosen.
+    """
+
+    ZERO: ClassVar[bytes] = bytes(8)
+
+    initiator: bytes
+    responder: bytes
+
+    @property
+    def octets(self) -> bytes:
+        """Both, the initiator's first: ``CKY-I | CKY-R``."""
+        return self.initiator + self.responder
+
+    def __str__(self) -> str:
+        return f"{self.initiator.hex()}:{self.responder.hex()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """
+    The fixed start of every message.  RFC 2408 section 3.1::
+
+                              1                   2                   3
+          0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
+         +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+         !                          Initiator                            !
+         !                            Cookie                             !
+         +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+         !                          Responder                            !
+         !                            Cookie                             !
+         +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+         !  Next Payload ! MjVer ! MnVer ! Exchange Type !     Flags     !
+         +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+         !                          Message ID                           !
+         +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+         !                            Length                             !
+         +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+
+    :ivar cookies: both cookies.
+    :ivar first: the type of the first payload (Next Payload).
+    :ivar version: major version in the high four bits, minor in the low ones.
+    :ivar exchange_type: an :class:`~isakmp.numbers.ExchangeType`.
+    :ivar flags: :class:`Flags`, and whatever else the peer set.
+    :ivar message_id: 0 in phase 1.
+    :ivar length: of the whole message, in octets, this header included.
+    """
+
+    SIZE: ClassVar[int] = 28
+
+    cookies: CookiePair
+    first: int
+    version: int
+    exchange_type: int
+    flags: int
+    message_id: int
+    length: int
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        """
+        Read the header of a datagram.  Whether anyone speaks its version is not asked.
+
+        :param data: the whole datagram.
+        :raises Malformed: if it is too short for a header.
+        :raises UnequalPayloadLengths: if its length is not what the header says.
+        """
+        initiator, responder, first, version, exchange_type, flags, message_id, length = _fields(
+            data
+        )
+        cookies = CookiePair(initiator, responder)
+        return cls(cookies, first, version, exchange_type, flags, message_id, length)
+
+    def encode(self) -> bytes:
+        """
+        The header's 28 octets.
+
+        :raises ValueError: if a cookie does not have 8 octets.
+        """
+        initiator, responder = self.cookies.initiator, self.cookies.responder
+        if len(initiator) != 8 or len(responder) != 8:
+            raise ValueError(f"cookies of {len(initiator)} and {len(responder)} octets")
+        return _HEADER.pack(
+            initiator,
+            responder,
+            self.first,
+            self.version,
+            self.exchange_type,
+            self.flags,
+            self.message_id,
+            self.length,
+        )
+
+    @property
+    def major(self) -> int:
+        """The major version: 1 for ISAKMP, 2 for IKEv2."""
+        return self.version >> 4
+
+
+def _fields(data: bytes) -> tuple[bytes, bytes, int, int, int, int, int, int]:
+    if len(data) < 28:
+        raise Malformed(f"a message of {len(data)} octets")
+    fields: tuple[bytes, bytes, int, int, int, int, int, int] = _HEADER.unpack_from(data)
+    if fields[7] != len(data):
+        raise UnequalPayloadLengths(f"{fields[7]} octets announced, {len(data)} received")
+    return fields
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """
+    One message in clear: what is sent, or what was received and opened.
+
+    :ivar cookies: both cookies.
+    :ivar exchange_type: an :class:`~isakmp.numbers.ExchangeType`.
+    :ivar flags: :class:`Flags`, and whatever else the peer set.
+    :ivar message_id: 0 in phase 1.
+    :ivar payloads: in order.
+    :ivar version: major version in the high four bits, minor in the low ones.
+    """
+
+    cookies: CookiePair
+    exchange_type: int
+    flags: int
+    message_id: int
+    payloads: tuple[Payload, ...]
+    version: int = 0x10
+
+    @classmethod
+    def decode(cls, data: bytes, table: Mapping[int, type[Payload]] = PAYLOADS) -> Self:
+        """
+        Read a message that is not encrypted.
+
+        :param data: the whole datagram.
+        :param table: which class reads which payload type; other types become
+            :class:`~isakmp.wire.payloads.Unrecognized`.
+        :raises Malformed: and nothing else; also if the Encryption flag is set.
+        """
+        initiator, responder, first, version, exchange_type, flags, message_id, _ = _fields(data)
+        if flags & _ENCRYPTION:
+            raise Malformed("an encrypted message where one in clear was due")
+        payloads, _ = decode_chain(first, data, table, start=28)
+        cookies = CookiePair(initiator, responder)
+        return cls(cookies, exchange_type, flags, message_id, payloads, version)
+
+    def encode(self) -> bytes:
+        """
+        The message's octets, in clear.
+
+        :raises ValueError: if a payload does not fit its fields, or the Encryption flag is set:
+            to be sealed is not this function's business, and such octets must not leave in clear.
+        """
+        if self.flags & _ENCRYPTION:
+            raise ValueError("a message with the Encryption flag must be sealed")
+        chain = encode_chain(self.payloads)
+        return self.header(28 + len(chain)).encode() + chain
+
+    def header(self, length: int) -> Header:
+        """
+        This message's header.
+
+        :param length: of the whole message as it will be sent, header and padding included.
+        """
+        first = self.payloads[0].number if self.payloads else _NONE
+        return Header(
+            self.cookies,
+            first,
+            self.version,
+            self.exchange_type,
+            self.flags,
+            self.message_id,
+            length,
+        )
+
+    def all(self, kind: type[P] | tuple[type[P], ...]) -> tuple[P, ...]:
+        """
+        The payloads of a class, in order.
+
+        :param kind: the class, or several.
+        """
+        return tuple([payload for payload in self.payloads if isinstance(payload, kind)])
+
+    def has(self, kind: type[Payload] | tuple[type[Payload], ...]) -> bool:
+        """
+        Whether there is a payload of a class.
+
+        :param kind: the class, or several.
+        """
+        return any(isinstance(payload, kind) for payload in self.payloads)
+
+    def one(self, kind: type[P] | tuple[type[P], ...]) -> P:
+        """
+        The only payload of a class.
+
+        :param kind: the class, or several of which one must be there.
+        :raises UnexpectedPayload: if there is none, or more than one.
+        """
+        found = self.all(kind)
+        if len(found) != 1:
+            kinds = kind if isinstance(kind, tuple) else (kind,)
+            names = " or ".join(each.__name__ for each in kinds)
+            raise UnexpectedPayload(f"exactly one {names} payload is needed, not {len(found)}")
+        return found[0]
+
+    def with_payloads(self, payloads: Iterable[Payload]) -> Message:
+        """The same message with other payloads."""
+        return replace(self, payloads=tuple(payloads))
+
+
+def decode_chain(
+    first: int,
+    data: bytes,
+    table: Mapping[int, type[Payload]] = PAYLOADS,
+    *,
+    padded: bool = False,
+    start: int = 0,
+) -> tuple[tuple[Payload, ...], int]:
+    """
+    Read payloads, each with its generic header in front::
+
+                              1                   2                   3
+          0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
+         +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+         ! Next Payload  !   RESERVED    !         Payload Length        !
+         +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+
+    RFC 2408 section 3.2.
+
+    :param first: the type of the first payload; 0 if there is none.
+    :param data: the octets, up to the end of the message.
+    :param table: which class reads which payload type.
+    :param padded: octets may follow the last payload, as padding of the cipher.
+    :param start: offset of the first payload.
+    :return: the payloads, and how many octets they take, counted from ``start``.
+    :raises Malformed: and nothing else.
+    """
+    payloads: list[Payload] = []
+    position, end = start, len(data)
+    number = first
+    while number:
+        if len(payloads) == MAX_PAYLOADS:
+            raise Malformed(f"more than {MAX_PAYLOADS} payloads")
+        body = position + 4
+        if body > end:
+            raise _in(number, "the message ends before it")
+        following, reserved, length = _GENERIC.unpack_from(data, position)
+        if reserved:
+            raise _in(number, "the reserved octet is not zero")
+        position += length
+        if length < 4 or position > end:
+            raise _in(number, f"length {length}, {end - body + 4} octets left")
+        kind = table.get(number)
+        reader = Reader(data, body, position)
+        if kind is not None:
+            try:
+                payloads.append(kind.decode(reader))
+                reader.finish()
+            except Malformed as error:
+                raise _in(number, str(error)) from error
+        elif number in (_PROPOSAL, _TRANSFORM):
+            raise _in(number, "outside of an SA payload")
+        else:
+            payloads.append(Unrecognized(number, reader.rest()))
+        number = following
+    if position != end and not padded:
+        raise Malformed(f"{end - position} octets after the last payload")
+    return tuple(payloads), position - start
+
+
+def _in(number: int, what: str) -> Malformed:
+    return Malformed(f"{PayloadType(number).spelled} payload: {what}")
+
+
+def encode_chain(payloads: Iterable[Payload]) -> bytes:
+    """
+    Write payloads, each with its generic header in front.
+
+    :raises ValueError: if a payload does not fit its fields or is longer than 65531 octets.
+    """
+    chain = tuple(payloads)
+    parts: list[bytes] = []
+    following = [payload.number for payload in chain[1:]] + [_NONE]
+    for payload, number in zip(chain, following, strict=True):
+        body = payload.encode()
+        if len(body) > 0xFFFF - 4:
+            raise ValueError(f"{PayloadType(payload.number).spelled} payload of {len(body)} octets")
+        parts.append(_GENERIC.pack(number, 0, len(body) + 4))
+        parts.append(body)
+    return b"".join(parts)

@@ -1,0 +1,178 @@
+"""
+Proposal and Transform payloads, which stand only inside an SA payload.
+
+RFC 2408 sections 3.5 and 3.6.  Which proposals form one suite, and what their numbers mean, is for
+the domain of interpretation to say: here they are a list.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from isakmp.errors import Malformed
+from isakmp.wire.attributes import Attribute, attributes_of, encode_attributes
+from isakmp.wire.reader import Reader
+
+MAX_PROPOSALS = 64
+"""The most Proposal payloads of one SA payload that are read."""
+
+MAX_TRANSFORMS = 256
+"""The most Transform payloads of one SA payload, all its proposals together, that are read."""
+
+_PROPOSAL: Final = 2
+_TRANSFORM: Final = 3
+_PROPOSAL_HEAD = struct.Struct("!BBHBBBB")
+_TRANSFORM_HEAD = struct.Struct("!BBHBBH")
+
+
+@dataclass(frozen=True, slots=True)
+class Transform:
+    """
+    One way to protect.  RFC 2408 section 3.6::
+
+                              1                   2                   3
+          0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
+         +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+         ! Next Payload  !   RESERVED    !         Payload Length        !
+         +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+         !  Transform #  !  Transform-Id !           RESERVED2           !
+         +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+         ~                        SA Attributes                          ~
+         +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+
+    :ivar number: Transform #, the sender's.
+    :ivar transform_id: Transform-Id; its table depends on the proposal's protocol.
+    :ivar attributes: as received, in order, repeated ones included.
+    """
+
+    number: int
+    transform_id: int
+    attributes: tuple[Attribute, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """
+    One protocol and the transforms offered for it.  RFC 2408 section 3.5::
+
+                              1                   2                   3
+          0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
+         +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+         ! Next Payload  !   RESERVED    !         Payload Length        !
+         +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+         !  Proposal #   !  Protocol-Id  !    SPI Size   !# of Transforms!
+         +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+         !                        SPI (variable)                         !
+         +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+
+    :ivar number: Proposal #; equal numbers are meant together (RFC 2408 section 4.2).
+    :ivar protocol: Protocol-Id.
+    :ivar spi: the sender's SPI, 0 to 255 octets.
+    :ivar transforms: alternatives, the sender's favourite first.
+    """
+
+    number: int
+    protocol: int
+    spi: bytes
+    transforms: tuple[Transform, ...]
+
+
+def decode_proposals(reader: Reader) -> tuple[Proposal, ...]:
+    """
+    All that is left of the reader, as proposals; at least one.
+
+    :param reader: bounded to the SA payload, its situation already read.
+    :raises Malformed: if they do not end where the reader does, have no transform, or are more
+        than the bounds of this module.
+    """
+    proposals: list[Proposal] = []
+    transforms_left = MAX_TRANSFORMS
+    following: int = _PROPOSAL
+    while following:
+        if following != _PROPOSAL:
+            raise Malformed(f"payload type {following} after a Proposal")
+        if len(proposals) == MAX_PROPOSALS:
+            raise Malformed(f"more than {MAX_PROPOSALS} proposals")
+        following, reserved, length, number, protocol, spi_size, count = _PROPOSAL_HEAD.unpack(
+            reader.take(8)
+        )
+        if reserved:
+            raise Malformed("Proposal: a reserved octet is not zero")
+        body = reader.sub(length - 8)
+        spi = body.take(spi_size)
+        transforms_left -= count
+        if transforms_left < 0:
+            raise Malformed(f"more than {MAX_TRANSFORMS} transforms")
+        proposals.append(Proposal(number, protocol, spi, _transforms(body, count)))
+    reader.finish()
+    return tuple(proposals)
+
+
+def _transforms(reader: Reader, count: int) -> tuple[Transform, ...]:
+    if not count:
+        raise Malformed("Proposal: no transforms")
+    transforms: list[Transform] = []
+    while count:
+        count -= 1
+        following, reserved, length, number, transform_id, reserved2 = _TRANSFORM_HEAD.unpack(
+            reader.take(8)
+        )
+        if following != (_TRANSFORM if count else 0):
+            raise Malformed(f"payload type {following} after a Transform, {count} announced")
+        if reserved or reserved2:
+            raise Malformed("Transform: a reserved octet is not zero")
+        attributes = attributes_of(reader.take(length - 8))
+        transforms.append(Transform(number, transform_id, attributes))
+    reader.finish()
+    return tuple(transforms)
+
+
+def encode_proposals(proposals: Iterable[Proposal]) -> bytes:
+    """
+    The proposals' octets, in order.
+
+    :raises ValueError: if a proposal has more transforms, a longer SPI or a longer body than its
+        fields can say.
+    """
+    offered = tuple(proposals)
+    parts: list[bytes] = []
+    for left, proposal in zip(range(len(offered) - 1, -1, -1), offered, strict=True):
+        body = proposal.spi + _encode_transforms(proposal.transforms)
+        if len(proposal.spi) > 0xFF or len(proposal.transforms) > 0xFF or len(body) > 0xFFFF - 8:
+            raise ValueError(f"proposal {proposal.number} is too long")
+        parts.append(
+            _PROPOSAL_HEAD.pack(
+                _PROPOSAL if left else 0,
+                0,
+                8 + len(body),
+                proposal.number,
+                proposal.protocol,
+                len(proposal.spi),
+                len(proposal.transforms),
+            )
+        )
+        parts.append(body)
+    return b"".join(parts)
+
+
+def _encode_transforms(transforms: Sequence[Transform]) -> bytes:
+    parts: list[bytes] = []
+    for left, transform in zip(range(len(transforms) - 1, -1, -1), transforms, strict=True):
+        body = encode_attributes(transform.attributes)
+        if len(body) > 0xFFFF - 8:
+            raise ValueError(f"transform {transform.number} is too long")
+        parts.append(
+            _TRANSFORM_HEAD.pack(
+                _TRANSFORM if left else 0,
+                0,
+                8 + len(body),
+                transform.number,
+                transform.transform_id,
+                0,
+            )
+        )
+        parts.append(body)
+    return b"".join(parts)
