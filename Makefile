@@ -9,6 +9,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
+# An environment knows its own path.  One that was made here and then moved or copied with the
+# checkout is of no use.
+$(shell test ! -e $(VENV)/made-in || test "$$(cat $(VENV)/made-in)" = "$$(pwd -P)" || rm -rf $(VENV))
+
 .PHONY: help demo check bench soak peers conformance doc coverage clean
 .DELETE_ON_ERROR:
 .SUFFIXES:
@@ -81,3 +85,4 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit("$(OLD)" % v if v < (3, 11) else 0)'
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo '$(NEEDS)' >&2; exit 1; }
 	@$(PYTHON) -m venv --clear $(VENV)
+	@pwd -P > $(VENV)/made-in

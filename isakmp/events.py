@@ -1,16 +1,12 @@
 """
-What happened: frozen values that can be written down, and the stream that carries them.
+What happened: frozen values that can be written down.
 """
 
 from __future__ import annotations
 
 import enum
-from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
-
-from twisted.logger import Logger
+from typing import TYPE_CHECKING
 
 from isakmp.associations import SABundle, SPIKey
 from isakmp.errors import PeerError, Reason
@@ -20,9 +16,6 @@ from isakmp.wire.message import CookiePair, Message
 
 if TYPE_CHECKING:
     from isakmp.interfaces import IManagementSA
-
-E = TypeVar("E")
-
 
 class Removal(enum.Enum):
     """Why an SA is gone."""
@@ -125,54 +118,3 @@ class SPIReleased:
     """An SPI that was reserved will not be used."""
 
     key: SPIKey
-
-
-class EventStream:
-    """
-    Implements IEvents: observers by kind of event, called in order, never nested.
-    """
-
-    _log = Logger()
-
-    def __init__(self) -> None:
-        self._observers: dict[type[Any], list[Callable[[Any], None]]] = {}
-        self._pending: deque[object] = deque()
-        self._publishing = False
-
-    def subscribe(self, kind: type[E], observer: Callable[[E], None]) -> Callable[[], None]:
-        """
-        Have ``observer`` called with every event of this class.
-
-        :return: call it to end that.
-        """
-        observers = self._observers.setdefault(kind, [])
-        observers.append(observer)
-        return lambda: observers.remove(observer)
-
-    def wanted(self, kind: type[Any]) -> bool:
-        """Whether anybody listens; what is costly to say is not made up otherwise."""
-        return bool(self._observers.get(kind))
-
-    def publish(self, event: object) -> None:
-        """
-        Tell it to everyone who listens for its class.
-
-        An event published by an observer waits for its turn, so everyone sees one order.  An
-        observer that raises is logged; the others are still told.
-        """
-        if not self._observers.get(type(event)):
-            return
-        self._pending.append(event)
-        if self._publishing:
-            return
-        self._publishing = True
-        try:
-            while self._pending:
-                current = self._pending.popleft()
-                for observer in tuple(self._observers.get(type(current), ())):
-                    try:
-                        observer(current)
-                    except Exception:  # an observer's fault must not become the exchange's
-                        self._log.failure("observer of {kind} failed", kind=type(current).__name__)
-        finally:
-            self._publishing = False

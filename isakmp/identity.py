@@ -203,6 +203,13 @@ class IdentityPattern:
         if self.text != "%any" and not self.text.startswith("*"):
             Identity.parse(self.text)
 
+    @property
+    def exact(self) -> Identity | None:
+        """The one identity it takes; None if it takes several."""
+        if self.text == "%any" or self.text.startswith("*"):
+            return None
+        return Identity.parse(self.text)
+
     def matches(self, identity: Identity) -> bool:
         """Whether this identity is one of those."""
         if self.text == "%any":
@@ -217,7 +224,8 @@ class IdentityPattern:
                 and len(identity.data) > len(tail)
                 and identity.data.lower().endswith(tail)
             )
-        return Identity.parse(self.text).same_party(identity)
+        exact = self.exact
+        return exact is not None and exact.same_party(identity)
 
     def __str__(self) -> str:
         return self.text

@@ -90,6 +90,16 @@ class Group(ABC):
             )
         )
 
+    def check(self, peer_public: bytes) -> None:
+        """
+        Everything that can be checked of a public value before a private one is used with it.
+
+        A peer's KE payload is accepted or refused by this; :meth:`KeyPair.agree` checks again.
+
+        :raises isakmp.errors.InvalidKeyInformation: for a value that no honest peer sends.
+        """
+        self.check_length(peer_public)
+
     def check_length(self, peer_public: bytes) -> None:
         """
         RFC 2409 section 5: the length of the group, with leading zeros.

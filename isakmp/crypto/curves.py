@@ -36,6 +36,23 @@ class CurveGroup(Group):
     def generate(self) -> KeyPair:
         return CurveKeyPair(self, ec.generate_private_key(self.curve))
 
+    def check(self, peer_public: bytes) -> None:
+        self.point(peer_public)
+
+    def point(self, public: bytes) -> ec.EllipticCurvePublicKey:
+        """
+        The point that a public value names.
+
+        :raises isakmp.errors.InvalidKeyInformation: not one of this curve.
+        """
+        self.check_length(public)
+        try:
+            # 4: an uncompressed point.  Both coordinates are checked to be below the prime, and the
+            # point to be on the curve.
+            return ec.EllipticCurvePublicKey.from_encoded_point(self.curve, b"\x04" + public)
+        except ValueError:
+            raise self.refusal("not a point of the curve") from None
+
     def key_pair(self, private: bytes) -> KeyPair:
         number = int.from_bytes(private, "big")
         return CurveKeyPair(self, ec.derive_private_key(number, self.curve))
@@ -67,16 +84,7 @@ class CurveKeyPair(KeyPair):
         return self._public
 
     def agree(self, peer_public: bytes) -> bytes:
-        self._group.check_length(peer_public)
-        try:
-            # 4: an uncompressed point.  Both coordinates are checked to be below the prime, and the
-            # point to be on the curve.
-            peer = ec.EllipticCurvePublicKey.from_encoded_point(
-                self._group.curve, b"\x04" + peer_public
-            )
-            return self._private.exchange(ec.ECDH(), peer)
-        except ValueError:
-            raise self._group.refusal("not a point of the curve") from None
+        return self._private.exchange(ec.ECDH(), self._group.point(peer_public))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +105,11 @@ class MontgomeryGroup(Group):
 
     def generate(self) -> KeyPair:
         return MontgomeryKeyPair(self, self.private_key.generate())
+
+    def check(self, peer_public: bytes) -> None:
+        # A value that leads to the secret zero does so with every private value (RFC 7748 section
+        # 6): with one that is no secret too.
+        self.key_pair(bytes([1] * self.public_length)).agree(peer_public)
 
     def key_pair(self, private: bytes) -> KeyPair:
         return MontgomeryKeyPair(self, self.private_key.from_private_bytes(private))

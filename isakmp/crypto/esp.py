@@ -19,10 +19,10 @@ window is the caller's.  Extended sequence numbers are not supported.
 from __future__ import annotations
 
 import hmac
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from os import urandom
 from types import MappingProxyType
 from typing import Protocol
 
@@ -87,7 +87,7 @@ class _CBC:
         self.iv_length = self.alignment = CBC[name].block
 
     def encrypt(self, header: bytes, data: bytes) -> bytes:
-        iv = os.urandom(self.iv_length)
+        iv = urandom(self.iv_length)
         encryptor = Cipher(self._schedule, modes.CBC(iv)).encryptor()
         return iv + encryptor.update(data) + encryptor.finalize()
 

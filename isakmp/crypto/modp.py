@@ -209,6 +209,15 @@ class ModularGroup(Group):
             return ModularKeyPair(self, (1 << (bits - 1)) | secrets.randbits(bits - 1))
         return ModularKeyPair(self, 1 + secrets.randbelow(self.modulus.order - 1))
 
+    def check(self, peer_public: bytes) -> None:
+        self.check_length(peer_public)
+        peer = int.from_bytes(peer_public, "big")
+        modulus = self.modulus
+        if not 2 <= peer <= modulus.prime - 2:
+            raise self.refusal("out of range", configured="above 1 and below the prime less 1")
+        if modulus.order is not None and _public_power(peer, modulus.order, modulus.prime) != 1:
+            raise self.refusal("outside the subgroup that the generator generates")
+
     def key_pair(self, private: bytes) -> KeyPair:
         exponent = int.from_bytes(private, "big")
         if not 0 < exponent < (self.modulus.order or self.modulus.prime - 1):
@@ -242,13 +251,9 @@ class ModularKeyPair(KeyPair):
 
     def agree(self, peer_public: bytes) -> bytes:
         group, modulus = self._group, self._group.modulus
-        group.check_length(peer_public)
+        group.check(peer_public)
         peer = int.from_bytes(peer_public, "big")
         largest = modulus.prime - 2
-        if not 2 <= peer <= largest:
-            raise group.refusal("out of range", configured="above 1 and below the prime less 1")
-        if modulus.order is not None and _public_power(peer, modulus.order, modulus.prime) != 1:
-            raise group.refusal("outside the subgroup that the generator generates")
         try:
             secret = self._power(peer)
         except ValueError:

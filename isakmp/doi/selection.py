@@ -13,11 +13,12 @@ as much.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from isakmp.associations import Offer, ProtectionSuite
 from isakmp.doi.suites import (
+    SHOWN,
     group_word,
     integrity_word,
     mode_word,
@@ -239,76 +240,103 @@ def _place(proposal: Proposal, reading: Reading) -> str:
 
 def _nearest(offered: Sequence[_Suite], wanted: Sequence[_Suite]) -> str:
     """Of the alternative that came nearest, what differed."""
-    if not offered or not wanted:
-        return "nothing was offered" if not offered else "nothing is configured"
-    compared = [_compare(theirs, ours) for theirs in offered for ours in wanted]
-    return f"nearest: {min(compared)[1]}"
-
-
-def _compare(theirs: _Suite, ours: _Suite) -> tuple[int, str]:
-    """How far apart two suites are, and in what."""
-    pairs = theirs.aligned(ours)
-    if pairs is None:
+    pairs = [(_distance(theirs, ours), theirs, ours) for theirs in offered for ours in wanted]
+    if not pairs:
+        return "nothing is configured" if offered else "nothing was offered"
+    _, theirs, ours = min(pairs, key=lambda pair: pair[0])
+    aligned = theirs.aligned(ours)
+    if aligned is None:
         there, here = (_names(suite.protocols) for suite in (theirs, ours))
-        number = theirs.suite.number
-        return _OTHER_PROTOCOLS, f"proposal {number} is for {there}; here: {here}"
-    nearest = [
-        min(
-            (
-                _differences(proposal, reading, one.protection)
-                for reading in readings[:MAX_COMPARED]
-                for one in mine[:MAX_COMPARED]
-            ),
-            default=(_OTHER_PROTOCOLS, f"proposal {proposal.number} has no transforms"),
-        )
-        for proposal, readings, mine in pairs
-    ]
-    return sum(far for far, _ in nearest), "; ".join(text for far, text in nearest if far)
-
-
-_OTHER_PROTOCOLS = 1000
+        return f"nearest: proposal {theirs.suite.number} is for {there}; here: {here}"
+    differences = [_difference(*pair) for pair in aligned]
+    return f"nearest: {'; '.join(text for text in differences if text)}"
 
 
 def _names(protocols: Sequence[int]) -> str:
-    return " with ".join(ProtocolID(protocol).spelled for protocol in protocols)
+    return (
+        " with ".join(ProtocolID(protocol).spelled for protocol in protocols[:SHOWN]) or "nothing"
+    )
 
 
-def _differences(proposal: Proposal, reading: Reading, ours: Protection) -> tuple[int, str]:
+_FAR = 1000
+
+
+def _distance(theirs: _Suite, ours: _Suite) -> int:
+    """How much would have to change for a suite to be acceptable."""
+    aligned = theirs.aligned(ours)
+    if aligned is None:
+        return _FAR
+    return sum(
+        min((_apart(*pair) for pair in _compared(readings, mine)), default=_FAR)
+        for _, readings, mine in aligned
+    )
+
+
+def _compared(
+    theirs: Sequence[Reading], ours: Sequence[Reading]
+) -> Iterator[tuple[Reading, Protection]]:
+    for reading in theirs[:MAX_COMPARED]:
+        for one in ours[:MAX_COMPARED]:
+            yield reading, one.protection
+
+
+def _apart(reading: Reading, ours: Protection) -> int:
     """
-    How far apart, and in which attributes.
+    The same for one transform.
 
-    What is in the way altogether weighs most, then the cipher, so that the nearest alternative is
-    one a reader would call so.
+    A fault, or an attribute that nobody here knows, weighs most, then the cipher: so the nearest
+    alternative is the one that a reader would have compared.
     """
     theirs = reading.protection
-    found: list[tuple[int, str]] = []
-    if reading.fault:
-        found.append((8, reading.fault))
-    if theirs.transform_id != ours.transform_id:
-        found.append((4, _differs("Transform-Id", transform_word(theirs), transform_word(ours))))
-    for kind, weight, there, here, word in (
-        (IPsecAttribute.KEY_LENGTH, 2, theirs.key_length, ours.key_length, str),
-        (
-            IPsecAttribute.AUTHENTICATION_ALGORITHM,
-            2,
-            theirs.integrity,
-            ours.integrity,
-            integrity_word,
-        ),
-        (IPsecAttribute.ENCAPSULATION_MODE, 1, theirs.mode, ours.mode, mode_word),
-        (IPsecAttribute.GROUP_DESCRIPTION, 1, theirs.group, ours.group, group_word),
-    ):
-        if there != here and (there or kind != IPsecAttribute.ENCAPSULATION_MODE):
-            said = (word(number) if number else "not said" for number in (there, here))
-            found.append((weight, _differs(kind.spelled, *said)))
+    return (
+        (8 if reading.fault else 0)
+        + 8 * len(theirs.others)
+        + sum(
+            weight
+            for weight, (there, here) in zip(_WEIGHTS, _said(theirs, ours), strict=True)
+            if there != here
+        )
+    )
+
+
+_ATTRIBUTES: tuple[tuple[int, IPsecAttribute, Callable[[int], str]], ...] = (
+    (2, IPsecAttribute.KEY_LENGTH, str),
+    (2, IPsecAttribute.AUTHENTICATION_ALGORITHM, integrity_word),
+    (1, IPsecAttribute.GROUP_DESCRIPTION, group_word),
+    (1, IPsecAttribute.ENCAPSULATION_MODE, mode_word),
+)
+
+_WEIGHTS = (4, *(weight for weight, _, _ in _ATTRIBUTES))
+
+
+def _said(theirs: Protection, ours: Protection) -> tuple[tuple[int, int], ...]:
+    """What each of the two says: the transform, then what :data:`_ATTRIBUTES` has."""
+    return (
+        (theirs.transform_id, ours.transform_id),
+        (theirs.key_length, ours.key_length),
+        (theirs.integrity, ours.integrity),
+        (theirs.group, ours.group),
+        (theirs.mode or ours.mode, ours.mode),
+    )
+
+
+def _difference(proposal: Proposal, readings: Sequence[Reading], wanted: Sequence[Reading]) -> str:
+    """What differs in the nearest transform; nothing, if one fits."""
+    pairs = list(_compared(readings, wanted))
+    if not pairs:
+        return f"proposal {proposal.number} has no transforms"
+    reading, ours = min(pairs, key=lambda pair: _apart(*pair))
+    theirs = reading.protection
+    (there, here), *attributes = _said(theirs, ours)
+    found = [reading.fault] if reading.fault else []
+    if there != here:
+        words = transform_word(theirs), transform_word(ours)
+        found.append(f"Transform-Id is {words[0]} there and {words[1]} here")
+    for (_, kind, word), (there, here) in zip(_ATTRIBUTES, attributes, strict=True):
+        if there != here:
+            said = [word(number) if number else "not said" for number in (there, here)]
+            found.append(f"{kind.spelled} is {said[0]} there and {said[1]} here")
     found.extend(
-        (4, f"{IPsecAttribute(attribute).spelled} means nothing here")
-        for attribute, _ in theirs.others
+        f"{IPsecAttribute(kind).spelled} means nothing here" for kind, _ in theirs.others[:SHOWN]
     )
-    return sum(far for far, _ in found), f"{_place(proposal, reading)}: " + ", ".join(
-        text for _, text in found[:MAX_COMPARED]
-    )
-
-
-def _differs(name: str, there: str, here: str) -> str:
-    return f"{name} is {there} there and {here} here"
+    return f"{_place(proposal, reading)}: {', '.join(found)}" if found else ""

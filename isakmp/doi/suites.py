@@ -15,7 +15,7 @@ algorithm and a group: ``ah=sha256``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 from isakmp.associations import Lifetime, ProtectionSuite
 from isakmp.crypto.groups import GROUPS
@@ -40,15 +40,6 @@ MAX_ALTERNATIVES = 64
 
 SHOWN = 8
 """How many alternatives, parts or suites of an offer are written out before it says "and more"."""
-
-# What a mistake is answered with: our own words, without the others that mean the same.
-_OURS = {
-    "ciphers": [
-        cipher.words[0].format(bits) for cipher in CIPHERS.values() for bits in cipher.lengths
-    ],
-    "integrity": [integrity.words[0] for integrity in INTEGRITIES.values()],
-    "groups": [group.name for group in GROUPS.values()],
-}
 
 _PROTOCOLS = {"esp": ProtocolID.ESP, "ah": ProtocolID.AH}
 _MODES = {"tunnel": Encapsulation.TUNNEL, "transport": Encapsulation.TRANSPORT}
@@ -82,6 +73,18 @@ _GROUP_WORDS = {group.name: number for number, group in GROUPS.items()} | {
 }
 
 
+# What a mistake is answered with: our own words, without those that mean the same.
+_VALID: dict[str, list[str]] = {
+    "modes": [*_MODES],
+    "protocols": [*_PROTOCOLS],
+    "ciphers": [
+        cipher.words[0].format(bits) for cipher in CIPHERS.values() for bits in cipher.lengths
+    ],
+    "integrity": [integrity.words[0] for integrity in INTEGRITIES.values()],
+    "groups": [group.name for group in GROUPS.values()],
+}
+
+
 def parse(spelling: str, lifetime: Lifetime) -> ProtectionSuite:
     """
     The suite that a configuration spells, as it is offered: proposal number 1, no SPIs yet.
@@ -89,102 +92,102 @@ def parse(spelling: str, lifetime: Lifetime) -> ProtectionSuite:
     :param lifetime: what every transform asks for.
     :raises ConfigurationError: naming what is not understood, and what would be.
     """
-    mode, parts = "tunnel", spelling.strip().lower()
-    if ":" in parts:
-        mode, parts = parts.split(":", 1)
+    mode, colon, rest = spelling.strip().lower().partition(":")
+    if not colon:
+        mode, rest = "tunnel", mode
     if mode not in _MODES:
-        raise _mistake(spelling, f"{mode!r} is not a mode", _MODES)
+        raise _mistake(spelling, f"{mode!r} is not a mode", "modes")
     lives = _lifetime(lifetime)
-    proposals: list[Proposal] = []
-    groups: set[int] = set()
-    for part in parts.split("+"):
+    wanted: dict[ProtocolID, list[Protection]] = {}
+    for part in rest.split("+"):
         name, equals, alternatives = part.partition("=")
         if not equals:
             name, alternatives = "esp", part
         if name not in _PROTOCOLS:
-            raise _mistake(spelling, f"{name!r} is not a protocol", _PROTOCOLS)
+            raise _mistake(spelling, f"{name!r} is not a protocol", "protocols")
         protocol = _PROTOCOLS[name]
-        if any(proposal.protocol == protocol for proposal in proposals):
-            raise ConfigurationError(f"{spelling!r}: {name} stands twice in one suite")
+        if protocol in wanted:
+            raise _mistake(spelling, f"{name} stands twice in one suite")
         texts = alternatives.split("|")
         if len(texts) > MAX_ALTERNATIVES:
-            raise ConfigurationError(
-                f"{len(texts)} alternatives for {name}: at most {MAX_ALTERNATIVES} can be offered"
-            )
-        wanted = [_alternative(spelling, protocol, _MODES[mode], text) for text in texts]
-        groups.update(protection.group for protection in wanted)
-        transforms = tuple(
-            Transform(number, protection.transform_id, (*_attributes(protection), *lives))
-            for number, protection in enumerate(wanted, 1)
-        )
-        proposals.append(Proposal(1, protocol, b"", transforms))
-    if len(groups) > 1:
+            raise _mistake(spelling, f"more than {MAX_ALTERNATIVES} alternatives")
+        wanted[protocol] = [_alternative(spelling, protocol, _MODES[mode], text) for text in texts]
+    if len({protection.group for found in wanted.values() for protection in found}) > 1:
         # RFC 2409 section 5.5: there is one KE payload, and every transform has to name its group.
-        raise ConfigurationError(
-            f"{spelling!r}: the group of perfect forward secrecy has to be the same in every "
-            "alternative and every part, or in none"
-        )
-    return ProtectionSuite(tuple(proposals))
-
-
-def _alternative(spelling: str, protocol: int, mode: int, text: str) -> Protection:
-    """What one alternative asks for."""
-    ciphers: list[str] = []
-    integrities: list[str] = []
-    groups: list[str] = []
-    for word in text.strip().split("-"):
-        for words, found in (
-            (_CIPHER_WORDS, ciphers),
-            (_INTEGRITY_WORDS, integrities),
-            (_GROUP_WORDS, groups),
-        ):
-            if word in words:
-                found.append(word)
-                break
-        else:
-            valid = [*_CIPHER_WORDS] if protocol == ProtocolID.ESP else []
-            raise _mistake(
-                spelling, f"{word!r} is not understood", [*valid, *_INTEGRITY_WORDS, *_GROUP_WORDS]
-            )
-    for found, what in (
-        (ciphers, "cipher"),
-        (integrities, "integrity algorithm"),
-        (groups, "group"),
-    ):
-        if len(found) > 1:
-            raise ConfigurationError(
-                f"{spelling!r}: {' and '.join(found)}: an alternative has one {what}; "
-                "write several alternatives, with | between them"
-            )
-    cipher, bits = _CIPHER_WORDS[ciphers[0]] if ciphers else (0, 0)
-    integrity = _INTEGRITY_WORDS[integrities[0]] if integrities else 0
-    group = _GROUP_WORDS[groups[0]] if groups else 0
-    if protocol == ProtocolID.AH:
-        if ciphers:
-            raise ConfigurationError(f"{spelling!r}: AH does not encrypt: {ciphers[0]!r}")
-        if not integrity:
-            raise _mistake(spelling, "AH needs an integrity algorithm", _INTEGRITY_WORDS)
-        return Protection(protocol, INTEGRITIES[integrity].transform, 0, integrity, mode, group)
-    if not ciphers:
-        raise _mistake(
-            spelling, f"ESP needs a cipher, 'null' for none, beside {text!r}", _CIPHER_WORDS
-        )
-    if CIPHERS[cipher].combined and integrity:
-        raise ConfigurationError(
-            f"{spelling!r}: {ciphers[0]!r} authenticates by itself and takes no {integrities[0]!r}"
-        )
-    if not CIPHERS[cipher].combined and not integrity:
         raise _mistake(
             spelling,
-            f"{ciphers[0]!r} does not authenticate, so anybody could alter what it encrypts; "
-            "it needs an integrity algorithm",
-            _INTEGRITY_WORDS,
+            "the group of perfect forward secrecy has to be the same in every alternative and "
+            "every part, or in none",
         )
-    return Protection(protocol, cipher, bits, integrity, mode, group)
+    return ProtectionSuite(
+        tuple(
+            Proposal(
+                1,
+                protocol,
+                b"",
+                tuple(
+                    Transform(number, protection.transform_id, (*_attributes(protection), *lives))
+                    for number, protection in enumerate(protections, 1)
+                ),
+            )
+            for protocol, protections in wanted.items()
+        )
+    )
 
 
-def _mistake(spelling: str, what: str, valid: Iterable[str]) -> ConfigurationError:
-    return ConfigurationError(f"{spelling!r}: {what}; known here: {', '.join(valid)}")
+def _alternative(spelling: str, protocol: ProtocolID, mode: int, text: str) -> Protection:
+    """What one alternative asks for."""
+    kinds = ("ciphers", "integrity", "groups") if protocol == ProtocolID.ESP else _OF_AH
+    found: dict[str, str] = {}
+    for word in text.strip().split("-"):
+        if not word:
+            raise _mistake(spelling, f"a word is missing in {text!r}", *kinds)
+        kind = next((kind for kind, words in _WORDS.items() if word in words), None)
+        if kind is None:
+            raise _mistake(spelling, f"{word!r} is not understood", *kinds)
+        if kind not in kinds:
+            raise _mistake(spelling, f"AH does not encrypt, so {word!r} means nothing", *kinds)
+        if kind in found:
+            raise _mistake(
+                spelling,
+                f"{found[kind]!r} and {word!r} cannot both hold; alternatives have | between them",
+            )
+        found[kind] = word
+    integrity = _INTEGRITY_WORDS[found["integrity"]] if "integrity" in found else 0
+    group = _GROUP_WORDS[found["groups"]] if "groups" in found else 0
+    if protocol == ProtocolID.AH:
+        if not integrity:
+            raise _mistake(spelling, "AH needs an integrity algorithm", "integrity")
+        return Protection(protocol, INTEGRITIES[integrity].transform, 0, integrity, mode, group)
+    if "ciphers" not in found:
+        raise _mistake(spelling, f"ESP needs a cipher beside {text!r}, or 'null'", "ciphers")
+    transform_id, bits = _CIPHER_WORDS[found["ciphers"]]
+    if CIPHERS[transform_id].combined and integrity:
+        raise _mistake(
+            spelling,
+            f"{found['ciphers']!r} authenticates by itself and takes no {found['integrity']!r}",
+        )
+    if not CIPHERS[transform_id].combined and not integrity:
+        raise _mistake(
+            spelling,
+            f"{found['ciphers']!r} does not authenticate, and what is not authenticated anybody "
+            "can alter: it needs an integrity algorithm",
+            "integrity",
+        )
+    return Protection(protocol, transform_id, bits, integrity, mode, group)
+
+
+_WORDS: dict[str, Collection[str]] = {
+    "ciphers": _CIPHER_WORDS,
+    "integrity": _INTEGRITY_WORDS,
+    "groups": _GROUP_WORDS,
+}
+_OF_AH = ("integrity", "groups")
+
+
+def _mistake(spelling: str, what: str, *kinds: str) -> ConfigurationError:
+    valid = "".join(f"; {kind}: {', '.join(_VALID[kind])}" for kind in kinds)
+    return ConfigurationError(f"{spelling!r}: {what}{valid}")
 
 
 def _attributes(protection: Protection) -> list[Attribute]:

@@ -234,9 +234,11 @@ class Demultiplexer:
         exchange.cancel()
 
     def _no_answer(self, failure: Failure, datagram: Datagram, cookies: CookiePair) -> None:
-        if failure.check(PeerError) and not failure.value.reported:
-            self._refusals.dropped(failure.value, datagram, cookies)
-        elif not failure.check(PeerError, CancelledError):
+        error = failure.value
+        if isinstance(error, PeerError):
+            if not error.reported:
+                self._refusals.dropped(error, datagram, cookies)
+        elif not isinstance(error, CancelledError):
             self._log.failure("message 1 could not be answered", failure)
 
     def _read_first(self, datagram: Datagram) -> _Newcomer:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import copy
-from typing import cast
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -105,7 +104,7 @@ class Exchange:
             message = await self.conversation.receive(self.method.expects(arrow.parts))
             before, vendor_ids = self.method, self.vendor_ids
             # `hear` works on a copy: a refused message leaves no trace.
-            self.method = cast(IKeyExchangeMethod, copy(before))
+            self.method = copy(before)
             try:
                 # Vendor IDs first: some change what an SA payload means.
                 self._note_vendor_ids(message)

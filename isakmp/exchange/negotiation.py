@@ -23,13 +23,14 @@ from isakmp.associations import (
     Agreed,
     ChildPolicy,
     Offer,
+    ProtectionSA,
     ProtectionSuite,
     SABundle,
     SPIKey,
 )
 from isakmp.connections import Candidates
 from isakmp.errors import ConfigurationError, DOINotSupported, NoProposalChosen, PeerError, Reason
-from isakmp.events import SPIReleased
+from isakmp.events import Removal, SPIReleased
 from isakmp.interfaces import Expiry, IExchange, IManagementSA, INegotiatingDomain
 from isakmp.numbers import ExchangeType
 from isakmp.parts import Role
@@ -211,7 +212,8 @@ def bundle(
     """
     doi, sa = negotiating(exchange), _sa(exchange)
     policy = negotiated.policy
-    inbound, outbound = [], []
+    inbound: list[ProtectionSA] = []
+    outbound: list[ProtectionSA] = []
     for proposal in negotiated.chosen.proposals:
         terms = doi.terms(proposal)
         lifetime = policy.lifetime.shorter(terms.lifetime)
@@ -243,6 +245,7 @@ async def install(exchange: IExchange, bundle: SABundle) -> None:
     await node.sink.install(bundle)
     lifetimes = [sa.lifetime.seconds for sa in bundle.inbound if sa.lifetime.seconds]
     hard = node.clock.seconds() + min(lifetimes) if lifetimes else 0.0
+    exchange.otherwise(lambda: node.registry.remove(bundle, Removal.DELETED))
     await node.registry.add(bundle, Expiry(hard))
 
 

@@ -139,7 +139,7 @@ def _message(header: Header, payloads: tuple[Payload, ...]) -> Message:
     return Message(
         header.cookies,
         header.exchange_type,
-        header.flags & ~Flags.ENCRYPTION,
+        header.flags,
         header.message_id,
         payloads,
         header.version,

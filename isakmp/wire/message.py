@@ -327,6 +327,8 @@ def encode_chain(payloads: Iterable[Payload]) -> bytes:
     :raises ValueError: if a payload does not fit its fields or is longer than 65531 octets.
     """
     chain = tuple(payloads)
+    if not chain:
+        return b""
     parts: list[bytes] = []
     following = [payload.number for payload in chain[1:]] + [_NONE]
     for payload, number in zip(chain, following, strict=True):

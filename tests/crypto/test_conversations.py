@@ -195,9 +195,7 @@ class Phase1Tests(SynchronousTestCase):
         """
         expanded = 0
         for conversation in _conversations():
-            ka = cipher_key(
-                conversation.prf, conversation["skeyid_e"], conversation.key_length
-            )
+            ka = cipher_key(conversation.prf, conversation["skeyid_e"], conversation.key_length)
             self.assertEqual(ka, conversation["ka"], conversation.name)
             expanded += conversation.key_length > conversation.prf.size
         self.assertEqual(expanded, 2)  # 3DES and AES-256 with SHA-1
@@ -411,7 +409,7 @@ class KeymatTests(SynchronousTestCase):
 
     def test_seed(self) -> None:
         """
-        The seed is g(qm)^xy, if any, protocol, the receiver's SPI and both nonces as they were sent.
+        The seed is g(qm)^xy, if any, protocol, the receiver's SPI and both nonces as sent.
 
         Proves: RFC 2409 section 5.5
         """
@@ -462,9 +460,7 @@ class ACVPTests(SynchronousTestCase):
             skeyid = methods[case["authentication"]](sha_1, values)
             self.assertEqual(skeyid, values["skeyid"])
             self.assertEqual(
-                Phase1Keys.derive(
-                    sha_1, skeyid, values["g_xy"], values["cky_i"], values["cky_r"]
-                ),
+                Phase1Keys.derive(sha_1, skeyid, values["g_xy"], values["cky_i"], values["cky_r"]),
                 Phase1Keys(values["skeyid_d"], values["skeyid_a"], values["skeyid_e"]),
             )
         self.assertEqual([case["authentication"] for case in cases], ["psk", "signature"])

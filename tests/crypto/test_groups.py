@@ -5,7 +5,7 @@ Every group agrees with itself and with the RFCs' test data, and refuses what no
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -182,9 +182,23 @@ class RefusalTests(SynchronousTestCase):
         modp.use(None)
 
     def _refused(self, pair: KeyPair, public: bytes, rule: str) -> None:
+        """The value is refused before a private value is used, and when one is."""
+        for refuse in (pair.group.check, pair.agree):
+            error = self.assertRaises(InvalidKeyInformation, refuse, public)
+            self.assertIn(rule, error.reason.rule)
+            self.assertIn(pair.group.name, error.reason.rule)
+
+    def _useless(self, pair: KeyPair, public: bytes) -> None:
+        """The value passes for one of the group, but there is no secret in it."""
+        pair.group.check(public)
         error = self.assertRaises(InvalidKeyInformation, pair.agree, public)
-        self.assertIn(rule, error.reason.rule)
-        self.assertIn(pair.group.name, error.reason.rule)
+        self.assertIn("small an order", error.reason.rule)
+
+    def test_honest(self) -> None:
+        """What an honest peer sends passes the check, in every group."""
+        for found in GROUPS.values():
+            for _ in range(3):
+                found.check(found.generate().public)
 
     def test_length(self) -> None:
         """
@@ -219,7 +233,9 @@ class RefusalTests(SynchronousTestCase):
                     tried += 1
                 if found.modulus.order is None:
                     for value in (2, prime - 2):
-                        pair.agree(value.to_bytes(found.public_length, "big"))
+                        public = value.to_bytes(found.public_length, "big")
+                        found.check(public)
+                        pair.agree(public)
         self.flushWarnings()
         self.assertEqual(tried, 11 * 7 * len(modp.available()))
 
@@ -263,12 +279,31 @@ class RefusalTests(SynchronousTestCase):
             if provider == "openssl":  # it takes safe primes only
                 self.assertRaises(ValueError, private.generate)
                 continue
-            self._refused(private.key_pair(b"\x03"), public, "small an order")
+            self._useless(private.key_pair(b"\x03"), public)
             # -1 to an odd power, hidden as the product of it and an element of order 3.
             hidden = (_P521 - element).to_bytes(private.public_length, "big")
-            self._refused(private.key_pair(b"\x03"), hidden, "small an order")
+            self._useless(private.key_pair(b"\x03"), hidden)
             self.assertEqual(private.key_pair(b"\x04").agree(public), public)
         self.flushWarnings()
+
+    def test_refused_by_provider(self) -> None:
+        """A value that a provider refuses to compute with is the peer's fault, not an accident."""
+        found = group(14)
+
+        class Refusing:
+            name = "refusing"
+
+            def exponentiation(self, exponent: int, modulus: Modulus) -> Callable[[int], int]:
+                def power(base: int) -> int:
+                    if base != modulus.generator:
+                        raise ValueError("no shared secret")
+                    return pow(base, exponent, modulus.prime)
+
+                return power
+
+        self.patch(modp, "_used", Refusing())
+        pair = found.generate()
+        self._useless(pair, (3).to_bytes(found.public_length, "big"))
 
     def test_point(self) -> None:
         """

@@ -8,7 +8,7 @@ import hashlib
 import hmac
 from functools import partial
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -47,9 +47,7 @@ class SkeyidTests(SynchronousTestCase):
         self.assertEqual(
             skeyid_pre_shared_key(sha_1, b"secret", _N_I, _N_R), _sha1(b"secret", _N_I + _N_R)
         )
-        self.assertEqual(
-            skeyid_signature(sha_1, _N_I, _N_R, _G_XY), _sha1(_N_I + _N_R, _G_XY)
-        )
+        self.assertEqual(skeyid_signature(sha_1, _N_I, _N_R, _G_XY), _sha1(_N_I + _N_R, _G_XY))
         self.assertEqual(
             skeyid_encryption(sha_1, sha_1.hash, _N_I, _N_R, _CKY_I, _CKY_R),
             _sha1(hashlib.sha1(_N_I + _N_R).digest(), _CKY_I + _CKY_R),
@@ -155,6 +153,7 @@ class VectorTests(SynchronousTestCase):
 
 
 class KeymatTests(SynchronousTestCase):
+    @settings(deadline=None)
     @given(st.sampled_from((1, 2, 4, 5, 6)), st.binary(max_size=64), st.integers(0, 300))
     def test_feedback(self, number: int, seed: bytes, length: int) -> None:
         """

@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -89,6 +89,7 @@ class PrfTests(SynchronousTestCase):
             self.assertEqual(prf(number)(b"\xaa" * 131, data).hex(), expected)
             self.assertEqual(prf(number).keyed(b"\xaa" * 131)(data).hex(), expected)
 
+    @settings(deadline=None)
     @given(st.sampled_from(_NUMBERS), st.binary(max_size=300), st.lists(st.binary(), max_size=4))
     def test_keyed(self, number: int, key: bytes, messages: list[bytes]) -> None:
         """

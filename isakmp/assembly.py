@@ -1,0 +1,90 @@
+"""
+A node, put together: the one place where collaborators are chosen.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+
+from twisted.internet.interfaces import IReactorTime
+
+from isakmp.connections import Connection, Limits
+from isakmp.credentials.pre_shared_keys import PreSharedKeys, SharedSecret
+from isakmp.doi.initial_contact import InitialContact
+from isakmp.exchange.cookies import Cookies
+from isakmp.exchange.endpoint import ISAKMPEndpoint
+from isakmp.exchange.riders import VendorIDs
+from isakmp.interfaces import (
+    ICredentialStore,
+    IDomainOfInterpretation,
+    IISAKMPKeyExchange,
+    IPorts,
+    ISASink,
+)
+from isakmp.lifetimes import Lifetimes
+from isakmp.node import Node, verify
+from isakmp.plugins import builtin
+from isakmp.policy import ConfiguredPolicy
+from isakmp.registry import SARegistry
+from isakmp.stores.memory import MemoryStore
+from isakmp.stream import EventStream
+
+RIDERS = (VendorIDs, InitialContact)
+"""What travels with every node's exchanges, in this order."""
+
+
+class Assembly:
+    """
+    A node with everything that keeps it going.
+
+    :ivar node: the collaborators.
+    :ivar endpoint: its ISAKMP endpoint, which wants the datagrams.
+    """
+
+    def __init__(
+        self,
+        connections: Iterable[Connection],
+        credentials: ICredentialStore | Iterable[SharedSecret],
+        *,
+        clock: IReactorTime,
+        ports: IPorts,
+        sink: ISASink,
+        entropy: Callable[[int], bytes] = os.urandom,
+        limits: Limits = Limits(),
+        dois: Sequence[IDomainOfInterpretation] | None = None,
+        key_exchanges: Sequence[IISAKMPKeyExchange] | None = None,
+    ) -> None:
+        """
+        :param dois: those enabled; all that come with this package by default.
+        :param key_exchanges: likewise.
+        :raises ConfigurationError: if what is configured cannot be.
+        """
+        available = builtin()
+        by_number = {d.number: d for d in (available.dois if dois is None else dois)}
+        exchanges = available.key_exchanges if key_exchanges is None else key_exchanges
+        events = EventStream()
+        store: ICredentialStore
+        if ICredentialStore.providedBy(credentials):
+            store = credentials
+        else:
+            store = PreSharedKeys(credentials)
+        self.node = Node(
+            clock=clock,
+            entropy=entropy,
+            limits=limits,
+            dois=by_number,
+            key_exchanges={k.transform_id: k for k in exchanges},
+            riders=RIDERS,
+            policy=ConfiguredPolicy(tuple(connections), sink.supports, by_number),
+            credentials=store,
+            registry=SARegistry(MemoryStore(), clock, events, limits),
+            sink=sink,
+            events=events,
+            cookies=Cookies(entropy, clock),
+            ports=ports,
+        )
+        self.endpoint = ISAKMPEndpoint(self.node)
+        self.node.endpoints["isakmp"] = self.endpoint
+        verify(self.node)
+        self.lifetimes = Lifetimes(self.node)
