@@ -90,6 +90,7 @@ class Group(ABC):
             )
         )
 
+    @abstractmethod
     def check(self, peer_public: bytes) -> None:
         """
         Everything that can be checked of a public value before a private one is used with it.
@@ -98,7 +99,6 @@ class Group(ABC):
 
         :raises isakmp.errors.InvalidKeyInformation: for a value that no honest peer sends.
         """
-        self.check_length(peer_public)
 
     def check_length(self, peer_public: bytes) -> None:
         """

@@ -113,9 +113,7 @@ class ReadingTests(SynchronousTestCase):
             )
             self.assertFalse(got.contradictory)
             self.assertTrue(got.fault)
-        known = reading(
-            *basic(auth=1), *basic(auth=2), protocol=AH, transform_id=AHTransform.SHA
-        )
+        known = reading(*basic(auth=1), *basic(auth=2), protocol=AH, transform_id=AHTransform.SHA)
         self.assertTrue(known.contradictory)
 
     def test_unknown_attribute(self) -> None:

@@ -26,8 +26,9 @@ NOT_CLONED = shutil.ignore_patterns(
 
 
 def quiet_environment() -> Mapping[str, str]:
-    """Ours, without what changes how a fresh Python finds modules or warns."""
-    changing = ("PYTHONPATH", "PYTHONWARNINGS", "PYTHONHOME", "VIRTUAL_ENV")
+    """Ours, without what changes how a fresh Python finds modules or warns, or what make does."""
+    changing = ("PYTHON", "PYTHONPATH", "PYTHONWARNINGS", "PYTHONHOME", "VIRTUAL_ENV")
+    changing += ("MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS")
     kept = {name: value for name, value in os.environ.items() if name not in changing}
     return {**kept, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_ROOT_USER_ACTION": "ignore"}
 

@@ -1,0 +1,124 @@
+"""
+A node as a service of Twisted's: sockets open when it starts, Deletes sent when it stops.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime, IReactorUDP
+from twisted.logger import Logger
+
+from isakmp.assembly import Assembly
+from isakmp.connections import Connection, Limits
+from isakmp.credentials.pre_shared_keys import SharedSecret
+from isakmp.errors import ConfigurationError
+from isakmp.interfaces import ISASink
+from isakmp.paths import Address, Datagram, endpoint
+from isakmp.sinks.log import LogSink
+from isakmp.udp import UDPPorts
+
+if TYPE_CHECKING:
+    from isakmp.node import Node
+
+
+class ISAKMPService(Service):
+    """
+    One node and its sockets.
+
+    :param listen: addresses and ports to bind.
+    :ivar bound: what was bound, once it runs.
+    """
+
+    name = "isakmp"
+    _log = Logger()
+
+    def __init__(
+        self,
+        connections: Iterable[Connection],
+        secrets: Iterable[SharedSecret],
+        *,
+        listen: Sequence[Address],
+        sink: ISASink,
+        reactor: Any = None,
+        entropy: Callable[[int], bytes] = os.urandom,
+        limits: Limits = Limits(),
+        wrap: Callable[[UDPPorts], Any] | None = None,
+    ) -> None:
+        """
+        :param wrap: puts something between the node and its sockets: a lossy network, a tap.
+        :raises ConfigurationError: if what is configured cannot be.
+        """
+        if reactor is None:
+            from twisted.internet import reactor
+        self._listen = tuple(listen)
+        self._ports = UDPPorts(cast(IReactorUDP, reactor), self._received)
+        self.bound: tuple[Address, ...] = ()
+        self._assembly = Assembly(
+            connections,
+            secrets,
+            clock=cast(IReactorTime, reactor),
+            ports=self._ports if wrap is None else wrap(self._ports),
+            sink=sink,
+            entropy=entropy,
+            limits=limits,
+        )
+        self.endpoint = self._assembly.endpoint
+
+    @property
+    def node(self) -> Node:
+        """The collaborators."""
+        return self._assembly.node
+
+    def _received(self, datagram: Datagram) -> None:
+        self.endpoint.datagram_received(datagram)
+
+    def privilegedStartService(self) -> None:
+        """
+        Bind, while a port below 1024 may still be had.
+
+        :raises SystemExit: with one line, if an address or port cannot be had.
+        """
+        super().privilegedStartService()
+        try:
+            self.bind()
+        except ConfigurationError as error:
+            raise SystemExit(f"isakmp: {error}") from None
+
+    def bind(self) -> None:
+        """
+        Open the sockets; nothing if they are.
+
+        :raises ConfigurationError: if one cannot be had.
+        """
+        if not self.bound:
+            self.bound = tuple(self._ports.listen(*address) for address in self._listen)
+
+    def startService(self) -> None:
+        """Begin to answer."""
+        self.bind()
+        super().startService()
+        addresses = ", ".join(map(endpoint, self.bound))
+        self._log.info("listening on {addresses}", addresses=addresses)
+
+    def stopService(self) -> Deferred[None]:
+        """Tell the peers, empty the sink, close the sockets."""
+        super().stopService()
+        self._assembly.lifetimes.stop()
+        closed = self.endpoint.close()
+        return closed.addBoth(lambda result: self._ports.close().addCallback(lambda _: result))
+
+
+def responder_service(addresses: Sequence[str], port: int) -> ISAKMPService:
+    """
+    A node without a connection: it refuses every newcomer, and says in its log why.
+
+    :param addresses: of this host.
+    """
+    return ISAKMPService(
+        (), (), listen=tuple((address, port) for address in addresses), sink=LogSink()
+    )
