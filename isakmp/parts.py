@@ -46,6 +46,9 @@ ID = Part("ID")
 AUTH = Part("AUTH")
 NOTICES = Part("N/D")
 
+_ORDER = (SA, KE, NONCE, ID, AUTH, NOTICES)
+"""As the diagrams of RFC 2408 section 4 write them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Arrow:
@@ -65,5 +68,7 @@ class Arrow:
         return part in self.parts
 
     def __str__(self) -> str:
-        words = ", ".join(sorted(part.name for part in self.parts)) or "proof"
+        known = [part for part in _ORDER if part in self.parts]
+        others = sorted(part.name for part in self.parts.difference(_ORDER))
+        words = ", ".join([*(part.name for part in known), *others]) or "proof"
         return f"{self.exchange}, {self.sender.value}'s {words}"

@@ -37,7 +37,8 @@ class BenchTests(SynchronousTestCase):
         """Each benchmark stands under its name, beside the machine it ran on."""
         (self.package / "one.py").write_text("print('{\"microseconds\": 1.5}')")
         (self.package / "two.py").write_text("print('{}')")
-        (self.package / "_shared.py").write_text("raise SystemExit('no benchmark')")
+        for name in ("_shared", "test_one"):
+            (self.package / f"{name}.py").write_text("raise SystemExit('no benchmark')")
         result = json.loads(self.bench().stdout)
         machine = result.pop("machine")
         self.assertEqual(result, {"one": {"microseconds": 1.5}, "two": {}})

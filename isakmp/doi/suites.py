@@ -15,6 +15,7 @@ algorithm and a group: ``ah=sha256``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 
 from isakmp.associations import Lifetime, ProtectionSuite
@@ -258,7 +259,7 @@ def _shown(words: list[str], total: int) -> list[str]:
 
 def _snake(spelled: str) -> str:
     """A name of the registry as one word: it must not contain what separates words."""
-    return spelled.lower().replace("-", "_").replace(" ", "_")
+    return re.sub(r"\W+", "_", spelled.lower())
 
 
 def _alternative_words(reading: Reading, with_mode: bool) -> str:

@@ -94,6 +94,7 @@ class Conversation:
         self._report = report
         self._sent = b""
         self._message: Message | None = None
+        self._sealed = False
         self._withheld: bytes | None = None
         self._preopened: tuple[bytes, Message, IMessageProtection] | None = None
         self._accepted: list[bytes] = []
@@ -127,6 +128,7 @@ class Conversation:
             raise RuntimeError("message 2 was not a function of message 1")
         self._sent = octets
         self._message = message
+        self._sealed = self.protection is not None
         self.answers = True
         if self._withheld is None:
             self._transmit(repeated=False)
@@ -162,9 +164,9 @@ class Conversation:
     def _transmit(self, repeated: bool) -> None:
         self._node.ports.send(Datagram(self._sent, self.path))
         if self._message is not None and self._node.events.wanted(MessageSent):
-            sealed = self.protection is not None
+            size = len(self._sent)
             self._node.events.publish(
-                MessageSent(self.path, self._message, sealed, len(self._sent), repeated)
+                MessageSent(self.path, self._message, self._sealed, size, repeated)
             )
 
     # -- hearing ------------------------------------------------------------------------------
@@ -294,18 +296,17 @@ class Conversation:
         self._node.events.publish(NotificationReceived(datagram.path, kind, authenticated=False))
         if self.finished or kind >= NotifyType.CONNECTED:
             return
-        says = f"the peer says {NotifyType(kind).spelled}, unauthenticated"
+        says = f"it says {NotifyType(kind).spelled}, unauthenticated"
         error: PeerError
         if self.protection is not None and not self._opened:
             error = Unreadable(
                 Reason(
-                    "the peer did not accept our first sealed message",
-                    says,
+                    f"the peer did not accept our first sealed message: {says}",
                     remedy="Most likely the secrets configured for this peer differ.",
                 )
             )
         else:
-            error = PeerRefused(Reason(says))
+            error = PeerRefused(Reason(f"the peer refused: {says}"))
         self._remember(error, b"")
         self._lose_patience(error)
 

@@ -31,6 +31,7 @@ from isakmp.errors import (
     Reason,
     UnsupportedExchangeType,
 )
+from isakmp.events import MessageSent
 from isakmp.exchange.conversation import Conversation
 from isakmp.exchange.exchange import Exchange
 from isakmp.exchange.half_open import HalfOpen, HalfOpenTable
@@ -211,7 +212,7 @@ class Demultiplexer:
         cookies = CookiePair(header.cookies.initiator, made)
         half_open = self.half_open.find(cookies)
         if half_open is not None:
-            self._node.ports.send(Datagram(half_open.answer, datagram.path))
+            self._answer_again(half_open)
             return
         if (made_key := (cookies.initiator, made, 0)) in self._conversations:
             self._conversations[made_key].datagram_received(datagram)
@@ -232,6 +233,14 @@ class Demultiplexer:
         if exchange.conversation.sent:
             self.half_open.add(cookies, datagram, exchange.conversation.sent)
         exchange.cancel()
+
+    def _answer_again(self, half_open: HalfOpen) -> None:
+        """Message 1 once more: message 2 once more, from memory."""
+        path, octets = half_open.first.path, half_open.answer
+        self._node.ports.send(Datagram(octets, path))
+        if self._node.events.wanted(MessageSent):
+            message = Message.decode(octets)
+            self._node.events.publish(MessageSent(path, message, False, len(octets), True))
 
     def _no_answer(self, failure: Failure, datagram: Datagram, cookies: CookiePair) -> None:
         error = failure.value

@@ -22,7 +22,7 @@ from isakmp.errors import (
     PeerError,
     UnsupportedExchangeType,
 )
-from isakmp.events import MessageDropped
+from isakmp.events import MessageDropped, MessageSent
 from isakmp.interfaces import IManagementSA, INode
 from isakmp.numbers import DOI, ExchangeType, NotifyType, ProtocolID
 from isakmp.parts import AUTH, ID
@@ -94,6 +94,7 @@ class Refusals:
         octets = message.encode()
         if len(octets) <= len(datagram.octets) and self._token():
             self._node.ports.send(Datagram(octets, datagram.path))
+            self._node.events.publish(MessageSent(datagram.path, message, False, len(octets)))
 
     def _token(self) -> bool:
         """One notification a second, after as many at once as the limit says."""

@@ -49,10 +49,8 @@ class LogSink(RecordingSink):
             child=bundle.policy.name,
             spi_in=_spis(bundle.inbound),
             spi_out=_spis(bundle.outbound),
-            mode=_words(bundle, lambda parameters: (parameters.mode,)),
-            algorithms=_words(
-                bundle, lambda parameters: (parameters.encryption, parameters.integrity)
-            ),
+            mode=_each(bundle, lambda parameters: parameters.mode),
+            algorithms=_each(bundle, _algorithms),
             selectors=f"{bundle.policy.local} - {bundle.policy.remote}",
         )
 
@@ -61,10 +59,15 @@ def _spis(sas: Sequence[ProtectionSA]) -> str:
     return " ".join(sa.key.spi.hex() for sa in sas) or "none"
 
 
-def _words(bundle: SABundle, words: Callable[[IPsecParameters], tuple[str, ...]]) -> str:
-    """What both directions have in common, the outermost protocol's first."""
-    said: dict[str, None] = {}
-    for sa in bundle.inbound or bundle.outbound:
-        if isinstance(sa.parameters, IPsecParameters):
-            said.update(dict.fromkeys(words(sa.parameters)))
-    return " ".join(said) or "unknown"
+def _each(bundle: SABundle, word: Callable[[IPsecParameters], str]) -> str:
+    """What is to be said of its protocols, the outermost first, the same thing once."""
+    words = (
+        word(sa.parameters) if isinstance(sa.parameters, IPsecParameters) else "unknown"
+        for sa in bundle.inbound or bundle.outbound
+    )
+    return " + ".join(dict.fromkeys(words))
+
+
+def _algorithms(parameters: IPsecParameters) -> str:
+    both = parameters.encryption, parameters.integrity
+    return " ".join(name for name in both if name != "none")

@@ -1,7 +1,7 @@
 """
 ``python -m tests.bench [NAME ...]``: all benchmarks, as one JSON object.
 
-A benchmark is a module of this package.  It runs in a process of its own, as
+A benchmark is a module of this package that is not a test.  It runs in a process of its own, as
 ``python -m tests.bench.NAME``, and prints one JSON object; here they stand side by side under
 their names, with the machine they ran on.  Progress goes to standard error.
 """
@@ -28,7 +28,7 @@ LIBRARIES = ("twisted", "cryptography", "gmpy2", "scapy")
 def names() -> Sequence[str]:
     """The benchmarks there are."""
     found = pkgutil.iter_modules(tests.bench.__path__)
-    return sorted(info.name for info in found if not info.name.startswith("_"))
+    return sorted(info.name for info in found if not info.name.startswith(("_", "test_")))
 
 
 def processor() -> str:

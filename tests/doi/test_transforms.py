@@ -281,7 +281,7 @@ class ProtectionTests(SynchronousTestCase):
         self.assertEqual(Protection(AH, AHTransform.SHA, 0, 2).octets, (0, 20))
 
     def test_datapath(self) -> None:
-        """Every combination that can be negotiated is one that ESP can be done with, by its name."""
+        """Every combination that can be negotiated can also be used, by its names, for packets."""
         for transform_id, cipher in CIPHERS.items():
             self.assertIn(cipher.name, ENCRYPTION)
             for bits in cipher.lengths:

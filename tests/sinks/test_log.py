@@ -88,7 +88,7 @@ class LogSinkTests(SynchronousTestCase):
         fields = self.fields()
         self.assertEqual(fields["spi_in"], "00001001 00001002")
         self.assertEqual(fields["mode"], "transport")
-        self.assertEqual(fields["algorithms"], "hmac-sha1-96 aes-gcm-16")
+        self.assertEqual(fields["algorithms"], "hmac-sha1-96 + aes-gcm-16")
 
     def test_no_keys(self) -> None:
         """No key is ever logged, not even if the parameters of another domain would show it."""
