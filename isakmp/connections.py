@@ -7,6 +7,7 @@ finds out which of its connections a stranger is: each fact that is learned narr
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
@@ -71,6 +72,29 @@ class Limits:
     notifications: int = 20
 
 
+class StartAction(enum.Enum):
+    """
+    What is done with a child when the node starts, or begins to know it.
+    """
+
+    NONE = "none"
+    START = "start"
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """
+    When an SA is replaced by a new one, well before it expires.
+
+    :ivar after: seconds from its establishment; 0: it is not renewed, and expires.
+    :ivar spread: renewed up to this many seconds earlier, by chance, so that both ends, or many
+        connections, do not all renew at once.
+    """
+
+    after: float = 0.0
+    spread: float = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class Child:
     """
@@ -86,6 +110,8 @@ class Child:
     local: tuple[TrafficSelector, ...] = ()
     remote: tuple[TrafficSelector, ...] = ()
     lifetime: Lifetime = Lifetime(seconds=3600)
+    renewal: Renewal = Renewal()
+    start: StartAction = StartAction.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +139,7 @@ class Connection:
     key_exchange: str = "ike"
     exchange: int = 2
     lifetime: Lifetime = Lifetime(seconds=14400)
+    renewal: Renewal = Renewal()
     children: tuple[Child, ...] = ()
     intervals: Intervals = field(default=Intervals())
     initial_contact: bool = True

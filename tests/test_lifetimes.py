@@ -148,9 +148,11 @@ class LifetimeTests(SynchronousTestCase):
     def test_removed_while_announced(self) -> None:
         """An SA that somebody removes as soon as it is announced leaves no timer."""
         self.lifetimes.stop()
-        self.node.events.subscribe(
-            Established, lambda event: self.node.registry.remove(event.sa, Removal.DELETED)
-        )
+
+        def remove(event: Established) -> None:
+            self.node.registry.remove(event.sa, Removal.DELETED)
+
+        self.node.events.subscribe(Established, remove)
         self.lifetimes = Lifetimes(cast(INode, self.node))
         self.add(SampleSA(), 60)
         self.assertEqual(self.node.clock.getDelayedCalls(), [])

@@ -256,9 +256,11 @@ class ChangeTests(SynchronousTestCase):
     def test_many_in_one_observer(self) -> None:
         """An observer that removes what it is told of: everybody still sees one order."""
         node, sa = Node(), SampleSA()
-        node.stream.subscribe(
-            Established, lambda event: node.registry.remove(event.sa, Removal.DELETED)
-        )
+
+        def remove(event: Established) -> None:
+            node.registry.remove(event.sa, Removal.DELETED)
+
+        node.stream.subscribe(Established, remove)
         self.successResultOf(node.registry.add(sa, Expiry()))
         self.assertEqual(node.events, [Established(sa), Removed(sa, Removal.DELETED)])
 

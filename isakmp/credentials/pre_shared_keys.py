@@ -161,12 +161,15 @@ class PreSharedKeys:
         if len(names) < len(shared.owners):
             self._wide.append(shared)
 
+    def _possible(self, theirs: Identity) -> Sequence[_Shared]:
+        """Those that can be meant for a peer; the others need not be looked at."""
+        return *self._by_name.get(_bucket(theirs), ()), *self._wide
+
     def _find(self, ours: Identity, theirs: Identity | Path) -> bytes:
         identity = _at(theirs) if isinstance(theirs, Path) else theirs
-        possible: Sequence[_Shared] = (*self._by_name.get(_bucket(identity), ()), *self._wide)
         best: tuple[Specificity, ...] | None = None
         secrets: set[bytes] = set()
-        for shared in possible:
+        for shared in self._possible(identity):
             fit = shared.match(ours, theirs)
             if fit is not None and (best is None or fit >= best):
                 if fit != best:

@@ -26,7 +26,7 @@ from isakmp.events import MessageDropped, MessageSent
 from isakmp.interfaces import IManagementSA, INode
 from isakmp.numbers import DOI, ExchangeType, NotifyType, ProtocolID
 from isakmp.parts import AUTH, ID
-from isakmp.paths import Datagram, endpoint
+from isakmp.paths import Datagram
 from isakmp.wire.message import CookiePair, Flags, Header, Message
 from isakmp.wire.payloads import Notification
 
@@ -62,9 +62,9 @@ class Refusals:
         :param sa: under which it was proven that the peer had said it.
         """
         self._log.debug(
-            "dropped from {peer}: {reason}",
-            peer=endpoint(datagram.path.remote),
-            reason=str(error),
+            "dropped from {path.remote}: {error}",
+            path=datagram.path,
+            error=error,
         )
         self._node.events.publish(MessageDropped(datagram.path, error))
         kind = self._notification(error, sa)

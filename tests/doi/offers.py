@@ -10,7 +10,13 @@ from isakmp.associations import Lifetime, Offer, ProtectionSuite, suites_of
 from isakmp.doi.ipsec import ipsec
 from isakmp.numbers import IPsecAttribute, ProtocolID
 from isakmp.wire.attributes import Attribute
-from isakmp.wire.payloads import Delete, Identification, Notification, SecurityAssociation
+from isakmp.wire.payloads import (
+    Delete,
+    Identification,
+    Notification,
+    Payload,
+    SecurityAssociation,
+)
 from isakmp.wire.proposals import Proposal, Transform, decode_proposals
 from isakmp.wire.reader import Reader
 from tests.vectors import conversation
@@ -25,7 +31,7 @@ GROUP = IPsecAttribute.GROUP_DESCRIPTION
 TYPE = IPsecAttribute.SA_LIFE_TYPE
 DURATION = IPsecAttribute.SA_LIFE_DURATION
 
-_CLASSES = {
+_CLASSES: dict[str, type[Payload]] = {
     "SA": SecurityAssociation,
     "N": Notification,
     "D": Delete,

@@ -419,11 +419,8 @@ class ExplanationTests(SynchronousTestCase):
         self.assertEqual(chosen(suite), [(1, 77)])
 
 
-shuffled = st.randoms(use_true_random=False)
-
-
 def respelled(wanted: Transform, draw: st.DrawFn) -> Transform:
-    """The same transform with its attributes in another order and the variable ones in any format."""
+    """The same transform: its attributes in another order, the variable ones in any format."""
     pairs: list[tuple[Attribute, ...]] = []
     pending: list[Attribute] = []
     for attribute in wanted.attributes:
@@ -499,7 +496,8 @@ class PropertyTests(SynchronousTestCase):
             self.assertTrue(error.reason.rule)
             self.assertIsNotNone(error.notify)
         else:
-            self.assertIn(ipsec.spell(suite), [ipsec.spell(s) for s in suites(*wanted)])
+            spelled = ipsec.spell(suite).removeprefix("unspecified:")
+            self.assertIn(spelled, [ipsec.spell(s) for s in suites(*wanted)])
         try:
             ipsec.confirm(of(*suites_of(received)), offer(*wanted))
         except PeerError as error:
@@ -513,8 +511,7 @@ class ConfirmTests(SynchronousTestCase):
         )
 
     def answer(self, suite: ProtectionSuite) -> Offer:
-        spis = {ESP: SPI, AH: SPI}
-        return of(suite.with_spis(spis))
+        return of(suite.with_spis({int(ESP): SPI, int(AH): SPI}))
 
     def refused(self, answer: Offer) -> NoProposalChosen:
         error: NoProposalChosen = self.assertRaises(
