@@ -107,7 +107,7 @@ class Malformed(PeerError):
 
 
 class Unreadable(PeerError):
-    """A sealed message that the agreed keys do not open.  RFC 2408 section 5.1 calls it malformed."""
+    """A sealed message that the agreed keys do not open; malformed, to RFC 2408 section 5.1."""
 
     notify = NotifyType.PAYLOAD_MALFORMED
 

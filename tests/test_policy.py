@@ -200,7 +200,9 @@ class Phase2Tests(SynchronousTestCase):
 
     def refused(self, request: ChildRequest, *children: Child) -> InvalidIdentity:
         made = policy(connection("road", "", "", *children))
-        return self.failureResultOf(made.phase2(self.sa, request), InvalidIdentity).value
+        error = self.failureResultOf(made.phase2(self.sa, request)).value
+        assert isinstance(error, InvalidIdentity), error
+        return error
 
     def test_exact_first(self) -> None:
         """

@@ -113,7 +113,7 @@ class Conversation:
         self._repeat_at: float | None = None
         self._timer: IDelayedCall | None = None
 
-    # -- saying -------------------------------------------------------------------------------
+    # -- saying --------------------------------------------------------------------------------
 
     def send(self, payloads: Sequence[Payload]) -> None:
         """
@@ -169,7 +169,7 @@ class Conversation:
                 MessageSent(self.path, self._message, self._sealed, size, repeated)
             )
 
-    # -- hearing ------------------------------------------------------------------------------
+    # -- hearing -------------------------------------------------------------------------------
 
     def receive(self, expects: Expected) -> Deferred[Message]:
         """
@@ -261,7 +261,7 @@ class Conversation:
             raise InvalidCookie("a message of another exchange")
         return ours
 
-    # -- patience -----------------------------------------------------------------------------
+    # -- patience ------------------------------------------------------------------------------
 
     def _drop(self, error: PeerError, datagram: Datagram) -> None:
         self._remember(error, datagram.octets)
@@ -328,7 +328,7 @@ class Conversation:
         self._deadline = min(self._deadline, now + self._node.limits.grace)
         self._schedule()
 
-    # -- time ---------------------------------------------------------------------------------
+    # -- time ----------------------------------------------------------------------------------
 
     def _next_repeat(self, now: float) -> None:
         wait = next(self._repeats, None)

@@ -95,7 +95,7 @@ class Demultiplexer:
     def __len__(self) -> int:
         return len(self._conversations)
 
-    # -- the tables -----------------------------------------------------------------------------
+    # -- the tables ----------------------------------------------------------------------------
 
     @staticmethod
     def _key(conversation: Conversation) -> _Key:
@@ -148,7 +148,7 @@ class Demultiplexer:
             self.close(conversation)
         self.half_open.close()
 
-    # -- arrivals -------------------------------------------------------------------------------
+    # -- arrivals ------------------------------------------------------------------------------
 
     def datagram_received(self, datagram: Datagram) -> None:
         """Route one datagram; whatever is wrong with it ends here."""
@@ -202,7 +202,7 @@ class Demultiplexer:
         elif self._node.registry.find(cookies) is None:
             raise InvalidCookie("no exchange and no SA has these cookies")
 
-    # -- strangers ------------------------------------------------------------------------------
+    # -- strangers -----------------------------------------------------------------------------
 
     def _newcomer(self, header: Header, datagram: Datagram) -> None:
         """Message 1: answer it, remember it, and run nothing."""
@@ -315,7 +315,7 @@ class Demultiplexer:
         conversation.datagram_received(half_open.first)
         conversation.datagram_received(datagram)
 
-    # -- under an SA ----------------------------------------------------------------------------
+    # -- under an SA ---------------------------------------------------------------------------
 
     def _phase_2(self, header: Header, datagram: Datagram) -> None:
         cookies = header.cookies

@@ -57,7 +57,7 @@ class ISAKMPEndpoint:
         self._beginning: dict[str, list[Deferred[IManagementSA]]] = {}
         self._closed = False
 
-    # -- IKeyExchangeEndpoint -------------------------------------------------------------------
+    # -- IKeyExchangeEndpoint ------------------------------------------------------------------
 
     def datagram_received(self, datagram: Datagram) -> None:
         """A datagram for ISAKMP has arrived."""
@@ -118,7 +118,7 @@ class ISAKMPEndpoint:
         self.demultiplexer.close_all()
         return removed
 
-    # -- IExchanges -----------------------------------------------------------------------------
+    # -- IExchanges ----------------------------------------------------------------------------
 
     def begin(self, sa: IManagementSA, number: int, order: object) -> Deferred[object]:
         """Run an exchange under an SA as its initiator."""
@@ -153,7 +153,7 @@ class ISAKMPEndpoint:
             if number and self._node.registry.fresh(sa.key, number):
                 return number
 
-    # -- phase 1 --------------------------------------------------------------------------------
+    # -- phase 1 -------------------------------------------------------------------------------
 
     def _management_sa(self, connection: Connection) -> Deferred[IManagementSA]:
         """Begin an SA with a connection, once for all who want it."""
@@ -183,9 +183,10 @@ class ISAKMPEndpoint:
         if doi is None:
             raise ConfigurationError(f"DOI {connection.doi} is not enabled")
         if not connection.remote or not connection.local:
+            whose = "ours" if connection.remote else "the peer"
             raise ConfigurationError(
-                f"connection {connection.name} names no address of {'ours' if connection.remote else 'the peer'}"
-                ", so it can only be answered, not begun"
+                f"connection {connection.name} names no address of {whose}: "
+                "it can be answered, but not begun"
             )
         path = Path(
             (connection.local[0], connection.local_port),
@@ -205,7 +206,7 @@ class ISAKMPEndpoint:
         self.demultiplexer.open(conversation)
         return self._run(exchange)
 
-    # -- results --------------------------------------------------------------------------------
+    # -- results -------------------------------------------------------------------------------
 
     def _answer(self, exchange: Exchange) -> None:
         """An exchange that the peer begins: its failure is an event, and nobody's result."""
@@ -281,7 +282,7 @@ class ISAKMPEndpoint:
         if exchange.role is Role.INITIATOR and self._node.registry.find(sa.key) is sa:
             self.delete((sa,), Removal.PEER_GONE)
 
-    # -- what the peer tells --------------------------------------------------------------------
+    # -- what the peer tells -------------------------------------------------------------------
 
     def _heed(self, exchange: Exchange, notices: object) -> None:
         """Act on an Informational exchange whose HASH has proven it."""
@@ -325,7 +326,7 @@ class ISAKMPEndpoint:
             if older.key != sa.key:
                 self._gone(older, Removal.PEER_RESTARTED)
 
-    # -- removal --------------------------------------------------------------------------------
+    # -- removal -------------------------------------------------------------------------------
 
     def _delete_bundle(self, bundle: SABundle, why: Removal) -> Deferred[None]:
         parent = self._node.registry.find(bundle.parent)

@@ -63,7 +63,7 @@ class Exchange:
         self.riders: tuple[IRider, ...] = tuple(make() for make in node.riders)
         self.method: IKeyExchangeMethod = conversation.kind.method(self, order)
 
-    # -- what the diagram says ------------------------------------------------------------------
+    # -- what the diagram says -----------------------------------------------------------------
 
     async def initiator(self, *parts: Part) -> None:
         """The initiator's next message: ours is said, the peer's is heard."""
@@ -147,7 +147,7 @@ class Exchange:
             except Exception:
                 self._log.failure("rider {rider} failed", rider=type(rider).__name__)
 
-    # -- life -------------------------------------------------------------------------------------
+    # -- life ----------------------------------------------------------------------------------
 
     def start(self) -> Deferred[object]:
         """
@@ -176,7 +176,7 @@ class Exchange:
         if self._running is not None:
             self._running.cancel()
 
-    # -- what it is about ---------------------------------------------------------------------------
+    # -- what it is about ----------------------------------------------------------------------
 
     @property
     def cookies(self) -> CookiePair:

@@ -4,11 +4,8 @@ The Identity Protection exchange.  RFC 2408 section 4.5.
 
 from __future__ import annotations
 
-from typing import cast
-
 from zope.interface import implementer
 
-from isakmp.connections import Candidates, Connection
 from isakmp.exchange.phase1 import Phase1Type
 from isakmp.interfaces import IExchange, IExchangeType
 from isakmp.numbers import ExchangeType

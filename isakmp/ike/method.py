@@ -74,7 +74,7 @@ class IKEMethod:
         self._skeyid: bytes | None = None
         self._keys: Keys | None = None
 
-    # -- IKeyExchangeMethod -----------------------------------------------------------------------
+    # -- IKeyExchangeMethod --------------------------------------------------------------------
 
     @property
     def connection(self) -> Connection | None:
@@ -142,7 +142,7 @@ class IKEMethod:
             last_block=protection.iv,
         )
 
-    # -- words ------------------------------------------------------------------------------------
+    # -- words ---------------------------------------------------------------------------------
 
     def _word(self, part: Part) -> Payload:
         if part not in self.ours:
@@ -160,7 +160,7 @@ class IKEMethod:
         identity = self.identity_of(self.candidates.first)
         return Identification(identity.kind, identity.protocol, identity.port, identity.data)
 
-    # -- proposals and connections ----------------------------------------------------------------
+    # -- proposals and connections -------------------------------------------------------------
 
     def _offer(self) -> Payload:
         """Everything that the connection takes, by preference."""
@@ -206,7 +206,7 @@ class IKEMethod:
         doi = self.exchange.doi
         return Offer(doi.number, doi.phase1_situation, (suite,)).payload()
 
-    # -- identities -------------------------------------------------------------------------------
+    # -- identities ----------------------------------------------------------------------------
 
     def identity_of(self, connection: Connection) -> Identity:
         """Who we are on a connection: what it says, or our address."""
@@ -229,7 +229,7 @@ class IKEMethod:
             remedy="Compare the remote id configured here with the local id of the peer.",
         )
 
-    # -- key material: RFC 2409 section 5 -----------------------------------------------------------
+    # -- key material: RFC 2409 section 5 ------------------------------------------------------
 
     @property
     def chosen(self) -> Parameters:

@@ -138,8 +138,8 @@ class Parameters:
         """
         From an offered transform; the order of its attributes does not matter.
 
-        :raises AttributesNotSupported: if one is unknown, said twice, missing, of the wrong form, or
-            of a value that cannot be served here.
+        :raises AttributesNotSupported: if one is unknown, said twice, missing, of the wrong form,
+            or of a value that cannot be served here.
         """
         values: dict[int, int] = {}
         seconds = kilobytes = 0

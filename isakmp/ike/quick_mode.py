@@ -123,7 +123,7 @@ class QuickMethod:
         self._their_public = b""
         self._group: int | None = None
 
-    # -- IKeyExchangeMethod -----------------------------------------------------------------------
+    # -- IKeyExchangeMethod --------------------------------------------------------------------
 
     @property
     def connection(self) -> Connection | None:
@@ -192,7 +192,7 @@ class QuickMethod:
             await self._install()
         return self._bundles
 
-    # -- as initiator -----------------------------------------------------------------------------
+    # -- as initiator --------------------------------------------------------------------------
 
     async def _propose(self) -> tuple[Offer, ...]:
         if not 1 <= len(self._children) <= _MAX_SAS:
@@ -233,7 +233,7 @@ class QuickMethod:
             ]
         )
 
-    # -- as responder -----------------------------------------------------------------------------
+    # -- as responder --------------------------------------------------------------------------
 
     async def _choose(
         self, offers: tuple[Offer, ...], identities: tuple[Identification, ...]
@@ -255,7 +255,7 @@ class QuickMethod:
         )
         return tuple(negotiation.answer(self.exchange, one) for one in self._negotiated)
 
-    # -- both -------------------------------------------------------------------------------------
+    # -- both ----------------------------------------------------------------------------------
 
     def _understood(self, payload: SecurityAssociation) -> Offer:
         if payload.doi != self._sa.doi:

@@ -116,7 +116,7 @@ class PreSharedKeyTests(SynchronousTestCase):
             self.expect(keys, "example.org", b"any", other)
 
     def test_address_order(self) -> None:
-        """An address is better than its network, even of one address, and a small than a large one."""
+        """An address is better than any network, and a small network better than a large one."""
         secrets = (
             (b"both", "192.0.2.1 198.51.100.7"),
             (b"address", "198.51.100.7"),

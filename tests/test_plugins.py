@@ -1,0 +1,229 @@
+"""
+Finding plug-ins, and switching them on.
+"""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+from twisted.logger import formatEvent
+from twisted.trial.unittest import SynchronousTestCase
+
+from isakmp.doi.ipsec import IPsecDOI
+from isakmp.errors import ConfigurationError
+from isakmp.ike.key_exchange import IKE
+from isakmp.plugins import Plugins, SinkPlugin, builtin, installed
+from isakmp.sinks.log import LogSink
+from isakmp.sinks.memory import MemorySink
+from isakmp.testing import FixedEntropy
+from tests.samples import logged
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+class Laboratory(IPsecDOI):
+    name = "laboratory"
+    number = 250
+
+
+class Impostor(IPsecDOI):
+    """One that has IPsec's number."""
+
+    name = "impostor"
+
+
+class Other(IKE):
+    """A key exchange with the Transform-ID of IKE."""
+
+    name = "other"
+
+
+class EnableTests(SynchronousTestCase):
+    def test_by_name(self) -> None:
+        """What the configuration names is on, by its number, and nothing else is."""
+        available = builtin(FixedEntropy(1)) + Plugins(dois=(Laboratory(),))
+        dois = available.enabled_dois(["ipsec", "laboratory"])
+        self.assertEqual({n: type(doi) for n, doi in dois.items()}, {1: IPsecDOI, 250: Laboratory})
+        self.assertEqual(available.enabled_dois([]), {})
+        self.assertEqual(available.enabled_dois(["ipsec", "ipsec"]).keys(), {1})
+        exchanges = available.enabled_key_exchanges(["ike"])
+        self.assertEqual({n: type(kx) for n, kx in exchanges.items()}, {1: IKE})
+
+    def test_sinks(self) -> None:
+        """A sink is made when it is switched on: one that is not used does not say a word."""
+        said = logged(self)
+        available = builtin(FixedEntropy(1))
+        self.assertIsInstance(available.enabled_sink("memory"), MemorySink)
+        self.assertEqual(said, [])
+        self.assertIsInstance(available.enabled_sink("log"), LogSink)
+        self.assertIn("protects no traffic", "".join(formatEvent(event) for event in said))
+
+    def test_unknown(self) -> None:
+        """A name nobody has is a mistake, and I read which names there are."""
+        available = builtin()
+        for enable, name, known in (
+            (available.enabled_dois, "ipsek", "ipsec"),
+            (available.enabled_key_exchanges, "ikev3", "ike"),
+            (lambda names: available.enabled_sink(names[0]), "xfrn", "log, memory"),
+            (available.enabled_dois, "", "ipsec"),
+        ):
+            error = self.assertRaises(ConfigurationError, enable, [name])
+            self.assertIn(repr(name), str(error))
+            self.assertIn(known, str(error))
+        error = self.assertRaises(ConfigurationError, Plugins().enabled_dois, ["ipsec"])
+        self.assertIn("none", str(error))
+
+    def test_one_number(self) -> None:
+        """
+        Two domains with one number, or key exchanges with one Transform-ID, cannot be on together,
+        and I read which two; one of them alone can.
+        """
+        available = builtin() + Plugins((Impostor(),), (Other(),))
+        error = self.assertRaises(ConfigurationError, available.enabled_dois, ["ipsec", "impostor"])
+        for word in ("ipsec", "isakmp.doi.ipsec", "impostor", __name__):
+            self.assertIn(word, str(error))
+        error = self.assertRaises(
+            ConfigurationError, available.enabled_key_exchanges, ["other", "ike"]
+        )
+        for word in ("ike", "other", __name__, "Transform-ID"):
+            self.assertIn(word, str(error))
+        self.assertEqual(available.enabled_dois(["impostor"])[1].name, "impostor")
+        self.assertEqual(available.enabled_key_exchanges(["other"])[1].name, "other")
+
+    def test_one_name(self) -> None:
+        """Two of one name cannot be told apart: neither is taken, and I read where they are from."""
+
+        class Double(IPsecDOI):
+            number = 251
+
+        sink = SinkPlugin("memory", LogSink, LogSink)
+        available = builtin() + Plugins((Double(),), (IKE(),), (sink,))
+        error = self.assertRaises(ConfigurationError, available.enabled_dois, ["ipsec"])
+        self.assertIn("isakmp.doi.ipsec.IPsecDOI", str(error))
+        self.assertIn("Double", str(error))
+        self.assertRaises(ConfigurationError, available.enabled_key_exchanges, ["ike"])
+        error = self.assertRaises(ConfigurationError, available.enabled_sink, "memory")
+        self.assertIn("LogSink", str(error))
+        self.assertIn("MemorySink", str(error))
+
+    def test_verified(self) -> None:
+        """What is switched on has to be what it says; what is not may be broken."""
+
+        class Broken:
+            name = "broken"
+            number = 252
+            transform_id = 252
+
+        available = builtin() + Plugins(
+            (Broken(),),  # type: ignore[arg-type]
+            (Broken(),),  # type: ignore[arg-type]
+            (SinkPlugin("broken", Broken, Broken),),  # type: ignore[arg-type]
+        )
+        self.assertEqual(list(available.enabled_dois(["ipsec"])), [1])
+        for enable in (
+            lambda: available.enabled_dois(["broken"]),
+            lambda: available.enabled_key_exchanges(["broken"]),
+            lambda: available.enabled_sink("broken"),
+        ):
+            error = self.assertRaises(ConfigurationError, enable)
+            self.assertIn("broken", str(error))
+            self.assertIn("Broken", str(error))
+
+
+PLUGIN = """
+    from zope.interface import implementer
+    from twisted.plugin import IPlugin
+    from isakmp.doi.ipsec import IPsecDOI
+    from isakmp.ike.key_exchange import IKE
+    from isakmp.sinks.memory import MemorySink
+
+    class Laboratory(IPsecDOI):
+        name, number = "laboratory", 250
+
+    class Static(IKE):
+        name, transform_id = "static", 250
+
+    @implementer(IPlugin)
+    class Bucket(MemorySink):
+        name = "bucket"
+
+    doi, key_exchange, sink, nothing = Laboratory(), Static(), Bucket(), object()
+"""
+
+
+class FindTests(SynchronousTestCase):
+    def package(self, **modules: str) -> Any:
+        """A package of plug-ins, as another distribution would bring it."""
+        root = Path(self.mktemp())
+        name = f"plugins_{abs(hash(str(root.resolve())))}"
+        directory = root / name
+        directory.mkdir(parents=True)
+        (directory / "__init__.py").write_text("")
+        for module, source in modules.items():
+            (directory / f"{module}.py").write_text(textwrap.dedent(source))
+        self.patch(sys, "path", [str(root.resolve()), *sys.path])
+        importlib.invalidate_caches()
+        self.addCleanup(
+            lambda: [sys.modules.pop(m) for m in tuple(sys.modules) if m.startswith(name)]
+        )
+        return importlib.import_module(name)
+
+    def test_installed(self) -> None:
+        """What another package brings is found, and is on as soon as the configuration names it."""
+        found = installed(self.package(lab=PLUGIN))
+        self.assertEqual([doi.name for doi in found.dois], ["laboratory"])
+        self.assertEqual([kx.name for kx in found.key_exchanges], ["static"])
+        self.assertEqual([sink.name for sink in found.sinks], ["bucket"])
+        available = builtin() + found
+        self.assertEqual(set(available.enabled_dois(["laboratory", "ipsec"])), {1, 250})
+        self.assertEqual(set(available.enabled_key_exchanges(["ike", "static"])), {1, 250})
+        self.assertEqual(available.enabled_sink("bucket").name, "bucket")
+
+    def test_two_sinks(self) -> None:
+        """Of two sinks that were found each name gives its own."""
+        second = PLUGIN.replace('"bucket"', '"barrel"')
+        found = installed(self.package(lab=PLUGIN, more=second))
+        for name in ("bucket", "barrel"):
+            self.assertEqual(found.enabled_sink(name).name, name)
+
+    def test_broken(self) -> None:
+        """A module that cannot be imported is logged, and the others are found all the same."""
+        found = installed(self.package(broken="raise OSError('broken')", lab=PLUGIN))
+        self.assertEqual([doi.name for doi in found.dois], ["laboratory"])
+        self.assertGreaterEqual(len(self.flushLoggedErrors(OSError)), 1)
+
+    def test_nothing(self) -> None:
+        """Where there are none, none are found."""
+        self.assertEqual(installed(self.package()), Plugins())
+
+    def test_light(self) -> None:
+        """Every twistd on this host reads our plug-in module: it draws in nothing of the package."""
+        program = (
+            "import sys\n"
+            "from twisted.application.service import IServiceMaker\n"
+            "from twisted.plugin import getPlugins\n"
+            "assert 'isakmp' in [maker.tapname for maker in getPlugins(IServiceMaker)]\n"
+            "print([m for m in sys.modules if m.startswith('isakmp.') or m == 'cryptography'])\n"
+        )
+        ended = subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=CHECKOUT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        self.assertEqual(ended.stdout.strip(), "[]", ended.stderr)
+
+    def test_only_caller(self) -> None:
+        """Nothing else in the package looks for plug-ins."""
+        callers = [
+            path.relative_to(CHECKOUT).as_posix()
+            for path in sorted((CHECKOUT / "isakmp").rglob("*.py"))
+            if "getPlugins" in path.read_text()
+        ]
+        self.assertEqual(callers, ["isakmp/plugins.py"])
