@@ -98,7 +98,6 @@ def _collaborators(node: INode) -> Iterator[tuple[str, type[Interface], object]]
     """What each is called, what it has to provide, and itself."""
     for name, interface in _SINGLE:
         yield f"the node's {name}", interface, getattr(node, name, None)
-    yield "the node", INode, node
     for number, doi in node.dois.items():
         negotiates = INegotiatingDomain.providedBy(doi)
         kind = INegotiatingDomain if negotiates else IDomainOfInterpretation
@@ -110,6 +109,7 @@ def _collaborators(node: INode) -> Iterator[tuple[str, type[Interface], object]]
     for name, endpoint in node.endpoints.items():
         yield f"the endpoint {name}", IKeyExchangeEndpoint, endpoint
     yield "the endpoint isakmp", IExchanges, node.endpoints.get("isakmp")
+    yield "the node", INode, node
 
 
 _SINGLE: Sequence[tuple[str, type[Interface]]] = (

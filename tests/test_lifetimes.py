@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -43,11 +44,21 @@ class Endpoint:
         return succeed(None)
 
 
+class StrictClock(Clock):
+    """Like the reactor, it takes no delay below zero."""
+
+    def callLater(
+        self, delay: float, callable: Callable[..., object], *args: object, **kw: object
+    ) -> IDelayedCall:
+        assert delay >= 0, delay
+        return super().callLater(delay, callable, *args, **kw)
+
+
 class Node:
     """What of a node has to do with time."""
 
     def __init__(self) -> None:
-        self.clock = Clock()
+        self.clock = StrictClock()
         self.clock.advance(1_000_000)
         self.events = EventStream()
         self.registry = SARegistry(MemoryStore(), self.clock, self.events, Limits())
@@ -114,6 +125,15 @@ class LifetimeTests(SynchronousTestCase):
         self.successResultOf(self.node.registry.remove(first, Removal.DELETED))
         self.node.clock.advance(61)
         self.assertEqual(self.node.endpoint.deleted, [(second, Removal.EXPIRED)])
+
+    def test_announced_twice(self) -> None:
+        """An SA that one hears of twice has one timer, and its end takes that away."""
+        sa = bundle()
+        self.add(sa, 60)
+        self.node.events.publish(Established(sa))
+        self.assertEqual(len(self.node.clock.getDelayedCalls()), 1)
+        self.successResultOf(self.node.registry.remove(sa, Removal.DELETED))
+        self.assertEqual(self.node.clock.getDelayedCalls(), [])
 
     def test_standing_before(self) -> None:
         """What was established before anybody looked at lifetimes expires as well."""

@@ -127,8 +127,7 @@ class NodeTests(SynchronousTestCase):
         An endpoint is opened for a node, so it comes later; before, there are no conversations.
         """
         made = node(endpoints={})
-        with self.assertRaises(LookupError):
-            made.exchanges.begin
+        self.assertRaises(LookupError, lambda: made.exchanges)
         endpoint = made.endpoints["isakmp"] = Endpoint()
         self.assertIs(made.exchanges, endpoint)
         verify(made)

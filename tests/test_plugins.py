@@ -37,6 +37,11 @@ class Impostor(IPsecDOI):
     name = "impostor"
 
 
+class Nameless(IPsecDOI):
+    name = ""
+    number = 253
+
+
 class Other(IKE):
     """A key exchange with the Transform-ID of IKE."""
 
@@ -66,11 +71,12 @@ class EnableTests(SynchronousTestCase):
     def test_unknown(self) -> None:
         """A name nobody has is a mistake, and I read which names there are."""
         available = builtin()
+        nameless = available + Plugins((Nameless(),))
         for enable, name, known in (
             (available.enabled_dois, "ipsek", "ipsec"),
             (available.enabled_key_exchanges, "ikev3", "ike"),
             (lambda names: available.enabled_sink(names[0]), "xfrn", "log, memory"),
-            (available.enabled_dois, "", "ipsec"),
+            (nameless.enabled_dois, "", "ipsec"),
         ):
             error = self.assertRaises(ConfigurationError, enable, [name])
             self.assertIn(repr(name), str(error))
@@ -96,7 +102,7 @@ class EnableTests(SynchronousTestCase):
         self.assertEqual(available.enabled_key_exchanges(["other"])[1].name, "other")
 
     def test_one_name(self) -> None:
-        """Two of one name cannot be told apart: neither is taken, and I read where they are from."""
+        """Two of one name cannot be told apart: neither is on, and I read where they are from."""
 
         class Double(IPsecDOI):
             number = 251
@@ -202,7 +208,7 @@ class FindTests(SynchronousTestCase):
         self.assertEqual(installed(self.package()), Plugins())
 
     def test_light(self) -> None:
-        """Every twistd on this host reads our plug-in module: it draws in nothing of the package."""
+        """Every twistd on this host reads our plug-in module: it draws in nothing else."""
         program = (
             "import sys\n"
             "from twisted.application.service import IServiceMaker\n"

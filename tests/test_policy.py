@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from isakmp.associations import ChildPolicy, ChildRequest, Lifetime, Transform
+from isakmp.associations import ChildPolicy, ChildRequest, Lifetime, ProtectionSuite, Transform
 from isakmp.connections import Candidates, Child, Connection, Intervals
 from isakmp.doi.ipsec import IPsecDOI
 from isakmp.errors import ConfigurationError, DOINotSupported, InvalidIdentity
@@ -370,10 +370,18 @@ class ProposedTests(SynchronousTestCase):
         self.assertEqual((str(made.local), str(made.remote)), (US, "198.51.100.7"))
 
     def test_suites(self) -> None:
-        """Only what the sink can do is offered; if that is nothing, it is said before sending."""
+        """
+        Only what the sink can do is offered, of two protocols both or none; if that is nothing, it
+        is said before anything is sent.
+        """
         made = policy()
         some = replace(child(), suites=(suite(RC4), suite(RC4, AES)))
         self.assertEqual(made.proposed(SampleSA(), some).suites, (suite(AES),))
+        together = ProtectionSuite(
+            (*suite(AES).proposals, *suite(AES, protocol=ProtocolID.AH).proposals)
+        )
+        either = replace(child(), suites=(together, suite(AES)))
+        self.assertEqual(made.proposed(SampleSA(), either).suites, (suite(AES),))
         error = self.assertRaises(
             ConfigurationError, made.proposed, SampleSA(), replace(child(), suites=(suite(RC4),))
         )

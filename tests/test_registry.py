@@ -333,6 +333,16 @@ class StoreTests(SynchronousTestCase):
         self.successResultOf(removing)
         self.assertEqual(self.node.events, [])
 
+    def test_removed_and_not_stored(self) -> None:
+        """If it is removed and cannot be stored either, I am told of the store's failure."""
+        sa = bundle()
+        adding = self.registry.add(sa, Expiry())
+        self.registry.remove(sa, Removal.DELETED)
+        self.store.asked[0][2].errback(OSError("disk full"))
+        self.failureResultOf(adding, OSError)
+        self.assertEqual(list(self.registry), [])
+        self.assertEqual(self.node.events, [])
+
     def test_given_up(self) -> None:
         """If I give up waiting, the SA is gone, and so is what the store may have of it."""
         sa = SampleSA()

@@ -87,6 +87,10 @@ class IPsecDOI:
         """
         return Identity(kind, protocol, port, data).checked()
 
+    def identification(self, identity: Identity) -> Identity:
+        """The inverse of :meth:`identity`: the same, as its numbers are this domain's."""
+        return identity
+
     def notified(self, notification: Notification) -> Effect | None:
         """
         INITIAL-CONTACT in the format of RFC 2407 section 4.6.3.3 asks to start afresh; nothing

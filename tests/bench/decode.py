@@ -114,7 +114,11 @@ def measure(rounds: int = ROUNDS) -> dict[str, float]:
     from scapy.layers.isakmp import ISAKMP
 
     data = first_message()
-    decoders = {"ours_us": ours, "scapy_us": ISAKMP, "ours_cold_us": _cold}
+    decoders: dict[str, Callable[[bytes], object]] = {
+        "ours_us": ours,
+        "scapy_us": ISAKMP,
+        "ours_cold_us": _cold,
+    }
     times: dict[str, list[float]] = {name: [] for name in decoders}
     for _ in range(rounds):
         for name, decode in decoders.items():

@@ -43,13 +43,14 @@ class DecodeBenchTests(SynchronousTestCase):
             raise SkipTest("scapy is not installed") from None
         data = first_message()
         message, proposals = ours(data)
-        theirs = ISAKMP(data)
+        theirs: Any = ISAKMP(data)
         self.assertEqual(
             (message.cookies.initiator, message.cookies.responder, message.exchange_type),
             (theirs.init_cookie, theirs.resp_cookie, theirs.exch_type),
         )
         self.assertEqual((message.version, message.message_id), (theirs.version, theirs.id))
-        vendor_ids, layer = [], theirs
+        vendor_ids: list[bytes] = []
+        layer: Any = theirs
         while layer := layer.payload:
             if isinstance(layer, ISAKMP_payload_VendorID):
                 vendor_ids.append(layer.VendorID)
@@ -60,7 +61,8 @@ class DecodeBenchTests(SynchronousTestCase):
             return kind, values.get(value, value)
 
         proposal = theirs[ISAKMP_payload_Proposal]
-        transforms, layer = [], theirs[ISAKMP_payload_Transform]
+        transforms: list[Any] = []
+        layer = theirs[ISAKMP_payload_Transform]
         while isinstance(layer, ISAKMP_payload_Transform):
             transforms.append(layer)
             layer = layer.payload

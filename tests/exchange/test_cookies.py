@@ -65,8 +65,12 @@ class CookieTests(SynchronousTestCase):
             (PATH, INITIATOR, b"messagf"),
             (PATH, INITIATOR, b""),
             (PATH, INITIATOR + b"m", b"essage"),
-            # The same octets, if hosts were only written one after another:
+            # Each two would be the same octets if hosts were only written one after another:
             (Path(("192.0.2.11", 500), ("92.0.2.2", 500)), INITIATOR, b"message"),
+            (Path(("a", 1), ("b\0\0\0\3c", 2)), INITIATOR, b"message"),
+            (Path(("a\0\0\0\2b", 1), ("c", 3)), INITIATOR, b"message"),
+            (Path(("a", 1), ("b\0\1\0\3c", 2)), INITIATOR, b"message"),
+            (Path(("a\0\6\0\2b", 1), ("c", 3)), INITIATOR, b"message"),
         ]
         made = [self.cookies.responder(*each) for each in asked]
         self.assertEqual(len(set(made)), len(asked))

@@ -131,7 +131,7 @@ class RecordedMessagesTests(SynchronousTestCase):
 
     def test_encrypted_message_is_not_read_in_clear(self) -> None:
         """Ciphertext is never taken for payloads."""
-        for name, facts in conversations():
+        for _, facts in conversations():
             for recorded in facts["messages"]:
                 if recorded["encrypted"]:
                     with self.assertRaises(Malformed):

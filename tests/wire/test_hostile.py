@@ -161,8 +161,8 @@ class LengthTests(SynchronousTestCase):
 
     def test_every_truncation(self) -> None:
         """
-        A message of every payload, cut anywhere and announced as long as it is then, is refused
-        unless the cut falls between two payloads that it did not announce.
+        A message of every payload, cut anywhere and announced as long as it is then, is refused:
+        wherever it ends, something more was announced.
         """
         octets = Message(COOKIES, 2, 0, 0, every_payload()).encode()
         self.assertIsNotNone(tried(octets))

@@ -218,7 +218,11 @@ class WordsTests(SynchronousTestCase):
     def test_original_address(self) -> None:
         """Original addresses are spelled."""
         self.assertEqual(words(NATOriginalAddress(1, b"\x0a\0\0\1")), "NAT-OA(ipv4 10.0.0.1)")
+        self.assertEqual(words(NATOriginalAddress(5, bytes(16))), "NAT-OA(ipv6 ::)")
         self.assertEqual(words(NATOriginalAddress(1, b"\x0a")), "NAT-OA(address of 1 octet)")
+        for length in (0, 2, 3, 5, 15, 17, 32):
+            said = words(NATOriginalAddress(1, bytes(length)))
+            self.assertEqual(said, f"NAT-OA(address of {length} octets)")
 
     def test_another_s_payload(self) -> None:
         """A payload that another domain of interpretation brings is named."""

@@ -1,0 +1,162 @@
+"""
+Children that shall stand without anybody asking: begun at the start, and again when they are lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from isakmp.associations import SABundle
+from isakmp.connections import Child, Connection, StartAction
+from isakmp.errors import ConfigurationError, PeerError
+from isakmp.events import Established, Removal, Removed
+from isakmp.interfaces import INode
+
+FIRST_PAUSE = 2.0
+"""Seconds before the second attempt; each later one waits twice as long as the one before."""
+
+LONGEST_PAUSE = 300.0
+"""Seconds."""
+
+_OURS = frozenset({Removal.DELETED, Removal.REPLACED, Removal.SHUTDOWN})
+"""Removals that somebody here wanted."""
+
+_Name = tuple[str, str]
+
+
+class Initiation:
+    """
+    Keeps the children with ``start`` up.
+
+    A child that fails is begun again, after a pause that doubles and is spread by chance; one that
+    the peer deleted, or that died with its peer, likewise.
+    """
+
+    _log = Logger()
+
+    def __init__(self, node: INode) -> None:
+        self._node = node
+        self._wanted: dict[_Name, tuple[Connection, Child]] = {}
+        self._failures: dict[_Name, int] = {}
+        self._timers: dict[_Name, IDelayedCall] = {}
+        self._running: dict[_Name, Deferred[None]] = {}
+        self._unsubscribe: tuple[Callable[[], None], ...] = (
+            node.events.subscribe(Established, self._established),
+            node.events.subscribe(Removed, self._removed),
+        )
+
+    def keep(self, connections: Iterable[Connection]) -> None:
+        """
+        From now on keep the children of these that want it, and no others.
+
+        What stands already is left alone; what is not wanted any more is not begun again.
+        """
+        wanted = {
+            (connection.name, child.name): (connection, child)
+            for connection in connections
+            for child in connection.children
+            if child.start is StartAction.START
+        }
+        for name in self._wanted.keys() - wanted.keys():
+            self._forget(name)
+        changed = [name for name, what in wanted.items() if self._wanted.get(name) != what]
+        self._wanted = wanted
+        for name in changed:
+            self._failures.pop(name, None)
+            if not self._stands(name):
+                self._begin(name)
+
+    def stop(self) -> None:
+        """Begin nothing any more, and leave nothing on the clock; idempotent."""
+        for unsubscribe in self._unsubscribe:
+            unsubscribe()
+        self._unsubscribe = ()
+        for name in tuple(self._wanted):
+            self._forget(name)
+        self._wanted = {}
+
+    def _forget(self, name: _Name) -> None:
+        self._failures.pop(name, None)
+        timer = self._timers.pop(name, None)
+        if timer is not None and timer.active():
+            timer.cancel()
+        running = self._running.pop(name, None)
+        if running is not None:
+            running.cancel()
+
+    def _stands(self, name: _Name) -> bool:
+        return any(
+            isinstance(sa, SABundle) and (sa.connection, sa.policy.name) == name
+            for sa in self._node.registry
+        )
+
+    def _begin(self, name: _Name) -> None:
+        if name in self._running or name not in self._wanted:
+            return
+        timer = self._timers.pop(name, None)
+        if timer is not None and timer.active():
+            timer.cancel()
+        connection, child = self._wanted[name]
+        endpoint = self._node.endpoints["isakmp"]
+        running = self._running[name] = endpoint.establish(connection, child).addCallback(
+            lambda _: None
+        )
+        running.addErrback(self._failed, name).addBoth(self._ended, name, running)
+
+    def _ended(self, result: object, name: _Name, running: Deferred[None]) -> None:
+        if self._running.get(name) is running:
+            del self._running[name]
+        if name in self._wanted and name not in self._timers and not self._stands(name):
+            self._later(name)
+
+    def _failed(self, failure: Failure, name: _Name) -> None:
+        # Failures of exchanges are events, and logged where they happen.
+        if failure.check(ConfigurationError):
+            self._log.error(
+                "{connection}/{child} cannot be begun: {error}",
+                connection=name[0],
+                child=name[1],
+                error=failure.value,
+            )
+        elif not failure.check(PeerError):
+            self._log.failure("{child} cannot be begun", failure, child="/".join(name))
+
+    def _later(self, name: _Name) -> None:
+        failures = self._failures[name] = self._failures.get(name, 0) + 1
+        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(failures - 1, 16))
+        # By chance up to a quarter less, so that many do not all come back at once.
+        chance = int.from_bytes(self._node.entropy(2), "big") / 0x10000
+        pause *= 1 - chance / 4
+        self._log.info(
+            "{connection}/{child} is tried again in {pause:.0f} s",
+            connection=name[0],
+            child=name[1],
+            pause=pause,
+        )
+        self._timers[name] = self._node.clock.callLater(pause, self._again, name)
+
+    def _again(self, name: _Name) -> None:
+        self._timers.pop(name, None)
+        if not self._stands(name):
+            self._begin(name)
+
+    def _established(self, event: Established) -> None:
+        if isinstance(event.sa, SABundle):
+            name = event.sa.connection, event.sa.policy.name
+            self._failures.pop(name, None)
+            timer = self._timers.pop(name, None)
+            if timer is not None and timer.active():
+                timer.cancel()
+
+    def _removed(self, event: Removed) -> None:
+        if not isinstance(event.sa, SABundle) or event.why in _OURS:
+            return
+        name = event.sa.connection, event.sa.policy.name
+        if name in self._wanted and name not in self._running and name not in self._timers:
+            if not self._stands(name):
+                self._later(name)

@@ -1,0 +1,376 @@
+"""
+Whole nodes for tests: on a network in memory and a clock that stands still until told.
+
+A :class:`Member` is one node with everything a process has except sockets; :func:`pair` makes two
+that are configured for each other.  :func:`left_over` says what a node still keeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from isakmp import events
+from isakmp.assembly import Assembly
+from isakmp.associations import Lifetime, SABundle
+from isakmp.connections import Child, Connection, Intervals, Limits
+from isakmp.credentials.pre_shared_keys import SharedSecret
+from isakmp.doi.ipsec import ipsec
+from isakmp.errors import PeerError
+from isakmp.events import ExchangeFailed, Removal, Removed
+from isakmp.identity import Identity, IdentityPattern, TrafficSelector
+from isakmp.ike.key_exchange import ike
+from isakmp.interfaces import ICredentialStore, IManagementSA
+from isakmp.paths import Datagram, Path
+from isakmp.sinks.memory import MemorySink
+from isakmp.testing import FixedEntropy, LossyNetwork, Transmission, VirtualClock, settle
+
+E = TypeVar("E")
+
+ALICE, BOB, MALLORY = "192.0.2.1", "192.0.2.2", "192.0.2.66"
+SECRET = b"correct horse battery staple"
+
+FAST = "aes128-sha256-curve25519"
+"""Where the key agreement is not the point."""
+
+TIMES = Intervals(first=1.0, factor=1.8, repeats=6)
+"""The defaults, said here because the tests compute with them."""
+
+_KINDS: tuple[type[Any], ...] = (
+    events.Established,
+    events.Removed,
+    events.ExchangeFailed,
+    events.MessageReceived,
+    events.MessageSent,
+    events.MessageDropped,
+    events.NotificationReceived,
+    events.SPIReleased,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """
+    How both ends of a pair are configured.
+
+    :ivar suite: of the ISAKMP SA.
+    :ivar child_suite: of each child; with a group after it for perfect forward secrecy.
+    :ivar children: how many; each has networks of its own.
+    :ivar sa_seconds: lifetime of the ISAKMP SA; 0: none.
+    :ivar child_seconds: lifetime of a child.
+    """
+
+    suite: str = FAST
+    child_suite: str = "aes128-sha256"
+    children: int = 1
+    sa_seconds: int = 3000
+    child_seconds: int = 1200
+    intervals: Intervals = TIMES
+    limits: Limits = Limits()
+    initial_contact: bool = True
+
+
+def networks(number: int) -> tuple[TrafficSelector, TrafficSelector]:
+    """Alice's network and Bob's for the n-th child."""
+    return (
+        TrafficSelector.parse(f"10.1.{number}.0/24"),
+        TrafficSelector.parse(f"10.2.{number}.0/24"),
+    )
+
+
+def connection(
+    local: str,
+    remote: str,
+    ours: str,
+    theirs: str,
+    settings: Settings = Settings(),
+    *,
+    name: str = "lab",
+) -> Connection:
+    """
+    One end's view: whoever has the smaller address has Alice's networks.
+
+    :param ours: our identity; ``theirs`` the pattern of the peer's.
+    """
+    children = []
+    for number in range(settings.children):
+        here, there = networks(number) if local < remote else reversed(networks(number))
+        lifetime = Lifetime(settings.child_seconds)
+        suites = (ipsec.suite(settings.child_suite, lifetime),)
+        label = "net" if number == 0 else f"net{number}"
+        children.append(Child(label, suites, (here,), (there,), lifetime))
+    lifetime = Lifetime(settings.sa_seconds)
+    return Connection(
+        name,
+        (ike.suite(settings.suite, lifetime),),
+        (local,),
+        (remote,),
+        Identity.parse(ours),
+        IdentityPattern(theirs),
+        lifetime=lifetime,
+        children=tuple(children),
+        intervals=settings.intervals,
+        initial_contact=settings.initial_contact,
+    )
+
+
+class Member:
+    """
+    One node on the network.
+
+    :ivar events: everything it published, each with the time.
+    """
+
+    def __init__(
+        self,
+        network: LossyNetwork,
+        clock: VirtualClock,
+        address: str,
+        connections: Iterable[Connection],
+        secrets: ICredentialStore | Iterable[SharedSecret] = (SharedSecret(SECRET, ()),),
+        *,
+        limits: Limits = Limits(),
+        seed: int | str = 0,
+    ) -> None:
+        entropy = FixedEntropy(f"{address} {seed}")
+        self.address = address
+        self.clock = clock
+        self.network = network
+        self.sink = MemorySink(entropy)
+        self.events: list[tuple[float, object]] = []
+        ports = network.attach(address, self.datagram_received)
+        self.assembly = Assembly(
+            connections,
+            secrets,
+            clock=clock,
+            ports=ports,
+            sink=self.sink,
+            entropy=entropy,
+            limits=limits,
+        )
+        self.node = self.assembly.node
+        self.endpoint = self.assembly.endpoint
+        self.demultiplexer = self.endpoint.demultiplexer
+        self.registry = self.node.registry
+        for kind in _KINDS:
+            self.node.events.subscribe(kind, self._note)
+
+    def _note(self, event: object) -> None:
+        self.events.append((self.clock.seconds(), event))
+
+    def datagram_received(self, datagram: Datagram) -> None:
+        """From the network."""
+        self.endpoint.datagram_received(datagram)
+
+    def connection(self, name: str = "lab") -> Connection:
+        """As it is configured here."""
+        return self.node.policy.connection(name)
+
+    def establish(self, child: str = "net", name: str = "lab") -> Deferred[Sequence[SABundle]]:
+        """Begin a child."""
+        configured = self.connection(name)
+        return self.endpoint.establish(configured, configured.child(child))
+
+    def published(self, kind: type[E]) -> list[E]:
+        """The events of a class, in order."""
+        return [event for _, event in self.events if isinstance(event, kind)]
+
+    @property
+    def failures(self) -> list[PeerError]:
+        """Why exchanges ended without their result."""
+        return [event.error for event in self.published(ExchangeFailed)]
+
+    @property
+    def removals(self) -> list[Removal]:
+        """Why SAs are gone, in order."""
+        return [event.why for event in self.published(Removed)]
+
+    @property
+    def sas(self) -> list[IManagementSA]:
+        """The ISAKMP SAs that stand, the oldest first."""
+        return [sa for sa in self.registry if IManagementSA.providedBy(sa)]
+
+    @property
+    def bundles(self) -> list[SABundle]:
+        """The children that stand, the oldest first."""
+        return [sa for sa in self.registry if isinstance(sa, SABundle)]
+
+    def path_to(self, address: str) -> Path:
+        """From the ISAKMP port of this node to that of another."""
+        return Path((self.address, 500), (address, 500))
+
+
+@dataclass(slots=True)
+class Pair:
+    """
+    Two nodes that are configured for each other.
+
+    :ivar a: Alice, who begins unless told; ``b`` Bob.
+    :ivar wire: everything that was sent.
+    """
+
+    clock: VirtualClock
+    network: LossyNetwork
+    a: Member
+    b: Member
+    settings: Settings
+    wire: list[Transmission] = field(default_factory=list)
+
+    def up(self) -> None:
+        """Alice establishes the first child, and Bob has it too."""
+        settle(self.clock, self.a.establish())
+        self.clock.run_until(self.clock.seconds() + 0.5)
+
+    def wait(self, seconds: float) -> None:
+        """Let time go by."""
+        self.clock.run_until(self.clock.seconds() + seconds)
+
+    def sent_by(self, member: Member) -> list[bytes]:
+        """The octets that one of them sent, in order."""
+        return [
+            one.datagram.octets
+            for one in self.wire
+            if one.datagram.path.local[0] == member.address
+        ]
+
+    @property
+    def longest_flight(self) -> float:
+        """Seconds that a datagram can be under way: see ``reorder`` of the network."""
+        slowest = self.network.delay + self.network.jitter
+        return slowest + (10.0 * max(slowest, 0.01) if self.network.reorder else 0.0)
+
+    @property
+    def quiet(self) -> float:
+        """
+        Seconds in which everything that was begun ends, if nothing new is begun.
+
+        An initiator waits for messages 2, 4 and 6 of Main Mode and for message 2 of Quick Mode; its
+        peer for message 3 of Quick Mode, or it lingers; each at most ``Intervals.total``.  Each of
+        the nine messages may be under way once, and what waits for a cookie is forgotten in
+        ``half_open_seconds``.
+        """
+        waits = 5 * self.settings.intervals.total + 9 * self.longest_flight
+        return waits + self.settings.limits.half_open_seconds
+
+    @property
+    def expired(self) -> float:
+        """Seconds in which every SA that stands now is over, and nobody knows of it any more."""
+        lifetime = max(self.settings.sa_seconds, self.settings.child_seconds)
+        return lifetime + self.longest_flight
+
+
+def pair(
+    settings: Settings = Settings(),
+    *,
+    secret: bytes = SECRET,
+    bobs: Callable[[Connection], Connection] | None = None,
+    bobs_settings: Settings | None = None,
+    seed: int = 0,
+    **network: float,
+) -> Pair:
+    """
+    Alice and Bob.
+
+    :param secret: Bob's; Alice has :data:`SECRET`.
+    :param bobs: changes Bob's connection.
+    :param bobs_settings: where his differ.
+    :param network: for :class:`LossyNetwork`.
+    """
+    clock = VirtualClock()
+    lossy = LossyNetwork(clock, seed=seed, **network)  # type: ignore[arg-type]
+    lossy.record = wire = []
+    his = connection(BOB, ALICE, "r.lab", "i.lab", bobs_settings or settings)
+    hers = connection(ALICE, BOB, "i.lab", "r.lab", settings)
+    members = [
+        Member(lossy, clock, address, [one], [SharedSecret(key, ())], limits=bounds, seed=seed)
+        for address, one, key, bounds in (
+            (ALICE, hers, SECRET, settings.limits),
+            (BOB, bobs(his) if bobs else his, secret, (bobs_settings or settings).limits),
+        )
+    ]
+    return Pair(clock, lossy, *members, settings, wire)
+
+
+def flipped(octets: bytes, bit: int) -> bytes:
+    """A copy with one bit changed; bit 0 is the first octet's highest."""
+    changed = bytearray(octets)
+    changed[bit // 8] ^= 0x80 >> bit % 8
+    return bytes(changed)
+
+
+def forged(datagram: Datagram, octets: bytes) -> Datagram:
+    """Other octets on the same path."""
+    return replace(datagram, octets=octets)
+
+
+def left_over(*members: Member) -> list[str]:
+    """
+    What these nodes still keep, in words; nothing if all is over.
+
+    The clock is theirs together: no call may be pending on it.
+    """
+    found = []
+    for member in members:
+        door = member.demultiplexer
+        kept = {
+            "SAs registered": len(list(member.registry)),
+            "bundles installed": len(member.sink.standing),
+            "SPIs reserved": len(member.sink.reserved),
+            "conversations": len(door),
+            "half-open exchanges": len(door.half_open),
+            "exchanges running": len(member.endpoint._running),
+            "waiting for an ISAKMP SA": len(member.endpoint._beginning),
+            "lingering": len(door._lingering),
+            "strangers": len(door._strangers),
+            "addresses with exchanges": len(door._unproven),
+            "SAs with exchanges": len(door._answering),
+            "timers of lifetimes": len(member.assembly.lifetimes._timers),
+        }
+        found += [f"{member.address}: {n} {what}" for what, n in kept.items() if n]
+    found += [f"pending: {call}" for call in members[0].clock.getDelayedCalls()]
+    return found
+
+
+def assert_clean(test: SynchronousTestCase, *members: Member) -> None:
+    """Nothing is left of anything: in memory, in the sinks, on the clock."""
+    test.assertEqual(left_over(*members), [])
+
+
+def keys_of(member: Member) -> dict[tuple[str, str], str]:
+    """A fingerprint of every installed SA's keys, by its SPI and the address that receives by it."""
+    return {
+        (sa.key.spi.hex(), sa.key.destination): member.sink.fingerprints(bundle)[sa.key.spi.hex()]
+        for bundle in member.sink.standing.values()
+        for sa in (*bundle.inbound, *bundle.outbound)
+    }
+
+
+def disagreements(a: Member, b: Member) -> list[str]:
+    """
+    In what two nodes differ that should have the same SAs, in words.
+
+    Both know the same ISAKMP SAs; every child of one is the other's, its keys equal crosswise; the
+    sinks hold what the registries say, complete; no SPI is reserved for nothing.
+    """
+    found = []
+    ours, theirs = ({sa.key for sa in member.sas} for member in (a, b))
+    if ours != theirs:
+        found.append(f"ISAKMP SAs {sorted(map(str, ours))} and {sorted(map(str, theirs))}")
+    if keys_of(a) != keys_of(b):
+        found.append(f"keys {keys_of(a)} and {keys_of(b)}")
+    for member in (a, b):
+        registered = {bundle.name: bundle for bundle in member.bundles}
+        if registered != dict(member.sink.standing):
+            found.append(f"{member.address} has {registered} and installed {member.sink}")
+        if any(not bundle.outbound for bundle in registered.values()):
+            found.append(f"{member.address} has half a bundle")
+        if member.sink.reserved:
+            found.append(f"{member.address} keeps SPIs: {member.sink}")
+    crosswise = sorted((s.parent.octets, s.outbound[0].key.spi) for s in a.bundles)
+    if crosswise != sorted((s.parent.octets, s.inbound[0].key.spi) for s in b.bundles):
+        found.append("children do not match")
+    return found
