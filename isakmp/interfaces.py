@@ -521,11 +521,12 @@ class ISASink(Interface):
 class ICredentialStore(Interface):
     """Who we are and whom we believe."""
 
-    def shared_secret(ours: Identity, theirs: Identity | Path) -> Deferred[bytes]:
+    def shared_secret(ours: Identity, theirs: Identity | None, path: Path) -> Deferred[bytes]:
         """
-        The pre-shared key with a peer; before it is named, only its path is known.
+        The pre-shared key with a peer.
 
-        :raises LookupError: if there is none.
+        :param theirs: who it is expected to be; None: it may turn out to be one of several.
+        :raises LookupError: if there is none, or two are meant equally; the text says so.
         """
 
 

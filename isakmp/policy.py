@@ -27,6 +27,9 @@ from isakmp.identity import TrafficSelector
 from isakmp.interfaces import IDomainOfInterpretation, IManagementSA, IPolicy
 from isakmp.paths import Path
 
+EXPLAINED = 32
+"""Of how many connections it is said why a stranger cannot mean them: whoever sends asks for it."""
+
 Supports = Callable[[int, int, Transform], bool]
 """Domain of interpretation, Protocol-ID, transform: whether the sink can do it."""
 
@@ -102,26 +105,27 @@ class ConfiguredPolicy:
         The connections a stranger on this path may mean by this exchange type.
 
         The one whose remote addresses are the fewest is the first; of equals the first configured.
-        ``rejected`` says why the others fell.
+        ``rejected`` says why the others fell, of the first :data:`EXPLAINED` of them.
         """
         local = TrafficSelector.host(path.local[0])
         remote = TrafficSelector.host(path.remote[0])
         fitting: list[tuple[int, Connection]] = []
-        rejected: list[Rejection] = []
+        fallen: list[_Configured] = []
         for configured in self._connections.values():
             connection = configured.connection
-            if connection.doi != doi:
-                fell = "domain of interpretation", str(doi), str(connection.doi)
-            elif connection.exchange != number:
-                fell = "exchange type", str(number), str(connection.exchange)
-            elif not _among(local, configured.local):
-                fell = "our address", path.local[0], ", ".join(connection.local)
-            elif not (among := _among(remote, configured.remote)):
-                fell = "the peer's address", path.remote[0], ", ".join(connection.remote)
-            else:
+            if (
+                connection.doi == doi
+                and connection.exchange == number
+                and _among(local, configured.local)
+                and (among := _among(remote, configured.remote))
+            ):
                 fitting.append((among, connection))
-                continue
-            rejected.append(Rejection(connection.name, *fell))
+            else:
+                fallen.append(configured)
+        rejected = [_why(each, path, doi, number) for each in fallen[:EXPLAINED]]
+        if len(fallen) > EXPLAINED:
+            others = f"{len(fallen) - EXPLAINED} others"
+            rejected.append(Rejection(others, "not listed", "", ""))
         fitting.sort(key=lambda fit: fit[0])
         return Candidates(tuple(connection for _, connection in fitting), tuple(rejected))
 
@@ -237,6 +241,20 @@ def _addresses(connection: Connection, texts: Sequence[str]) -> tuple[TrafficSel
     return tuple(selectors)
 
 
+def _why(configured: _Configured, path: Path, doi: int, number: int) -> Rejection:
+    """The first thing by which a connection is not what a stranger means."""
+    connection = configured.connection
+    if connection.doi != doi:
+        fell = "domain of interpretation", str(doi), str(connection.doi)
+    elif connection.exchange != number:
+        fell = "exchange type", str(number), str(connection.exchange)
+    elif not _among(TrafficSelector.host(path.local[0]), configured.local):
+        fell = "our address", path.local[0], ", ".join(connection.local)
+    else:
+        fell = "the peer's address", path.remote[0], ", ".join(connection.remote)
+    return Rejection(connection.name, *fell)
+
+
 def _among(host: TrafficSelector, allowed: Sequence[TrafficSelector]) -> int:
     """
     How many addresses the smallest of those has that contain this one; 0: none does.
@@ -245,7 +263,12 @@ def _among(host: TrafficSelector, allowed: Sequence[TrafficSelector]) -> int:
     """
     if not allowed:
         return 2**129
-    return min((a.last - a.first + 1 for a in allowed if host.within(a)), default=0)
+    smallest = 0
+    for network in allowed:
+        if host.within(network):
+            size = network.last - network.first + 1
+            smallest = min(smallest or size, size)
+    return smallest
 
 
 def _selectors(

@@ -19,7 +19,7 @@ from isakmp.identity import TrafficSelector
 from isakmp.interfaces import IPolicy
 from isakmp.numbers import DOI, ESPTransform, ProtocolID
 from isakmp.paths import Path
-from isakmp.policy import ConfiguredPolicy
+from isakmp.policy import EXPLAINED, ConfiguredPolicy
 from tests.samples import PATH, PEER, US, SampleSA, SampleSituation, suite, transform
 
 DOIS = {1: IPsecDOI()}
@@ -162,6 +162,19 @@ class CandidateTests(SynchronousTestCase):
                 ("others", "the peer's address", PEER, "198.51.100.0/24, 203.0.113.1"),
                 ("six", "the peer's address", PEER, "2001:db8::/32"),
             ],
+        )
+
+    def test_many(self) -> None:
+        """
+        A stranger cannot make me explain a thousand connections: I read why the first few fell,
+        and how many more there are; the one that fits is found all the same.
+        """
+        others = [connection(f"c{n}", f"10.0.{n // 250}.{n % 250}") for n in range(1000)]
+        candidates = self.candidates(policy(*others, connection("fits", PEER)))
+        self.assertEqual(names(candidates), ["fits"])
+        self.assertEqual(
+            [r.name for r in candidates.rejected],
+            [f"c{n}" for n in range(EXPLAINED)] + [f"{1000 - EXPLAINED} others"],
         )
 
     def test_none(self) -> None:

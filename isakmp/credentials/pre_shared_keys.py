@@ -99,16 +99,21 @@ class _Shared:
     secret: bytes = field(repr=False)
     owners: tuple[_Owner, ...]
 
-    def match(self, ours: Identity, theirs: Identity | Path) -> tuple[Specificity, ...] | None:
+    def match(
+        self, ours: Identity, whom: Sequence[Identity | Path]
+    ) -> tuple[Specificity, ...] | None:
         """
         How exactly this is meant for us two; None: it is not meant for the peer.
+
+        :param whom: everything that is known of the peer.
 
         The peer decides first.  Of two secrets for the same peer the one that names us is better
         than one that says nothing of us, and that is better than one that names others.
         """
         fits: list[tuple[Specificity, Specificity]] = []
         for peer in self.owners:
-            if (exactly := peer.match(theirs)) is not None:
+            exactly = max((m for m in map(peer.match, whom) if m is not None), default=None)
+            if exactly is not None:
                 us = [owner.match(ours) for owner in self.owners if owner != peer]
                 nobody = _SOMEBODY_ELSE if us else _UNSAID
                 fits.append((exactly, max((m for m in us if m), default=(nobody, 0))))
@@ -146,13 +151,15 @@ class PreSharedKeys:
                     )
             self._enter(_Shared(secret.secret, owners))
 
-    def shared_secret(self, ours: Identity, theirs: Identity | Path) -> Deferred[bytes]:
+    def shared_secret(
+        self, ours: Identity, theirs: Identity | None, path: Path
+    ) -> Deferred[bytes]:
         """
-        The secret with a peer, of whom in Main Mode only the path is known.
+        The secret with a peer; None: it is not named yet.
 
         :raises LookupError: if there is none, or two are meant equally.
         """
-        return execute(self._find, ours, theirs)
+        return execute(self._find, ours, theirs, path)
 
     def _enter(self, shared: _Shared) -> None:
         names = [_bucket(owner.name) for owner in shared.owners if owner.name is not None]
@@ -161,26 +168,29 @@ class PreSharedKeys:
         if len(names) < len(shared.owners):
             self._wide.append(shared)
 
-    def _possible(self, theirs: Identity) -> Sequence[_Shared]:
+    def _possible(self, names: Sequence[Identity]) -> Iterator[_Shared]:
         """Those that can be meant for a peer; the others need not be looked at."""
-        return *self._by_name.get(_bucket(theirs), ()), *self._wide
+        for name in names:
+            yield from self._by_name.get(_bucket(name), ())
+        yield from self._wide
 
-    def _find(self, ours: Identity, theirs: Identity | Path) -> bytes:
-        identity = _at(theirs) if isinstance(theirs, Path) else theirs
+    def _find(self, ours: Identity, theirs: Identity | None, path: Path) -> bytes:
+        whom = (path,) if theirs is None else (theirs, path)
+        names = [_at(path)] if theirs is None else [theirs, _at(path)]
         best: tuple[Specificity, ...] | None = None
         secrets: set[bytes] = set()
-        for shared in self._possible(identity):
-            fit = shared.match(ours, theirs)
+        for shared in self._possible(names):
+            fit = shared.match(ours, whom)
             if fit is not None and (best is None or fit >= best):
                 if fit != best:
                     best, secrets = fit, set()
                 secrets.add(shared.secret)
-        whom = theirs.remote[0] if isinstance(theirs, Path) else str(theirs)
+        peer = path.remote[0] if theirs is None else f"{theirs} at {path.remote[0]}"
         if not secrets:
-            raise LookupError(f"no pre-shared key is configured for {whom} with {ours}")
+            raise LookupError(f"no pre-shared key is configured for {peer} with {ours}")
         if len(secrets) > 1:
             raise LookupError(
-                f"{len(secrets)} different pre-shared keys are meant equally for {whom} with {ours}"
+                f"{len(secrets)} different pre-shared keys are meant equally for {peer} with {ours}"
             )
         return secrets.pop()
 

@@ -191,6 +191,8 @@ class Conversation:
         Take a datagram that bears our cookies and message id.
         """
         octets = datagram.octets
+        if octets == self._sent:
+            return  # our own words, sent back to us
         if self._accepted and octets == self._accepted[-1]:
             # The peer repeats itself, so our answer was lost: one datagram for one.  An initiator
             # repeats by the clock while it waits; if both answered repeats, they would never stop.
@@ -255,7 +257,9 @@ class Conversation:
         blank = theirs.responder == CookiePair.ZERO
         if self.role is Role.RESPONDER and not self._accepted and blank and not self.message_id:
             return ours  # message 1 cannot know the cookie that it is answered with
-        if self.role is Role.INITIATOR and ours.responder == CookiePair.ZERO and not blank:
+        if blank:
+            raise InvalidCookie("an answer without the responder's cookie")
+        if self.role is Role.INITIATOR and ours.responder == CookiePair.ZERO:
             return theirs
         if theirs != ours:
             raise InvalidCookie("a message of another exchange")
@@ -277,6 +281,7 @@ class Conversation:
             was the first, or too many have been refused.
         """
         self.cookies, self.protection, self.path = self._before
+        self.answers = bool(self._sent)
         octets = self._accepted.pop()
         self._remember(error, octets)
         self._refusals += 1

@@ -14,7 +14,14 @@ from zope.interface import implementer
 
 from isakmp.associations import SABundle
 from isakmp.connections import Candidates, Child, Connection
-from isakmp.errors import Cancelled, ConfigurationError, ExchangeTimeout, PeerError
+from isakmp.errors import (
+    Cancelled,
+    ConfigurationError,
+    ExchangeTimeout,
+    LimitReached,
+    PeerError,
+    Reason,
+)
 from isakmp.events import ExchangeFailed, NotificationReceived, Removal
 from isakmp.exchange.conversation import Conversation
 from isakmp.exchange.demultiplexer import Demultiplexer
@@ -39,6 +46,10 @@ from isakmp.parts import Role
 from isakmp.paths import Datagram, Path, endpoint
 from isakmp.wire.message import CookiePair
 from isakmp.wire.payloads import Delete, Notification
+
+
+_TRIES = 64
+"""Of random message ids: that so many were all used before is no chance."""
 
 
 @implementer(IKeyExchangeEndpoint, IExchanges)
@@ -126,13 +137,17 @@ class ISAKMPEndpoint:
             kind = exchange_type(self._node, sa, number)
         except PeerError as error:
             return fail(LookupError(str(error)))
+        try:
+            message_id = self._message_id(sa)
+        except LimitReached:
+            return fail()
         conversation = Conversation(
             self._node,
             kind,
             Role.INITIATOR,
             sa.path,
             sa.key,
-            message_id := self._message_id(sa),
+            message_id,
             protection=sa.protection(kind, message_id),
             proven=True,
             intervals=self._node.policy.intervals(sa.connection),
@@ -147,11 +162,16 @@ class ISAKMPEndpoint:
         return self._run(exchange)
 
     def _message_id(self, sa: IManagementSA) -> int:
-        """Random, never zero, never used under this SA.  RFC 2408 section 3.1."""
-        while True:
+        """
+        Random, never zero, never used under this SA.  RFC 2408 section 3.1.
+
+        :raises LimitReached: if the SA is gone, or worn out.
+        """
+        for _ in range(_TRIES):
             number = int.from_bytes(self._node.entropy(4), "big")
             if number and self._node.registry.fresh(sa.key, number):
                 return number
+        raise LimitReached(Reason("no message id is left under this ISAKMP SA"))
 
     # -- phase 1 -------------------------------------------------------------------------------
 
@@ -359,7 +379,7 @@ class ISAKMPEndpoint:
         told.addErrback(self._could_not, "send a Delete")
 
     def _could_not(self, failure: Failure, what: str) -> None:
-        if not failure.check(CancelledError, Cancelled):
+        if not failure.check(CancelledError, Cancelled, LimitReached):
             self._log.failure("could not {what}", failure, what=what)
 
 

@@ -71,15 +71,16 @@ class PreSharedKey(Authentication):
     async def skeyid(self, method: IKEMethod) -> bytes:
         """SKEYID = prf(pre-shared-key, Ni_b | Nr_b)."""
         secrets: dict[str, bytes] = {}
+        missing: list[str] = []
         for connection in method.candidates.remaining:
             try:
                 secrets[connection.name] = await self._secret(method, connection)
-            except LookupError:
-                continue
+            except LookupError as error:
+                missing.append(str(error))
         peer = endpoint(method.exchange.path.remote)
         if not secrets:
             raise AuthenticationFailed(
-                Reason("no pre-shared key is configured for this peer", peer)
+                Reason("no pre-shared key for this peer", peer, "; ".join(missing))
             )
         secret = next(iter(secrets.values()))
         # What is learned later must not move us to a connection with another secret.
@@ -93,15 +94,11 @@ class PreSharedKey(Authentication):
         return skeyid_pre_shared_key(method.prf, secret, *method.nonces)
 
     async def _secret(self, method: IKEMethod, connection: Connection) -> bytes:
-        store = method.exchange.node.credentials
-        ours = method.identity_of(connection)
-        theirs = connection.remote_identity.exact
-        if theirs is not None:
-            try:
-                return await store.shared_secret(ours, theirs)
-            except LookupError:
-                pass
-        return await store.shared_secret(ours, method.exchange.path)
+        return await method.exchange.node.credentials.shared_secret(
+            method.identity_of(connection),
+            connection.remote_identity.exact,
+            method.exchange.path,
+        )
 
 
 AUTHENTICATIONS: Mapping[int, Authentication] = {

@@ -17,7 +17,6 @@ from isakmp.crypto.prf import Prf, prf
 from isakmp.errors import (
     ConfigurationError,
     InvalidIdentity,
-    Malformed,
     NoProposalChosen,
     Reason,
 )
@@ -26,6 +25,7 @@ from isakmp.identity import Identity
 from isakmp.ike.authentication import AUTHENTICATIONS, Authentication
 from isakmp.ike.parameters import Parameters, configured, proposal_of
 from isakmp.ike.protection import Phase1Protection
+from isakmp.ike.rules import NONCE_SIZE, check_sa_first, nonce_of
 from isakmp.ike.sa import ISAKMPSA, Keys
 from isakmp.ike.selection import acceptable_to, choose, confirm
 from isakmp.interfaces import IExchange, IKeyExchangeMethod, IMessageProtection
@@ -47,9 +47,12 @@ _WORDS: Mapping[Part, type[Payload]] = {
 }
 """In the order in which they stand in a message."""
 
-_NONCE_SIZE = 32
-_NONCE_SIZES = range(8, 257)
-"""RFC 2409 section 5."""
+_UDP = 17
+_PORTS = {0: (0,), _UDP: (0, 500, 4500)}
+"""
+By protocol the ports that a phase-1 identity may name: RFC 2407 section 4.6.2 has 0/0 and 17/500;
+peers are known that say 17/0, or, behind a NAT, 17/4500.
+"""
 
 
 @implementer(IKeyExchangeMethod)
@@ -104,9 +107,10 @@ class IKEMethod:
         heard = {part: message.one(kind) for part, kind in _WORDS.items() if part in parts}
         self.theirs = {**self.theirs, **heard}
         if SA in parts:
+            check_sa_first(message)
             self._consider(cast(SecurityAssociation, heard[SA]))
-        if NONCE in parts and len(cast(Nonce, heard[NONCE]).data) not in _NONCE_SIZES:
-            raise Malformed(Reason("the length of a nonce", configured="8 to 256 octets"))
+        if NONCE in parts:
+            nonce_of(message)
         if KE in parts:
             group(self.chosen.group).check(cast(KeyExchange, heard[KE]).data)
         if ID in parts:
@@ -156,7 +160,7 @@ class IKEMethod:
             self._pair = group(self.chosen.group).generate()
             return KeyExchange(self._pair.public)
         if part is NONCE:
-            return Nonce(self.exchange.node.entropy(_NONCE_SIZE))
+            return Nonce(self.exchange.node.entropy(NONCE_SIZE))
         identity = self.identity_of(self.candidates.first)
         return Identification(identity.kind, identity.protocol, identity.port, identity.data)
 
@@ -200,6 +204,10 @@ class IKEMethod:
         )
 
     def _understood(self, payload: SecurityAssociation) -> Offer:
+        if payload.doi != self.exchange.doi.number:
+            raise NoProposalChosen(
+                Reason("an SA of another domain", str(payload.doi), str(self.exchange.doi.number))
+            )
         return offer_of(self.exchange.doi, payload)
 
     def _payload(self, suite: ProtectionSuite) -> Payload:
@@ -220,6 +228,14 @@ class IKEMethod:
     def _identify(self, payload: Identification) -> None:
         """Until AUTH is checked it is a claim: it narrows, and nothing is authorised by it."""
         identity = self._identity(payload)
+        if identity.port not in _PORTS.get(identity.protocol, ()):
+            raise InvalidIdentity(
+                Reason(
+                    "protocol and port of an identity in phase 1",
+                    f"{identity.protocol}/{identity.port}",
+                    "0/0 or 17/500",
+                )
+            )
         self.candidates = self.candidates.narrow(
             "identity",
             identity,

@@ -23,6 +23,7 @@ from isakmp.numbers import (
     HashAlgorithm,
     ISAKMPTransform,
     LifeType,
+    Number,
     Phase1Attribute,
     ProtocolID,
 )
@@ -58,19 +59,25 @@ _GROUPS: dict[str, int] = {
     "x448": Group.CURVE448,
 }
 
-_BASIC = frozenset(
-    {
-        Phase1Attribute.ENCRYPTION_ALGORITHM,
-        Phase1Attribute.HASH_ALGORITHM,
-        Phase1Attribute.AUTHENTICATION_METHOD,
-        Phase1Attribute.GROUP_DESCRIPTION,
-        Phase1Attribute.GROUP_TYPE,
-        Phase1Attribute.LIFE_TYPE,
-        Phase1Attribute.PRF,
-        Phase1Attribute.KEY_LENGTH,
-    }
+# What stands first in the tables above is how it is written here.
+_CIPHER_WORDS = {
+    (number, key_length(number, bits)): word
+    for word, (number, bits) in reversed(_CIPHERS.items())
+}
+_HASH_WORDS = {number: word for word, number in reversed(_HASHES.items())}
+
+_NEEDED = (
+    Phase1Attribute.ENCRYPTION_ALGORITHM,
+    Phase1Attribute.HASH_ALGORITHM,
+    Phase1Attribute.GROUP_DESCRIPTION,
+    Phase1Attribute.AUTHENTICATION_METHOD,
 )
-_KNOWN = _BASIC | {Phase1Attribute.LIFE_DURATION}
+# Neither PRF, for which no value was ever assigned (RFC 2409 section 4: another prf than HMAC), nor
+# the attributes of a group of one's own, which must not stand beside a Group Description.
+_BASIC = frozenset({*_NEEDED, Phase1Attribute.KEY_LENGTH, Phase1Attribute.LIFE_TYPE})
+_UNITS = (LifeType.SECONDS, LifeType.KILOBYTES)
+_MAX_DURATION = 8  # octets of a Life Duration that are read as a number
+_LONGEST = 2**32 - 1  # a longer life counts as this
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +97,13 @@ class Parameters:
     lifetime: Lifetime = Lifetime()
 
     @property
-    def algorithms(self) -> tuple[int, int, int, int, int]:
-        """What must be equal for an offer to be acceptable: not the lifetime."""
+    def algorithms(self) -> tuple[tuple[int, int], int, int, int]:
+        """
+        What must be equal for an offer to be acceptable: cipher with the octets of its key, hash,
+        group and authentication; not the lifetime.
+        """
         octets = key_length(self.encryption, self.key_bits)
-        return self.encryption, octets, self.hash, self.group, self.authentication
+        return (self.encryption, octets), self.hash, self.group, self.authentication
 
     @classmethod
     def parse(cls, spelling: str, authentication: int, lifetime: Lifetime) -> Parameters:
@@ -105,32 +115,34 @@ class Parameters:
         encryption: tuple[int, int | None] | None = None
         found: dict[str, int] = {}
         for word in spelling.lower().split("-"):
+            hashed = word.removeprefix("prf")
             if word in _CIPHERS and encryption is None:
                 encryption = _CIPHERS[word]
             elif word in _HASHES and "hash" not in found:
                 found["hash"] = _HASHES[word]
             elif word in _GROUPS and "group" not in found:
                 found["group"] = _GROUPS[word]
-            elif word.removeprefix("prf") in _HASHES and word.startswith("prf"):
-                # IKEv1's prf is the HMAC of its hash: RFC 2409 section 4 has no other.
-                if found.get("hash") != _HASHES[word.removeprefix("prf")]:
-                    raise ConfigurationError(f"{spelling!r}: the prf of IKEv1 is that of its hash")
+            elif hashed != word and hashed in _HASHES and "prf" not in found:
+                found["prf"] = _HASHES[hashed]
             else:
                 valid = ", ".join((*_CIPHERS, *_HASHES, *_GROUPS))
                 raise ConfigurationError(
                     f"{spelling!r}: {word!r} is not known, or one too many; known are {valid}"
                 )
-        if encryption is None or len(found) != 2:
-            missing = [
-                name
-                for name, there in (
-                    ("cipher", encryption is not None),
-                    ("hash", "hash" in found),
-                    ("Diffie-Hellman group", "group" in found),
-                )
-                if not there
-            ]
+        missing = [
+            name
+            for name, there in (
+                ("cipher", encryption is not None),
+                ("hash", "hash" in found),
+                ("Diffie-Hellman group", "group" in found),
+            )
+            if not there
+        ]
+        if encryption is None or missing:
             raise ConfigurationError(f"{spelling!r} names no {' and no '.join(missing)}")
+        if found.get("prf", found["hash"]) != found["hash"]:
+            # RFC 2409 section 4 has no other.
+            raise ConfigurationError(f"{spelling!r}: the prf of IKEv1 is that of its hash")
         return cls(*encryption, found["hash"], found["group"], authentication, lifetime)
 
     @classmethod
@@ -142,52 +154,43 @@ class Parameters:
             or of a value that cannot be served here.
         """
         values: dict[int, int] = {}
-        seconds = kilobytes = 0
-        life_type = 0
+        life: dict[int, int] = {}
+        unit = 0
         for attribute in transform.attributes:
             kind = attribute.kind
-            name = Phase1Attribute(kind).spelled
-            if kind not in _KNOWN:
-                raise AttributesNotSupported(Reason("unknown attribute", name))
-            if kind in _BASIC and not attribute.basic:
-                raise AttributesNotSupported(Reason("a basic attribute of variable length", name))
-            if kind == Phase1Attribute.LIFE_TYPE:
-                life_type = attribute.number
-            elif kind == Phase1Attribute.LIFE_DURATION:
-                if len(attribute.value) > 8 or not life_type:
-                    raise AttributesNotSupported(Reason("life duration without a type, or endless"))
-                if life_type == LifeType.SECONDS:
-                    seconds = attribute.number
-                elif life_type == LifeType.KILOBYTES:
-                    kilobytes = attribute.number
-                life_type = 0
-            elif kind in values:
-                raise AttributesNotSupported(Reason("an attribute said twice", name))
+            if kind == Phase1Attribute.LIFE_DURATION:
+                if not unit:
+                    raise _refusal("stands without a Life Type before it", kind)
+                if not 1 <= len(attribute.value) <= _MAX_DURATION:
+                    raise _refusal(f"has {len(attribute.value)} octets", kind)
+                if unit in life:
+                    raise _refusal("is said twice", kind)
+                life[unit] = min(attribute.number, _LONGEST)
+                unit = 0
+            elif kind not in _BASIC:
+                raise _refusal("is not supported", kind)
+            elif not attribute.basic:
+                raise _refusal("is basic, and was encoded as variable", kind)
+            elif kind in values or (unit and kind == Phase1Attribute.LIFE_TYPE):
+                raise _refusal("is said twice", kind)
+            elif kind == Phase1Attribute.LIFE_TYPE:
+                unit = attribute.number
+                if unit not in _UNITS:
+                    raise _refusal(f"has the unknown value {unit}", kind)
             else:
                 values[kind] = attribute.number
-        needed = (
-            Phase1Attribute.ENCRYPTION_ALGORITHM,
-            Phase1Attribute.HASH_ALGORITHM,
-            Phase1Attribute.GROUP_DESCRIPTION,
-            Phase1Attribute.AUTHENTICATION_METHOD,
-        )
-        for kind in needed:
+        for kind in _NEEDED:
             if kind not in values:
-                raise AttributesNotSupported(Reason("a missing attribute", kind.spelled))
-        encryption, hash_, group, authentication = (values[kind] for kind in needed)
-        found = cls(
-            encryption,
-            values.get(Phase1Attribute.KEY_LENGTH),
-            hash_,
-            group,
-            authentication,
-            Lifetime(seconds, kilobytes),
-        )
+                raise _refusal("is missing", kind)
+        encryption, hash_, group, authentication = (values[kind] for kind in _NEEDED)
+        bits = values.get(Phase1Attribute.KEY_LENGTH)
+        lifetime = Lifetime(life.get(LifeType.SECONDS, 0), life.get(LifeType.KILOBYTES, 0))
+        found = cls(encryption, bits, hash_, group, authentication, lifetime)
         try:
-            key_length(encryption, found.key_bits)
+            key_length(encryption, bits)
             hash_algorithm(hash_)
         except (LookupError, ValueError) as error:
-            raise AttributesNotSupported(Reason(str(error).strip("'"), found.spelled)) from None
+            raise AttributesNotSupported(Reason(error.args[0], found.spelled)) from None
         if group not in GROUPS:
             raise AttributesNotSupported(Reason("a group not supported here", found.spelled))
         return found
@@ -225,41 +228,44 @@ class Parameters:
     @property
     def spelled(self) -> str:
         """As a configuration spells it; readable also for what cannot be configured."""
-        hashes = {number: name for name, number in reversed(_HASHES.items())}
-        groups = {number: group.name for number, group in GROUPS.items()}
-        words = [
-            _spelled_cipher(self.encryption, self.key_bits),
-            hashes.get(self.hash, HashAlgorithm(self.hash).spelled),
-            groups.get(self.group, Group(self.group).spelled),
-        ]
-        return "-".join(words)
+        return "-".join((self._cipher, self._hash, self._group))
 
     def difference(self, other: Parameters) -> str:
         """Which attributes differ from another's, in words: ours first."""
-        method = AuthenticationMethod
+        ours, theirs = (AuthenticationMethod(p.authentication) for p in (self, other))
         pairs = (
             ("cipher", self._cipher, other._cipher),
-            ("hash", HashAlgorithm(self.hash).spelled, HashAlgorithm(other.hash).spelled),
-            ("group", Group(self.group).spelled, Group(other.group).spelled),
-            (
-                "authentication",
-                method(self.authentication).spelled,
-                method(other.authentication).spelled,
-            ),
+            ("hash", self._hash, other._hash),
+            ("group", self._group, other._group),
+            ("authentication", ours.spelled, theirs.spelled),
         )
         return ", ".join(f"{name} {a} against {b}" for name, a, b in pairs if a != b)
 
     @property
     def _cipher(self) -> str:
-        return _spelled_cipher(self.encryption, self.key_bits)
+        try:
+            return _CIPHER_WORDS[self.encryption, key_length(self.encryption, self.key_bits)]
+        except (LookupError, ValueError):
+            word = _word(Encryption(self.encryption))
+            return f"{word}_{self.key_bits}" if self.key_bits else word
+
+    @property
+    def _hash(self) -> str:
+        return _HASH_WORDS.get(self.hash) or _word(HashAlgorithm(self.hash))
+
+    @property
+    def _group(self) -> str:
+        known = GROUPS.get(self.group)
+        return known.name if known else _word(Group(self.group))
 
 
-def _spelled_cipher(encryption: int, bits: int | None) -> str:
-    for word, (number, length) in _CIPHERS.items():
-        if number == encryption and length == bits:
-            return word
-    name = Encryption(encryption).spelled.lower()
-    return f"{name}_{bits}" if bits else name
+def _word(number: Number) -> str:
+    """A name of the registry as one word: hyphens separate words."""
+    return number.spelled.lower().replace("-", "_").replace(" ", "_")
+
+
+def _refusal(what: str, kind: int) -> AttributesNotSupported:
+    return AttributesNotSupported(Reason(f"{Phase1Attribute(kind).spelled} {what}"))
 
 
 def configured(connection: Connection) -> tuple[Parameters, ...]:

@@ -39,7 +39,8 @@ class Phase1Protection:
         """
         The message in clear.
 
-        :raises Unreadable: if what the keys make of it is not a chain of payloads.
+        :raises Unreadable: if what the keys make of it is not a chain of payloads, padded to whole
+            blocks.
         """
         header = Header.decode(data)
         payloads, _ = self._open(header, data)
@@ -68,6 +69,9 @@ class Phase1Protection:
         try:
             clear = self._cipher.decrypt(self.iv, data[Header.SIZE :])
             payloads, length = decode_chain(header.first, clear, table, padded=True)
+            if len(clear) - length > self._cipher.block:
+                # No HASH covers it.  Some peers pad what needs no padding, but by one block.
+                raise Malformed(Reason("more padding than a block of the cipher"))
         except Malformed as error:
             raise Unreadable(
                 Reason(

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from operator import ne
 
 from isakmp.associations import Offer, ProtectionSuite
 from isakmp.connections import Candidates, Connection
@@ -14,6 +15,12 @@ from isakmp.ike.authentication import AUTHENTICATIONS
 from isakmp.ike.parameters import KEY_IKE, Parameters, configured
 from isakmp.numbers import ProtocolID
 from isakmp.wire.proposals import Proposal, Transform
+
+SHOWN = 8
+"""The most transforms of an offer that an explanation lists."""
+
+MAX_COMPARED = 64
+"""The most transforms of an offer among which an explanation looks for the nearest."""
 
 
 def _ours(offer: Offer) -> Iterator[tuple[Proposal, Transform]]:
@@ -37,45 +44,55 @@ def _readable(offer: Offer) -> Iterator[tuple[Proposal, Transform, Parameters]]:
             continue
 
 
-def _unreadable(offer: Offer) -> list[str]:
-    reasons = []
-    for _, transform in _ours(offer):
-        try:
-            Parameters.read(transform)
-        except AttributesNotSupported as error:
-            reasons.append(f"#{transform.number}: {error}")
-    return reasons
-
-
 def acceptable_to(
     offer: Offer, candidates: Candidates[Connection]
 ) -> Candidates[Connection]:
     """
     The connections that take anything of the offer.
 
-    :raises NoProposalChosen: if none does: with all that was offered, and what the nearest differs.
+    :raises NoProposalChosen: if none does: with what was offered, and what the nearest differs.
     """
     offered = [parameters for _, _, parameters in _readable(offer)]
     algorithms = {p.algorithms for p in offered if p.authentication in AUTHENTICATIONS}
-    wanted = [p for connection in candidates.remaining for p in configured(connection)]
-    said = ", ".join([p.spelled for p in offered] + _unreadable(offer)) or "nothing of IKE's"
+
+    def takes(connection: Connection) -> bool:
+        return any(p.algorithms in algorithms for p in configured(connection))
+
+    # An explanation costs more than the decision, and a stranger can have as many as it likes.
+    refused = not any(map(takes, candidates.remaining))
     return candidates.narrow(
         "no common proposal",
-        said,
+        _said(offer),
         lambda connection: ", ".join(p.spelled for p in configured(connection)),
-        lambda connection: any(p.algorithms in algorithms for p in configured(connection)),
+        takes,
         NoProposalChosen,
-        _nearest(offered, wanted),
+        _nearest(offered, candidates.remaining) if refused else "",
     )
 
 
-def _nearest(offered: Sequence[Parameters], wanted: Sequence[Parameters]) -> str:
+def _said(offer: Offer) -> str:
+    """An offer in words."""
+    transforms = [transform for _, transform in _ours(offer)]
+    words = []
+    for transform in transforms[:SHOWN]:
+        try:
+            words.append(Parameters.read(transform).spelled)
+        except AttributesNotSupported as error:
+            words.append(f"#{transform.number}: {error}")
+    if len(transforms) > SHOWN:
+        words.append(f"{len(transforms) - SHOWN} more")
+    return ", ".join(words) or "nothing of IKE's"
+
+
+def _nearest(offered: Sequence[Parameters], connections: Sequence[Connection]) -> str:
     """What would have to change, in the pair that differs least."""
-    differences = [theirs.difference(ours) for theirs in offered for ours in wanted]
-    if not differences:
+    wanted = [(p.algorithms, p) for connection in connections for p in configured(connection)]
+    compared = [(p.algorithms, p) for p in offered[:MAX_COMPARED]]
+    pairs = [(theirs, ours) for theirs in compared for ours in wanted]
+    if not pairs:
         return ""
-    nearest = min(differences, key=lambda words: words.count(",") if words else 0)
-    return f"Nearest: the peer's {nearest} here." if nearest else ""
+    (_, theirs), (_, ours) = min(pairs, key=lambda pair: sum(map(ne, pair[0][0], pair[1][0])))
+    return f"Nearest: the peer's {theirs.difference(ours)} here."
 
 
 def choose(
@@ -97,17 +114,19 @@ def confirm(answer: Offer, offered: Sequence[Parameters]) -> Parameters:
     """
     The responder's choice, verified to be one of our offers.  RFC 2408 section 4.2.
 
+    Its lifetime may be another, and so may its numbers, which only SHOULD be ours.
+
     :raises NoProposalChosen: if it is not exactly one of them.
+    :raises AttributesNotSupported: if it says something that none of them can.
     """
-    chosen = list(_ours(answer))
     ours = ", ".join(p.spelled for p in offered)
-    if len(chosen) != 1 or len(answer.suites) != 1:
+    count = sum(len(p.transforms) for suite in answer.suites for p in suite.proposals)
+    if count != 1:
         raise NoProposalChosen(
-            Reason("the answer must be exactly one transform", f"{len(chosen)}", ours)
+            Reason("the answer must be exactly one transform", f"{count}", ours)
         )
-    parameters = Parameters.read(chosen[0][1])
-    if parameters.algorithms not in {p.algorithms for p in offered}:
-        raise NoProposalChosen(
-            Reason("the answer is none of our offers", parameters.spelled, ours)
-        )
-    return parameters
+    for _, transform in _ours(answer):
+        parameters = Parameters.read(transform)
+        if parameters.algorithms in {p.algorithms for p in offered}:
+            return parameters
+    raise NoProposalChosen(Reason("the answer is none of our offers", _said(answer), ours))

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
@@ -25,6 +26,18 @@ def at(address: str) -> Path:
     return Path((local, 500), (address, 500))
 
 
+ELSEWHERE = Path(("192.0.2.1", 500), ("203.0.113.99", 500))
+"""Where a peer is whose address no secret is for."""
+
+
+def asked(keys: PreSharedKeys, ours: Identity, theirs: str | Identity | Path) -> Deferred[bytes]:
+    """By its path a peer that is not named; by its name one that is at no known address."""
+    if isinstance(theirs, Path):
+        return keys.shared_secret(ours, None, theirs)
+    who = Identity.parse(theirs) if isinstance(theirs, str) else theirs
+    return keys.shared_secret(ours, who, ELSEWHERE)
+
+
 class PreSharedKeyTests(SynchronousTestCase):
     def keys(self, *secrets: tuple[bytes, str]) -> PreSharedKeys:
         """Each with its owners, divided by spaces."""
@@ -35,12 +48,10 @@ class PreSharedKeyTests(SynchronousTestCase):
     def expect(
         self, keys: PreSharedKeys, theirs: str | Path, secret: bytes, ours: Identity = US
     ) -> None:
-        who = Identity.parse(theirs) if isinstance(theirs, str) else theirs
-        self.assertEqual(self.successResultOf(keys.shared_secret(ours, who)), secret)
+        self.assertEqual(self.successResultOf(asked(keys, ours, theirs)), secret)
 
     def refused(self, keys: PreSharedKeys, theirs: str | Path, ours: Identity = US) -> str:
-        who = Identity.parse(theirs) if isinstance(theirs, str) else theirs
-        failure = self.failureResultOf(keys.shared_secret(ours, who), LookupError)
+        failure = self.failureResultOf(asked(keys, ours, theirs), LookupError)
         return str(failure.value)
 
     def test_interface(self) -> None:
@@ -187,7 +198,19 @@ class PreSharedKeyTests(SynchronousTestCase):
             Identity(IdentityType.KEY_ID, 0, 0, b"peer"),
             Identity(200, 0, 0, b"peer"),
         ):
-            self.failureResultOf(keys.shared_secret(US, hostile), LookupError)
+            self.failureResultOf(asked(keys, US, hostile), LookupError)
+
+    def test_name_and_address(self) -> None:
+        """
+        A peer that is expected by name gets the secret of its address, if none names it, before
+        one that is anybody's.
+        """
+        path = Path(("192.0.2.1", 500), ("198.51.100.7", 500))
+        peer = Identity.parse("peer.example.org")
+        keys = self.keys((b"any", "%any"), (b"address", "198.51.100.7"))
+        self.assertEqual(self.successResultOf(keys.shared_secret(US, peer, path)), b"address")
+        named = self.keys((b"name", "peer.example.org"), (b"address", "198.51.100.7"))
+        self.assertEqual(self.successResultOf(named.shared_secret(US, peer, path)), b"name")
 
     def test_wider_than_the_network(self) -> None:
         """A peer that names itself a network gets the secret of one that contains all of it."""
@@ -195,8 +218,8 @@ class PreSharedKeyTests(SynchronousTestCase):
         wide = bytes([0, 0, 0, 0, 0, 0, 0, 0])
         inside = bytes([10, 1, 0, 0, 255, 255, 0, 0])
         kind = IdentityType.IPV4_ADDR_SUBNET
-        self.failureResultOf(keys.shared_secret(US, Identity(kind, 0, 0, wide)), LookupError)
-        found = keys.shared_secret(US, Identity(kind, 0, 0, inside))
+        self.failureResultOf(asked(keys, US, Identity(kind, 0, 0, wide)), LookupError)
+        found = asked(keys, US, Identity(kind, 0, 0, inside))
         self.assertEqual(self.successResultOf(found), b"ten")
 
     def test_ambiguous(self) -> None:
