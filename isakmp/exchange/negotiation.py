@@ -13,7 +13,7 @@ nothing is dropped while keys change.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from twisted.internet.defer import Deferred
@@ -23,13 +23,22 @@ from isakmp.associations import (
     Agreed,
     ChildPolicy,
     Offer,
+    Proposal,
     ProtectionSA,
     ProtectionSuite,
     SABundle,
     SPIKey,
 )
 from isakmp.connections import Candidates
-from isakmp.errors import ConfigurationError, DOINotSupported, NoProposalChosen, PeerError, Reason
+from isakmp.errors import (
+    ConfigurationError,
+    DOINotSupported,
+    InvalidSPI,
+    LimitReached,
+    NoProposalChosen,
+    PeerError,
+    Reason,
+)
 from isakmp.events import Removal, SPIReleased
 from isakmp.interfaces import Expiry, IExchange, IManagementSA, INegotiatingDomain
 from isakmp.numbers import ExchangeType
@@ -141,39 +150,69 @@ def choose(
     """
     doi = negotiating(exchange)
     chosen: dict[str, tuple[ProtectionSuite, ...]] = {}
-    refusals: list[PeerError] = []
-
-    def takes(policy: ChildPolicy) -> bool:
+    refusals: dict[str, PeerError] = {}
+    for policy in candidates.remaining:
         acceptable = Offer(policy.doi, policy.situation, policy.suites)
         try:
             chosen[policy.name] = tuple(doi.select(offer, acceptable) for offer in offers)
         except PeerError as refusal:
-            refusals.append(refusal)
-            return False
-        return True
-
-    if len(candidates.remaining) == 1 and not takes(candidates.first):
-        raise refusals[0]  # it says which attribute differed
+            refusals[policy.name] = refusal
+    if len(candidates.remaining) == 1 and refusals:
+        raise refusals[candidates.first.name]  # it says which attribute differed
     offered = ", ".join(doi.spell(suite) for offer in offers for suite in offer.suites)
     candidates = candidates.narrow(
         "proposal",
         offered,
         lambda policy: ", ".join(map(doi.spell, policy.suites)),
-        takes,
+        lambda policy: policy.name in chosen,
         NoProposalChosen,
+        "; ".join(f"{name}: {refusal.reason.remedy}" for name, refusal in refusals.items()),
     )
     return candidates.first, chosen[candidates.first.name]
 
 
+def check_spis(exchange: IExchange, negotiated: Sequence[Negotiated]) -> None:
+    """
+    The peer's SPIs give each SA keys of its own: KEYMAT depends on protocol and SPI, and on nothing
+    else that differs between the SAs of an exchange.  RFC 2409 section 5.5.
+
+    :raises InvalidSPI: if one is said twice, is one of ours in this exchange, or names an SA that
+        stands.
+    """
+    taken = {named for one in negotiated for named in one.spis.items()}
+    for one in negotiated:
+        for proposal in one.chosen.proposals:
+            named = proposal.protocol, proposal.spi
+            if named in taken:
+                raise _equal(proposal.spi, "equal to another of this exchange: the keys would be")
+            taken.add(named)
+            _check_free(exchange, _sending(exchange, one.policy.doi, proposal))
+
+
+def _check_free(exchange: IExchange, key: SPIKey) -> None:
+    if exchange.node.registry.find(key) is not None:
+        raise _equal(key.spi, "that of an SA that stands")
+
+
+def _equal(spi: bytes, what: str) -> InvalidSPI:
+    return InvalidSPI(Reason(f"the peer's SPI is {what}", spi.hex()))
+
+
 async def accept(
-    exchange: IExchange, policy: ChildPolicy, chosen: ProtectionSuite
-) -> Negotiated:
-    """As responder: reserve what we shall receive by."""
-    spis = {
-        p.protocol: await _reserve(exchange, policy.doi, p.protocol, avoid=p.spi)
-        for p in chosen.proposals
-    }
-    return Negotiated(policy, chosen, spis)
+    exchange: IExchange, negotiated: Sequence[Negotiated]
+) -> tuple[Negotiated, ...]:
+    """As responder: reserve what we shall receive by, none of it equal to an SPI of the peer's."""
+    theirs = [p for one in negotiated for p in one.chosen.proposals]
+    accepted = []
+    for one in negotiated:
+        spis = {}
+        for proposal in one.chosen.proposals:
+            others = {p.spi for p in theirs if p.protocol == proposal.protocol}
+            spis[proposal.protocol] = await _reserve_other(
+                exchange, one.policy.doi, proposal, others
+            )
+        accepted.append(replace(one, spis=spis))
+    return tuple(accepted)
 
 
 def answer(exchange: IExchange, negotiated: Negotiated) -> Offer:
@@ -240,12 +279,16 @@ async def install_inbound(exchange: IExchange, bundle: SABundle) -> None:
 async def install(exchange: IExchange, bundle: SABundle) -> None:
     """Install both directions, and register them: before the message that commits us."""
     node = exchange.node
+    for sa in bundle.outbound:
+        _check_free(exchange, sa.key)  # again: another exchange may have been faster
     if exchange.role is Role.INITIATOR:
-        exchange.otherwise(lambda: node.sink.remove(bundle))
+        exchange.otherwise(lambda: _undone(node.sink.remove(bundle), bundle.name))
     await node.sink.install(bundle)
     lifetimes = [sa.lifetime.seconds for sa in bundle.inbound if sa.lifetime.seconds]
     hard = node.clock.seconds() + min(lifetimes) if lifetimes else 0.0
-    exchange.otherwise(lambda: node.registry.remove(bundle, Removal.DELETED))
+    exchange.otherwise(
+        lambda: _undone(node.registry.remove(bundle, Removal.DELETED), bundle.name)
+    )
     await node.registry.add(bundle, Expiry(hard))
 
 
@@ -259,11 +302,32 @@ def _receiving(exchange: IExchange, doi: int, protocol: int, spi: bytes) -> SPIK
     return SPIKey(doi, protocol, spi, exchange.path.local[0])
 
 
+def _sending(exchange: IExchange, doi: int, proposal: Proposal) -> SPIKey:
+    return SPIKey(doi, proposal.protocol, proposal.spi, exchange.path.remote[0])
+
+
 async def _reserve(exchange: IExchange, doi: int, protocol: int, avoid: bytes = b"") -> bytes:
     spi = await exchange.node.sink.reserve_spi(doi, protocol, exchange.path, avoid)
     key = _receiving(exchange, doi, protocol, spi)
-    exchange.otherwise(lambda: Deferred.fromCoroutine(_release(exchange, key)))
+    exchange.otherwise(
+        lambda: _undone(Deferred.fromCoroutine(_release(exchange, key)), f"SPI {spi.hex()}")
+    )
     return spi
+
+
+async def _reserve_other(
+    exchange: IExchange, doi: int, proposal: Proposal, others: Collection[bytes]
+) -> bytes:
+    """An SPI of ours that is none of these.  A sink avoids one, which is nearly always the one."""
+    protocol = proposal.protocol
+    reserved = [await _reserve(exchange, doi, protocol, proposal.spi)]
+    while reserved[-1] in others and len(reserved) <= len(others):
+        reserved.append(await _reserve(exchange, doi, protocol, proposal.spi))
+    for spi in reserved[:-1]:
+        await _release(exchange, _receiving(exchange, doi, protocol, spi))
+    if reserved[-1] in others:
+        raise LimitReached(Reason("the sink has no SPI but the peer's own", reserved[-1].hex()))
+    return reserved[-1]
 
 
 async def _release(exchange: IExchange, key: SPIKey) -> None:
@@ -271,12 +335,16 @@ async def _release(exchange: IExchange, key: SPIKey) -> None:
     exchange.node.events.publish(SPIReleased(key))
 
 
+def _undone(undoing: Deferred[None], what: str) -> None:
+    """What is undone is nobody's result."""
+    undoing.addErrback(lambda failure: _log.failure("could not undo {what}", failure, what=what))
+
+
 def _withdraw(exchange: IExchange, bundle: SABundle) -> None:
     """Take back what was installed for a peer that never confirmed; it may believe in it."""
     sa = _sa(exchange)
     node = exchange.node
-    removed = node.sink.remove(bundle)
-    removed.addErrback(lambda failure: _log.failure("could not remove {n}", failure, n=bundle.name))
+    _undone(node.sink.remove(bundle), bundle.name)
     if node.registry.find(sa.key) is sa:
         for protocol in dict.fromkeys(one.key.protocol for one in bundle.inbound):
             spis = tuple(one.key.spi for one in bundle.inbound if one.key.protocol == protocol)

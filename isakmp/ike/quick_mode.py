@@ -15,7 +15,6 @@ from isakmp.errors import (
     ConfigurationError,
     InvalidIdentity,
     InvalidKeyInformation,
-    Malformed,
     NoProposalChosen,
     Reason,
     UnexpectedPayload,
@@ -24,6 +23,7 @@ from isakmp.exchange import negotiation
 from isakmp.exchange.negotiation import Negotiated, Proposed
 from isakmp.exchange.phase1 import offer_of
 from isakmp.identity import Identity, TrafficSelector
+from isakmp.ike.rules import NONCE_SIZE, check_sa_first, nonce_of
 from isakmp.interfaces import (
     IExchange,
     IExchangeType,
@@ -45,8 +45,6 @@ from isakmp.wire.payloads import (
     SecurityAssociation,
 )
 
-_NONCE_SIZE = 32
-_NONCE_SIZES = range(8, 257)
 _MAX_SAS = 8
 """SA payloads of one exchange: each can cost a negotiation."""
 
@@ -120,7 +118,7 @@ class QuickMethod:
         self._nonces: Mapping[Role, bytes] = {}
         self._identities: tuple[Identification, ...] = ()
         self._agreement: IKeyAgreement | None = None
-        self._their_public = b""
+        self._g_xy = b""
         self._group: int | None = None
 
     # -- IKeyExchangeMethod --------------------------------------------------------------------
@@ -144,12 +142,11 @@ class QuickMethod:
             return ()
         initiating = self.exchange.role is Role.INITIATOR
         offers = await (self._propose() if initiating else self._accept())
-        nonce = self.exchange.node.entropy(_NONCE_SIZE)
+        nonce = self.exchange.node.entropy(NONCE_SIZE)
         self._nonces = {**self._nonces, self.exchange.role: nonce}
         payloads: list[Payload] = [*(offer.payload() for offer in offers), Nonce(nonce)]
         if self._group is not None:
-            self._agreement = self._sa.agreement(self._group)
-            payloads.append(KeyExchange(self._agreement.public))
+            payloads.append(KeyExchange(self._half().public))
         if not initiating:
             self._make_bundles()
             for bundle in self._bundles:
@@ -160,10 +157,8 @@ class QuickMethod:
         """The peer's payloads."""
         if SA not in parts:
             return message  # HASH(3) has proven that the initiator is alive and meant it
-        nonce = message.one(Nonce).data
-        if len(nonce) not in _NONCE_SIZES:
-            raise Malformed(Reason("the length of a nonce", configured="8 to 256 octets"))
-        self._nonces = {**self._nonces, self.exchange.role.other: nonce}
+        check_sa_first(message)
+        self._nonces = {**self._nonces, self.exchange.role.other: nonce_of(message).data}
         payloads = message.all(SecurityAssociation)
         if len(payloads) > _MAX_SAS:
             raise UnexpectedPayload(Reason("too many SA payloads", str(len(payloads))))
@@ -205,9 +200,12 @@ class QuickMethod:
             raise ConfigurationError("children of one Quick Mode protect the same traffic")
         proposed = [await negotiation.propose(self.exchange, policy) for policy in policies]
         self._proposed = tuple(proposed)
-        self._group = negotiation.group_of(
-            self.exchange, [suite for one in proposed for suite in one.offer.suites]
-        )
+        try:
+            self._group = negotiation.group_of(
+                self.exchange, [suite for one in proposed for suite in one.offer.suites]
+            )
+        except NoProposalChosen as error:
+            raise ConfigurationError(str(error)) from None
         self._identities = (_identification(local), _identification(remote))
         return tuple(one.offer for one in proposed)
 
@@ -232,6 +230,7 @@ class QuickMethod:
                 for proposed, answer in zip(self._proposed, answers, strict=True)
             ]
         )
+        negotiation.check_spis(self.exchange, self._negotiated)
 
     # -- as responder --------------------------------------------------------------------------
 
@@ -243,16 +242,12 @@ class QuickMethod:
         candidates = await self.exchange.node.policy.phase2(self._sa, request)
         policy, chosen = negotiation.choose(self.exchange, candidates, offers)
         self._negotiated = tuple(Negotiated(policy, suite, {}) for suite in chosen)
+        negotiation.check_spis(self.exchange, self._negotiated)
         self._group = negotiation.group_of(self.exchange, chosen)
         self._identities = identities
 
     async def _accept(self) -> tuple[Offer, ...]:
-        self._negotiated = tuple(
-            [
-                await negotiation.accept(self.exchange, one.policy, one.chosen)
-                for one in self._negotiated
-            ]
-        )
+        self._negotiated = await negotiation.accept(self.exchange, self._negotiated)
         return tuple(negotiation.answer(self.exchange, one) for one in self._negotiated)
 
     # -- both ----------------------------------------------------------------------------------
@@ -291,15 +286,19 @@ class QuickMethod:
                 )
             )
         if payloads:
-            self._their_public = payloads[0].data
+            self._g_xy = self._half().agree(payloads[0].data)
+
+    def _half(self) -> IKeyAgreement:
+        """Our half of the agreement in the group of this exchange."""
+        if self._agreement is None:
+            assert self._group is not None
+            self._agreement = self._sa.agreement(self._group)
+        return self._agreement
 
     def _make_bundles(self) -> None:
-        g_xy = b""
-        if self._agreement is not None:
-            g_xy = self._agreement.agree(self._their_public)
         n_i, n_r = self._nonces[Role.INITIATOR], self._nonces[Role.RESPONDER]
         self._bundles = tuple(
-            negotiation.bundle(self.exchange, one, g_xy, n_i, n_r) for one in self._negotiated
+            negotiation.bundle(self.exchange, one, self._g_xy, n_i, n_r) for one in self._negotiated
         )
 
     async def _install(self) -> None:
