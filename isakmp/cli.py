@@ -7,8 +7,10 @@ Exit statuses: 0 ok, 1 negotiation failed, 2 usage, 4 authentication failed.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from isakmp import __version__
 
@@ -29,8 +31,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _demo(parser, options)
 
 
+class _Parser(argparse.ArgumentParser):
+    """A mistake is one line that names the word."""
+
+    def error(self, message: str) -> NoReturn:
+        """From argparse, which would print the whole usage before it."""
+        self.exit(USAGE, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="isakmpctl", description="ISAKMP and IKEv1: see what is agreed, and why it is not."
     )
     parser.add_argument("--version", action="version", version=f"isakmp {__version__}")
@@ -127,4 +137,8 @@ def _demo(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
 
 
 def _write(line: str) -> None:
-    print(line, flush=True)
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        # Whoever read this has had enough, as head(1) has; the rest is said to nobody.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -22,7 +22,13 @@ from isakmp.associations import IPsecParameters, Lifetime, SABundle
 from isakmp.connections import Child, Connection, Intervals
 from isakmp.credentials.pre_shared_keys import SharedSecret
 from isakmp.doi.ipsec import ipsec
-from isakmp.errors import AuthenticationFailed, PeerError, Unreadable
+from isakmp.errors import (
+    AuthenticationFailed,
+    Cancelled,
+    ConfigurationError,
+    PeerError,
+    Unreadable,
+)
 from isakmp.events import Established, ExchangeFailed, MessageSent, Removed
 from isakmp.identity import Identity, IdentityPattern, TrafficSelector
 from isakmp.ike.key_exchange import ike
@@ -63,9 +69,18 @@ class Choices:
 
     @property
     def suite(self) -> str:
-        """What the child asks for."""
-        group = "-" + self.proposal.rsplit("-", 1)[-1] if self.pfs else ""
-        return f"{self.mode}:{self.esp}{group}"
+        """
+        What the child asks for.
+
+        :raises ConfigurationError: if the ISAKMP SA's proposal, which names the group, is not
+            understood.
+        """
+        esp = self.esp
+        if self.pfs:
+            group = "-" + ike.spell(ike.suite(self.proposal, Lifetime())).rsplit("-", 1)[-1]
+            # Every alternative has to name the group.
+            esp = esp.replace("|", f"{group}|") + group
+        return f"{self.mode}:{esp}"
 
     @property
     def seconds(self) -> float:
@@ -182,7 +197,8 @@ class Ladder:
             if end.ports is not None and end.ports.lost:
                 notes += " (lost)"
             self._write(
-                f"{milliseconds:9.1f}  {arrows[event.sealed]}  {render(event.message)}{notes}"
+                f"{milliseconds:9.1f}  {arrows[event.sealed]}  "
+                f"{render(event.message, proof=event.proven)}{notes}"
             )
 
         def failed(event: ExchangeFailed) -> None:
@@ -241,12 +257,22 @@ async def demonstrate(reactor: Any, choices: Choices, write: Callable[[str], Non
     ladder.follow(responder, ("<--", "<=="))
     write(f"initiator {endpoint(one)}, responder {endpoint(two)}")
     write("milliseconds, direction (=: sealed), exchange and payloads")
-    for end in ends:
-        end.service.startService()
+    try:
+        for end in ends:
+            end.service.startService()
+    except ConfigurationError as error:
+        # A port that was free a moment ago; of what was chosen everything is understood by now.
+        write(f"No tunnel: {error}")
+        await _stop(ends)
+        return FAILED
     try:
         return await _agree(reactor, choices, initiator, responder, ladder, write)
     finally:
-        await DeferredList([end.service.stopService() for end in ends])
+        await _stop(ends)
+
+
+async def _stop(ends: Sequence[End]) -> None:
+    await DeferredList([end.service.stopService() for end in ends])
 
 
 async def _agree(
@@ -264,16 +290,18 @@ async def _agree(
     try:
         await agreeing.addTimeout(limit - reactor.seconds(), reactor)
         await installed.addTimeout(max(0.1, limit - reactor.seconds()), reactor)
+    except (DeferredTimeout, Cancelled):
+        write(f"No tunnel: it was not agreed within {choices.seconds:.0f} seconds")
+        return FAILED
     except PeerError as error:
         if choices.wrong_psk:
             # The responder's own account follows within its grace.
             await _pause(reactor, lambda: "responder" in ladder.failures, 3.0)
         write(f"No tunnel: {error}")
-        wrong = isinstance(error, (Unreadable, AuthenticationFailed))
+        # One end may know more than the other: what it said can be lost.
+        reasons = (error, *ladder.failures.values())
+        wrong = any(isinstance(one, (Unreadable, AuthenticationFailed)) for one in reasons)
         return AUTHENTICATION if wrong else FAILED
-    except DeferredTimeout:
-        write(f"No tunnel: it was not agreed within {choices.seconds:.0f} seconds")
-        return FAILED
     for end in ends:
         for line in table(end):
             write(line)
@@ -307,8 +335,7 @@ def table(end: End) -> list[str]:
     for sa in node.registry:
         seconds = max(0.0, node.registry.expiry(sa).hard - node.clock.seconds())
         if isinstance(sa, SABundle):
-            first = sa.inbound[0].parameters
-            assert isinstance(first, IPsecParameters)
+            first = _parameters(sa)
             algorithms = first.encryption
             if first.integrity != "none":
                 algorithms += f" {first.integrity}"
@@ -328,6 +355,12 @@ def table(end: End) -> list[str]:
     return lines
 
 
+def _parameters(bundle: SABundle) -> IPsecParameters:
+    parameters = bundle.inbound[0].parameters
+    assert isinstance(parameters, IPsecParameters)
+    return parameters
+
+
 def proofs(one: End, other: End, write: Callable[[str], None]) -> list[str]:
     """
     Compare what the two ends computed.
@@ -344,15 +377,24 @@ def proofs(one: End, other: End, write: Callable[[str], None]) -> list[str]:
         problems.append(f"the ends computed different keys: {prints[0]} and {prints[1]}")
     else:
         write(f"Both ends computed the same keys for {len(prints[0])} SPIs.")
+    if len(set(prints[0].values())) < len(prints[0]):
+        problems.append(f"two SPIs have the same keys: {prints[0]}")  # RFC 2409 section 5.5
     for sender, receiver in ((one, other), (other, one)):
         try:
-            packet = sender.sink.seal(sender.bundles[0].name, _PACKET)
-            opened = receiver.sink.open(packet) == _PACKET and _PACKET not in packet
+            bundle = sender.bundles[0]
+            packet = sender.sink.seal(bundle.name, _PACKET)
+            opened = receiver.sink.open(packet)
         except (LookupError, ValueError) as error:
-            problems.append(f"{receiver.name} could not open {sender.name}'s packet: {error}")
+            problems.append(
+                f"the {receiver.name} could not open the {sender.name}'s packet: {error}"
+            )
             continue
-        if not opened:
-            problems.append(f"{receiver.name} opened something else than {sender.name} sealed")
+        if opened != _PACKET:
+            problems.append(
+                f"the {receiver.name} opened something else than the {sender.name} sealed"
+            )
+        elif _PACKET in packet and _parameters(bundle).encryption != "null":
+            problems.append(f"the {sender.name}'s packet shows what it should hide")
         else:
             write(
                 f"A packet sealed by the {sender.name} ({len(packet)} octets of ESP) was opened by "

@@ -130,6 +130,12 @@ class InvalidMajorVersion(PeerError):
     notify = NotifyType.INVALID_MAJOR_VERSION
 
 
+class InvalidMinorVersion(InvalidMajorVersion):
+    """A minor version later than ours.  RFC 2408 sections 3.1 and 5.2."""
+
+    notify = NotifyType.INVALID_MINOR_VERSION
+
+
 class InvalidExchangeType(PeerError):
     """An exchange type that is unknown, or not run here.  RFC 2408 section 5.2."""
 

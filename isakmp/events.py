@@ -17,6 +17,7 @@ from isakmp.wire.message import CookiePair, Message
 if TYPE_CHECKING:
     from isakmp.interfaces import IManagementSA
 
+
 class Removal(enum.Enum):
     """Why an SA is gone."""
 
@@ -35,6 +36,14 @@ class Established:
     """A management SA, or a bundle of protection SAs, stands."""
 
     sa: IManagementSA | SABundle
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """The same SA under another value: it was adopted by a new management SA."""
+
+    old: IManagementSA | SABundle
+    new: IManagementSA | SABundle
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +82,7 @@ class MessageSent:
 
     :ivar sealed: whether it left encrypted; ``message`` is it in clear all the same.
     :ivar repeated: whether the same octets left before.
+    :ivar proven: whether a HASH led it that is not among the payloads of ``message``: phase 2.
     """
 
     path: Path
@@ -80,16 +90,22 @@ class MessageSent:
     sealed: bool
     octets: int
     repeated: bool = False
+    proven: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class MessageReceived:
-    """A message was accepted: understood, and proven where it was sealed."""
+    """
+    A message was accepted: understood, and proven where it was sealed.
+
+    :ivar proven: as in :class:`MessageSent`.
+    """
 
     path: Path
     message: Message
     sealed: bool
     octets: int
+    proven: bool = False
 
 
 @dataclass(frozen=True, slots=True)

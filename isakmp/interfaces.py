@@ -317,6 +317,13 @@ class IKeyExchangeEndpoint(Interface):
         Several children become several SA payloads of one exchange.
         """
 
+    def reauthenticate(sa: IManagementSA) -> Deferred[IManagementSA]:
+        """
+        A new management SA with the same peer; it adopts the children of the old one.
+
+        The old one stays, and is the caller's to delete.
+        """
+
     def delete(
         sas: Sequence[IManagementSA | SABundle], why: Removal = Removal.DELETED
     ) -> Deferred[None]:
@@ -446,11 +453,26 @@ class ISARegistry(Interface):
         :raises ValueError: if a name of it is taken.
         """
 
+    def replace(
+        old: IManagementSA | SABundle, new: IManagementSA | SABundle
+    ) -> Deferred[None]:
+        """
+        The same SA, by the same names and until the same time, has changed: in one step.
+
+        Publishes Replaced.
+
+        :raises LookupError: if the old one is not here.
+        :raises ValueError: if the names differ.
+        """
+
     def remove(sa: IManagementSA | SABundle, why: Removal) -> Deferred[None]:
         """Publishes Removed; nothing if it is not here."""
 
     def expiry(sa: IManagementSA | SABundle) -> Expiry:
         """Until when it may be used; :raises LookupError: if it is not here."""
+
+    def since(sa: IManagementSA | SABundle) -> float:
+        """When it was added, in seconds; :raises LookupError: if it is not here."""
 
     def fresh(key: CookiePair, number: int) -> bool:
         """Whether this message id is used under the SA for the first time; it is, from now on."""

@@ -21,7 +21,7 @@ from zope.interface import implementer
 from isakmp.associations import CookiePair, SABundle, SAKey
 from isakmp.connections import Limits
 from isakmp.errors import Cancelled
-from isakmp.events import Established, Removal, Removed
+from isakmp.events import Established, Removal, Removed, Replaced
 from isakmp.identity import Identity
 from isakmp.interfaces import (
     Expiry,
@@ -145,6 +145,29 @@ class SARegistry:
             stored, not_stored
         )
 
+    def replace(
+        self, old: IManagementSA | SABundle, new: IManagementSA | SABundle
+    ) -> Deferred[None]:
+        """
+        From now on the new value is found by the names that the old one had.
+
+        Its age, its expiry and the message ids used under it stay.
+
+        :raises LookupError: if the old one is not here.
+        :raises ValueError: if the names differ.
+        """
+        entry = self._known(old)
+        if _names(new) != entry.names:
+            raise ValueError(f"{new.key} has other names than {old.key}")
+        before = entry.sa
+        self._leave_indexes(before)
+        entry.sa = new
+        self._enter_indexes(new)
+        if entry.stored:
+            self._events.publish(Replaced(before, new))
+        record = Record(new.key, new, entry.expiry)
+        return self._write(new.key, lambda: self._store.save([record]))
+
     def remove(self, sa: IManagementSA | SABundle, why: Removal) -> Deferred[None]:
         """
         From now on it is not found.  Its children stay: whoever removes it removes them.
@@ -222,6 +245,9 @@ class SARegistry:
         self._entries[sa.key] = entry
         for name in entry.names:
             self._by_name[name] = entry
+        self._enter_indexes(sa)
+
+    def _enter_indexes(self, sa: IManagementSA | SABundle) -> None:
         if isinstance(sa, SABundle):
             self._children.setdefault(sa.parent, {})[sa.key] = sa
         else:
@@ -233,6 +259,9 @@ class SARegistry:
         del self._entries[sa.key]
         for name in entry.names:
             del self._by_name[name]
+        self._leave_indexes(sa)
+
+    def _leave_indexes(self, sa: IManagementSA | SABundle) -> None:
         if isinstance(sa, SABundle):
             _discard(self._children, sa.parent, sa.key)
         else:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 class ISAKMPService(Service):
     """
-    One node and its sockets.
+    One node and its sockets.  It runs once: what it has agreed ends with it.
 
     :param listen: addresses and ports to bind.
     :ivar bound: what was bound, once it runs.
@@ -58,6 +58,7 @@ class ISAKMPService(Service):
         self._listen = tuple(listen)
         self._ports = UDPPorts(cast(IReactorUDP, reactor), self._received)
         self.bound: tuple[Address, ...] = ()
+        self._stopped = False
         self._assembly = Assembly(
             connections,
             secrets,
@@ -95,11 +96,21 @@ class ISAKMPService(Service):
 
         :raises ConfigurationError: if one cannot be had.
         """
+        if self._stopped:
+            raise ConfigurationError("a node that was stopped does not start again: make another")
         if not self.bound:
-            self.bound = tuple(self._ports.listen(*address) for address in self._listen)
+            try:
+                self.bound = tuple(self._ports.listen(*address) for address in self._listen)
+            except ConfigurationError:
+                self._ports.close()  # all of them or none
+                raise
 
     def startService(self) -> None:
-        """Begin to answer."""
+        """
+        Begin to answer.
+
+        :raises ConfigurationError: if an address cannot be had, or it was stopped before.
+        """
         self.bind()
         super().startService()
         addresses = ", ".join(map(endpoint, self.bound))
@@ -108,6 +119,7 @@ class ISAKMPService(Service):
     def stopService(self) -> Deferred[None]:
         """Tell the peers, empty the sink, close the sockets."""
         super().stopService()
+        self._stopped = True
         self._assembly.lifetimes.stop()
         closed = self.endpoint.close()
         return closed.addBoth(lambda result: self._ports.close().addCallback(lambda _: result))

@@ -25,7 +25,7 @@ class EventStream:
     _log = Logger()
 
     def __init__(self) -> None:
-        self._observers: dict[type[Any], list[Callable[[Any], None]]] = {}
+        self._observers: dict[type[Any], dict[object, Callable[[Any], None]]] = {}
         self._pending: deque[object] = deque()
         self._publishing = False
 
@@ -33,11 +33,16 @@ class EventStream:
         """
         Have ``observer`` called with every event of this class.
 
-        :return: call it to end that.
+        :return: call it to end that, at once: also for an event that others are told already.
         """
-        observers = self._observers.setdefault(kind, [])
-        observers.append(observer)
-        return lambda: observers.remove(observer)
+        observers = self._observers.setdefault(kind, {})
+        subscription = object()
+        observers[subscription] = observer
+
+        def unsubscribe() -> None:
+            observers.pop(subscription, None)
+
+        return unsubscribe
 
     def wanted(self, kind: type[Any]) -> bool:
         """Whether anybody listens; what is costly to say is not made up otherwise."""
@@ -59,7 +64,10 @@ class EventStream:
         try:
             while self._pending:
                 current = self._pending.popleft()
-                for observer in tuple(self._observers.get(type(current), ())):
+                observers = self._observers.get(type(current), {})
+                for subscription, observer in tuple(observers.items()):
+                    if subscription not in observers:
+                        continue  # ended by one that was told before it
                     try:
                         observer(current)
                     except Exception:  # an observer's fault must not become the exchange's

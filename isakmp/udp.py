@@ -7,11 +7,10 @@ has to leave from there; so each address has a socket of its own.
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
-from twisted.internet.error import CannotListenError
+from twisted.internet.error import CannotListenError, InvalidAddressError, MessageLengthError
 from twisted.internet.interfaces import IListeningPort, IReactorUDP
 from twisted.internet.protocol import DatagramProtocol
 from twisted.logger import Logger
@@ -28,13 +27,18 @@ MAX_DATAGRAM = 65535
 class _Socket(DatagramProtocol):
     """One bound address: gives every datagram its path."""
 
-    def __init__(self, local: Address, received: Callable[[Datagram], None]) -> None:
-        self._local = local
+    def __init__(self, received: Callable[[Datagram], None]) -> None:
         self._received = received
+
+    def startProtocol(self) -> None:
+        """From the reactor, once it is bound and before anything arrives."""
+        assert self.transport is not None
+        host = self.transport.getHost()
+        self.local: Address = (host.host, host.port)
 
     def datagramReceived(self, datagram: bytes, addr: tuple[str, int]) -> None:
         """From the reactor.  IPv6 addresses come with more than a host and a port."""
-        self._received(Datagram(datagram, Path(self._local, (addr[0], addr[1]))))
+        self._received(Datagram(datagram, Path(self.local, (addr[0], addr[1]))))
 
 
 @implementer(IPorts)
@@ -61,23 +65,18 @@ class UDPPorts:
         :return: what it is bound to.
         :raises ConfigurationError: with one line that says why it cannot be had.
         """
-        bound = port
-        if port == 0:
-            # The path needs the number before the first datagram arrives.
-            family = socket.AF_INET6 if ":" in address else socket.AF_INET
-            with socket.socket(family, socket.SOCK_DGRAM) as probe:
-                probe.bind((address, 0))
-                bound = probe.getsockname()[1]
-        local = (address, bound)
-        one = _Socket(local, self._received)
+        one = _Socket(self._received)
         try:
-            self._ports.append(
-                self._reactor.listenUDP(bound, one, interface=address, maxPacketSize=MAX_DATAGRAM)
+            bound = self._reactor.listenUDP(
+                port, one, interface=address, maxPacketSize=MAX_DATAGRAM
             )
         except CannotListenError as error:
-            raise ConfigurationError(_explained(local, error.socketError)) from None
-        self._sockets[local] = one
-        return local
+            raise ConfigurationError(_explained((address, port), error.socketError)) from None
+        except (InvalidAddressError, OverflowError) as error:
+            raise ConfigurationError(_explained((address, port), error)) from None
+        self._ports.append(bound)
+        self._sockets[one.local] = one
+        return one.local
 
     def send(self, datagram: Datagram) -> None:
         """Send from the path's local end; what cannot be sent is lost, as datagrams may be."""
@@ -87,11 +86,11 @@ class UDPPorts:
             return
         try:
             one.transport.write(datagram.octets, datagram.path.remote)
-        except OSError as error:
+        except (OSError, MessageLengthError, InvalidAddressError, OverflowError) as error:
             self._log.warn(
                 "could not send to {peer}: {error}",
                 peer=endpoint(datagram.path.remote),
-                error=error.strerror or str(error),
+                error=_said(error),
             )
 
     def close(self) -> Deferred[None]:
@@ -104,8 +103,14 @@ class UDPPorts:
 
 def _explained(local: Address, error: object) -> str:
     """Why an address cannot be bound, in one line."""
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     hint = ""
     if isinstance(error, PermissionError):
         hint = "; ports below 1024 need the privilege (CAP_NET_BIND_SERVICE), or choose another"
-    return f"cannot listen on {endpoint(local)}: {text}{hint}"
+    return f"cannot listen on {endpoint(local)}: {_said(error)}{hint}"
+
+
+def _said(error: object) -> str:
+    """What the system says, without the number of the error."""
+    if isinstance(error, InvalidAddressError):
+        return str(error.message).rstrip(".")
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)

@@ -21,7 +21,7 @@ from isakmp.connections import Child, Connection, Intervals, Limits
 from isakmp.credentials.pre_shared_keys import SharedSecret
 from isakmp.doi.ipsec import ipsec
 from isakmp.errors import PeerError
-from isakmp.events import ExchangeFailed, Removal, Removed
+from isakmp.events import ExchangeFailed, MessageSent, Removal, Removed
 from isakmp.identity import Identity, IdentityPattern, TrafficSelector
 from isakmp.ike.key_exchange import ike
 from isakmp.interfaces import ICredentialStore, IManagementSA
@@ -123,6 +123,8 @@ class Member:
     One node on the network.
 
     :ivar events: everything it published, each with the time.
+    :ivar sent: of every message that an exchange sent, what became of its datagram; if the network
+        records.
     """
 
     def __init__(
@@ -142,6 +144,7 @@ class Member:
         self.network = network
         self.sink = MemorySink(entropy)
         self.events: list[tuple[float, object]] = []
+        self.sent: list[tuple[MessageSent, Transmission]] = []
         ports = network.attach(address, self.datagram_received)
         self.assembly = Assembly(
             connections,
@@ -161,6 +164,8 @@ class Member:
 
     def _note(self, event: object) -> None:
         self.events.append((self.clock.seconds(), event))
+        if isinstance(event, MessageSent) and self.network.record:
+            self.sent.append((event, self.network.record[-1]))
 
     def datagram_received(self, datagram: Datagram) -> None:
         """From the network."""
@@ -313,12 +318,26 @@ def left_over(*members: Member) -> list[str]:
 
     The clock is theirs together: no call may be pending on it.
     """
+    found = unfinished(*members)
+    for member in members:
+        kept = {
+            "SAs registered": len(list(member.registry)),
+            "bundles installed": len(member.sink.standing),
+            "timers of lifetimes": len(member.assembly.lifetimes._timers),
+        }
+        found += [f"{member.address}: {n} {what}" for what, n in kept.items() if n]
+    found += [f"pending: {call}" for call in members[0].clock.getDelayedCalls()]
+    return found
+
+
+def unfinished(*members: Member) -> list[str]:
+    """
+    What these nodes still keep of exchanges, in words; nothing if none is under way or remembered.
+    """
     found = []
     for member in members:
         door = member.demultiplexer
         kept = {
-            "SAs registered": len(list(member.registry)),
-            "bundles installed": len(member.sink.standing),
             "SPIs reserved": len(member.sink.reserved),
             "conversations": len(door),
             "half-open exchanges": len(door.half_open),
@@ -328,10 +347,8 @@ def left_over(*members: Member) -> list[str]:
             "strangers": len(door._strangers),
             "addresses with exchanges": len(door._unproven),
             "SAs with exchanges": len(door._answering),
-            "timers of lifetimes": len(member.assembly.lifetimes._timers),
         }
         found += [f"{member.address}: {n} {what}" for what, n in kept.items() if n]
-    found += [f"pending: {call}" for call in members[0].clock.getDelayedCalls()]
     return found
 
 

@@ -187,6 +187,7 @@ class SpellTests(SynchronousTestCase):
             (T.IPV4_ADDR, b"\1\2\3", "ID_IPV4_ADDR:010203"),
             (T.DER_ASN1_DN, b"0\0", "ID_DER_ASN1_DN:3000"),
             (200, b"\1", "UNKNOWN-200:01"),
+            (T.KEY_ID, b"\1" * 64, "@#" + "01" * 64),
             (T.KEY_ID, b"\1" * 1000, "@#" + "01" * 64 + "..."),
             (T.FQDN, b"x" * 1000, "ID_FQDN:" + "78" * 64 + "..."),
         ):
@@ -298,7 +299,10 @@ class SelectorTests(SynchronousTestCase):
             ("10.0.0.1[any/53]", "10.0.0.1[any/53]"),
             ("10.0.0.1[132]", "10.0.0.1[132]"),
             ("10.0.0.1[]", "10.0.0.1"),
-            ("10.0.0.0/8[gre]", "10.0.0.0/8[gre]"),
+            ("10.0.0.0/8[1]", "10.0.0.0/8[icmp]"),
+            ("10.0.0.0/8[47]", "10.0.0.0/8[gre]"),
+            ("::/0[58]", "::/0[icmpv6]"),
+            ("10.0.0.1[115]", "10.0.0.1[l2tp]"),
         ):
             selector = TrafficSelector.parse(text)
             self.assertEqual(str(selector), spelled)

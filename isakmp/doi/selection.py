@@ -70,8 +70,9 @@ def select(offered: Offer, acceptable: Offer) -> ProtectionSuite:
         choices = [choice for ours in wanted if (choice := suite.choice(ours)) is not None]
         if choices:
             return suite.chosen(min(choices))
-    if suites and not possible:
-        raise _invalid_spi(suites[0])
+    invalid = [proposal for suite in suites if (proposal := suite.invalid_spi) is not None]
+    if invalid and not possible:
+        raise _invalid_spi(invalid[0])
     raise NoProposalChosen(
         Reason(
             "no offered protection suite is acceptable",
@@ -103,8 +104,9 @@ def confirm(answer: Offer, offered: Offer) -> ProtectionSuite:
         if len(proposal.transforms) != 1:
             count = f"{len(proposal.transforms)} transforms of a proposal were chosen, not one"
             raise _unasked(answer, offered, count)
-    if suite.invalid_spi is not None:
-        raise _invalid_spi(suite)
+    invalid = suite.invalid_spi
+    if invalid is not None:
+        raise _invalid_spi(invalid)
     ours = [_read(mine) for mine in offered.suites]
     for mine in ours:
         if suite.repeats(mine):
@@ -219,8 +221,7 @@ def _refuse_contradictions(suite: _Suite) -> None:
                 )
 
 
-def _invalid_spi(suite: _Suite) -> InvalidSPI:
-    proposal = suite.invalid_spi or suite.suite.proposals[0]
+def _invalid_spi(proposal: Proposal) -> InvalidSPI:
     return InvalidSPI(
         Reason(
             f"proposal {proposal.number}: an SPI of {ProtocolID(proposal.protocol).spelled}",

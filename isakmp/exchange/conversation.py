@@ -166,7 +166,9 @@ class Conversation:
         if self._message is not None and self._node.events.wanted(MessageSent):
             size = len(self._sent)
             self._node.events.publish(
-                MessageSent(self.path, self._message, self._sealed, size, repeated)
+                MessageSent(
+                    self.path, self._message, self._sealed, size, repeated, proven=self.proven
+                )
             )
 
     # -- hearing -------------------------------------------------------------------------------
@@ -219,7 +221,9 @@ class Conversation:
         self._stop()
         if self._withheld is None and self._node.events.wanted(MessageReceived):
             sealed = self.protection is not None
-            self._node.events.publish(MessageReceived(datagram.path, message, sealed, len(octets)))
+            self._node.events.publish(
+                MessageReceived(datagram.path, message, sealed, len(octets), proven=self.proven)
+            )
         waiting.callback(message)
 
     def _read(self, datagram: Datagram) -> Message:

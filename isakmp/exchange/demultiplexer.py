@@ -25,6 +25,7 @@ from isakmp.errors import (
     InvalidFlags,
     InvalidMajorVersion,
     InvalidMessageID,
+    InvalidMinorVersion,
     LimitReached,
     NoConnection,
     PeerError,
@@ -49,6 +50,9 @@ from isakmp.parts import Role
 from isakmp.paths import Datagram, endpoint
 from isakmp.wire.message import CookiePair, Flags, Header, Message
 from isakmp.wire.payloads import Notification, SecurityAssociation
+
+_FLAGS = Flags.ENCRYPTION | Flags.COMMIT
+"""Authentication only has no meaning here; of the others none has any (RFC 2408 section 3.1)."""
 
 _Key = tuple[bytes, bytes, int]
 _K = TypeVar("_K")
@@ -165,6 +169,10 @@ class Demultiplexer:
     def _route(self, header: Header, datagram: Datagram) -> None:
         if header.major != 1:
             raise InvalidMajorVersion(Reason("major version", str(header.major), "1"))
+        if header.version & 0xF:
+            raise InvalidMinorVersion(Reason("minor version", str(header.version & 0xF), "0"))
+        if header.flags & ~_FLAGS:
+            raise InvalidFlags(Reason("flags", f"{header.flags:#04x}"))
         if header.cookies.initiator == CookiePair.ZERO:
             raise InvalidCookie("the initiator's cookie is zero")
         informational = header.exchange_type == ExchangeType.INFORMATIONAL
@@ -318,6 +326,8 @@ class Demultiplexer:
     # -- under an SA ---------------------------------------------------------------------------
 
     def _phase_2(self, header: Header, datagram: Datagram) -> None:
+        if not header.message_id:
+            raise InvalidMessageID("zero, in an Informational exchange")
         cookies = header.cookies
         key = (cookies.initiator, cookies.responder, header.message_id)
         conversation = self._conversations.get(key)

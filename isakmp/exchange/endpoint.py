@@ -6,6 +6,7 @@ interpretation.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, fail, succeed
 from twisted.logger import Logger
@@ -52,6 +53,20 @@ _TRIES = 64
 """Of random message ids: that so many were all used before is no chance."""
 
 
+@dataclass(slots=True, eq=False)
+class _Beginning:
+    """A phase 1 under way, and who waits for its SA."""
+
+    waiting: list[Deferred[IManagementSA]] = field(default_factory=list)
+    running: Deferred[object] | None = None
+
+    def given_up(self, waiting: Deferred[IManagementSA]) -> None:
+        """One of them does not want it any more; it ends with the last."""
+        self.waiting.remove(waiting)
+        if not self.waiting and self.running is not None:
+            self.running.cancel()
+
+
 @implementer(IKeyExchangeEndpoint, IExchanges)
 class ISAKMPEndpoint:
     """
@@ -65,7 +80,7 @@ class ISAKMPEndpoint:
         self._refusals = Refusals(node, self.begin)
         self.demultiplexer = Demultiplexer(node, self._refusals, self._answer)
         self._running: dict[Exchange, Deferred[object]] = {}
-        self._beginning: dict[str, list[Deferred[IManagementSA]]] = {}
+        self._beginning: dict[str, _Beginning] = {}
         self._closed = False
 
     # -- IKeyExchangeEndpoint ------------------------------------------------------------------
@@ -83,6 +98,8 @@ class ISAKMPEndpoint:
 
         Fails with the :class:`PeerError` that ended it, or :class:`ConfigurationError`.
         """
+        if self._closed:
+            return fail(Cancelled("this node has stopped"))
         children = (child,) if isinstance(child, Child) else tuple(child)
         return Deferred.fromCoroutine(self._establish(connection, children))
 
@@ -122,10 +139,10 @@ class ISAKMPEndpoint:
 
     def close(self) -> Deferred[None]:
         """End every exchange, delete every SA, leave nothing on the clock."""
+        self._closed = True
         for exchange in tuple(self._running):
             exchange.cancel()
         removed = self.delete(tuple(self._node.registry), Removal.SHUTDOWN)
-        self._closed = True
         self.demultiplexer.close_all()
         return removed
 
@@ -175,43 +192,39 @@ class ISAKMPEndpoint:
 
     # -- phase 1 -------------------------------------------------------------------------------
 
-    def _management_sa(self, connection: Connection) -> Deferred[IManagementSA]:
-        """Begin an SA with a connection, once for all who want it."""
-        waiting: Deferred[IManagementSA] = Deferred()
-        waiters = self._beginning.setdefault(connection.name, [])
-        waiters.append(waiting)
-        if len(waiters) == 1:
+    def _management_sa(
+        self, connection: Connection, path: Path | None = None
+    ) -> Deferred[IManagementSA]:
+        """
+        Begin an SA with a connection, once for all who want it.
+
+        :param path: where the peer is, if that is known better than the connection says.
+        """
+        beginning = self._beginning.setdefault(connection.name, _Beginning())
+        waiting: Deferred[IManagementSA] = Deferred(beginning.given_up)
+        beginning.waiting.append(waiting)
+        if len(beginning.waiting) == 1:
             try:
-                begun = self._begin_phase_1(connection)
+                beginning.running = self._begin_phase_1(connection, path or _path_of(connection))
             except (ConfigurationError, PeerError):
-                begun = fail()
-            begun.addBoth(self._begun, connection.name)
+                beginning.running = fail()
+            beginning.running.addBoth(self._begun, connection.name)
         return waiting
 
     def _begun(self, result: object, name: str) -> None:
-        for waiting in self._beginning.pop(name):
+        for waiting in self._beginning.pop(name).waiting:
             if isinstance(result, Failure):
                 waiting.errback(result)
             else:
                 waiting.callback(result)  # type: ignore[arg-type]
 
-    def _begin_phase_1(self, connection: Connection) -> Deferred[object]:
+    def _begin_phase_1(self, connection: Connection, path: Path) -> Deferred[object]:
         kind = PHASE_1.get(connection.exchange)
         if kind is None:
             raise ConfigurationError(f"exchange type {connection.exchange} begins no SA")
         doi = self._node.dois.get(connection.doi)
         if doi is None:
             raise ConfigurationError(f"DOI {connection.doi} is not enabled")
-        if not connection.remote or not connection.local:
-            whose = "ours" if connection.remote else "the peer"
-            raise ConfigurationError(
-                f"connection {connection.name} names no address of {whose}: "
-                "it can be answered, but not begun"
-            )
-        path = Path(
-            (connection.local[0], connection.local_port),
-            (connection.remote[0], connection.remote_port),
-        )
         cookies = CookiePair(self._node.cookies.initiator(path), CookiePair.ZERO)
         conversation = Conversation(
             self._node,
@@ -239,12 +252,33 @@ class ISAKMPEndpoint:
         )
         return running
 
+    def reauthenticate(self, sa: IManagementSA) -> Deferred[IManagementSA]:
+        """
+        A new SA with the peer of this one, on its path; it adopts the children of the old one.
+
+        Fails with the :class:`PeerError` that ended the exchange, or :class:`ConfigurationError`.
+        """
+        try:
+            connection = self._node.policy.connection(sa.connection)
+        except LookupError as error:
+            return fail(ConfigurationError(str(error)))
+        return self._management_sa(connection, sa.path)
+
     async def _registered(self, sa: IManagementSA, exchange: Exchange) -> object:
         seconds = sa.lifetime.seconds
         hard = self._node.clock.seconds() + seconds if seconds else 0.0
         await self._node.registry.add(sa, Expiry(hard))
         exchange.arrived(sa)
+        await self._adopt(sa)
         return sa
+
+    async def _adopt(self, sa: IManagementSA) -> None:
+        """Children of older SAs with the same peer go on under the new one: both ends do so."""
+        registry = self._node.registry
+        for older in registry.by_connection(sa.connection):
+            if older.key != sa.key and older.theirs.same_party(sa.theirs):
+                for bundle in registry.children(older.key):
+                    await registry.replace(bundle, replace(bundle, parent=sa.key))
 
     def _completed(self, result: object, exchange: Exchange) -> object:
         if exchange.sa is None:
@@ -333,7 +367,8 @@ class ISAKMPEndpoint:
     def _notified(self, exchange: Exchange, sa: IManagementSA, notice: Notification) -> None:
         self._node.events.publish(NotificationReceived(exchange.path, notice.kind, True))
         if exchange.doi.notified(notice) is Effect.START_AFRESH:
-            self.started_afresh(sa)
+            if notice.spi == sa.key.octets:
+                self.started_afresh(sa)
         elif notice.kind < NotifyType.CONNECTED:
             # It does not say which exchange it is about; one that waits under this SA is refused.
             for running in tuple(self._running):
@@ -341,16 +376,31 @@ class ISAKMPEndpoint:
                     running.conversation.refused_by_peer(notice.kind)
 
     def started_afresh(self, sa: IManagementSA) -> None:
-        """The peer has just begun, with this SA: what it had before it has no more."""
-        for older in self._node.registry.by_peer(sa.theirs):
-            if older.key != sa.key:
+        """
+        The peer has just begun, with this SA: what it had before it has no more.
+
+        An SA that has come up since this one was begun is of the same life: both ends may begin at
+        once, and neither knew of the other's SA when it said that it had none.
+        """
+        registry = self._node.registry
+        if registry.find(sa.key) is not sa:
+            return  # it was deleted in the same message
+        began = registry.since(sa)
+        for exchange in self._running:
+            if exchange.sa is None and exchange.cookies == sa.key:
+                began = exchange.began
+        for older in registry.by_peer(sa.theirs):
+            if older.key != sa.key and registry.since(older) < began:
                 self._gone(older, Removal.PEER_RESTARTED)
 
     # -- removal -------------------------------------------------------------------------------
 
     def _delete_bundle(self, bundle: SABundle, why: Removal) -> Deferred[None]:
+        current = self._node.registry.find(bundle.key)
+        if isinstance(current, SABundle) and current.name == bundle.name:
+            bundle = current  # it may have been adopted since
         parent = self._node.registry.find(bundle.parent)
-        if IManagementSA.providedBy(parent) and self._node.registry.find(bundle.key) is bundle:
+        if IManagementSA.providedBy(parent) and current is bundle:
             for protocol in dict.fromkeys(sa.key.protocol for sa in bundle.inbound):
                 spis = tuple(sa.key.spi for sa in bundle.inbound if sa.key.protocol == protocol)
                 self._tell(parent, Delete(parent.doi, protocol, spis))
@@ -381,6 +431,24 @@ class ISAKMPEndpoint:
     def _could_not(self, failure: Failure, what: str) -> None:
         if not failure.check(CancelledError, Cancelled, LimitReached):
             self._log.failure("could not {what}", failure, what=what)
+
+
+def _path_of(connection: Connection) -> Path:
+    """
+    Where a connection's peer is to be found, by its configuration.
+
+    :raises ConfigurationError: if it does not say.
+    """
+    if not connection.remote or not connection.local:
+        whose = "ours" if connection.remote else "the peer"
+        raise ConfigurationError(
+            f"connection {connection.name} names no address of {whose}: "
+            "it can be answered, but not begun"
+        )
+    return Path(
+        (connection.local[0], connection.local_port),
+        (connection.remote[0], connection.remote_port),
+    )
 
 
 def _all(deferreds: Sequence[Deferred[None]]) -> Deferred[None]:

@@ -36,6 +36,7 @@ class Exchange:
     """
     Implements IExchange.
 
+    :ivar began: when, in seconds of the node's clock.
     :param order: what its type's ``method`` is given: see
         :meth:`~isakmp.interfaces.IExchangeType.method`.
     """
@@ -57,6 +58,7 @@ class Exchange:
         self.role = conversation.role
         self.doi = doi
         self.sa = sa
+        self.began = node.clock.seconds()
         self.vendor_ids: frozenset[bytes] = frozenset()
         self._undo: list[Callable[[], object]] = []
         self._running: Deferred[object] | None = None

@@ -97,10 +97,12 @@ class IKEMethod:
 
     async def say(self, parts: frozenset[Part], riding: Sequence[Payload]) -> Sequence[Payload]:
         """Our payloads for these parts."""
-        payloads = [self._word(part) for part in _WORDS if part in parts]
+        payloads = [*(self._word(part) for part in _WORDS if part in parts), *riding]
         if AUTH in parts:
+            # Last, because the next initialization vector is the last block of the ciphertext: a
+            # copy that was changed there must not prove itself.
             payloads += await self.authentication.proof(self)
-        return [*payloads, *riding]
+        return payloads
 
     async def hear(self, parts: frozenset[Part], message: Message) -> Message:
         """Take in the peer's payloads for these parts, and check what can be checked by now."""

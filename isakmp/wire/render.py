@@ -75,13 +75,17 @@ MAX_LINE: Final = 8192
 Situation = Callable[[Reader], object]
 
 
-def render(message: Message, *, situation: Situation | None = None) -> str:
+def render(
+    message: Message, *, situation: Situation | None = None, proof: bool = False
+) -> str:
     """
     A message in one line: ``Identity Protection, message id 0: SA(IPSEC: ...), KE(256 octets)``.
 
     :param message: any message.
     :param situation: reads a situation off the reader, as the domain of interpretation has it;
         None: guess that it is a bitmap of four octets, or empty.
+    :param proof: whether a HASH leads the message that is not among its payloads: what protects
+        a message under an SA adds it and takes it away (RFC 2409 section 5.5).
     """
     words_ = [_exchange(message.exchange_type), f"message id {_message_id(message.message_id)}"]
     if message.version != 0x10:
@@ -92,6 +96,8 @@ def render(message: Message, *, situation: Situation | None = None) -> str:
         (words(payload, situation=situation) for payload in message.payloads[:MAX_LISTED]),
         len(message.payloads),
     )
+    if proof:
+        payloads = f"HASH, {payloads}" if payloads else "HASH"
     return _clipped(f"{', '.join(words_)}: {payloads or 'no payloads'}")
 
 

@@ -187,7 +187,7 @@ class IdentityTests(SynchronousTestCase):
             self.assertRaises(InvalidIdentity, ipsec.identity, kind, 0, 0, data)
 
     def test_client(self) -> None:
-        """Protocol and port are kept, and an identity is said with the numbers it was heard with."""
+        """Protocol and port are kept, and the numbers are the same when it is said."""
         identity = Identity.address("1.2.3.4", 6, 80)
         self.assertEqual(ipsec.identity(1, 6, 80, b"\1\2\3\4"), identity)
         self.assertEqual(ipsec.identification(identity), identity)

@@ -279,6 +279,8 @@ class SpellTests(SynchronousTestCase):
              "esp=aes128-sha1-tunnel|aes128-sha1-transport"),
             (esp(transform(1, 12, *basic(auth=2, mode=1), Attribute.tv(11, 1))),
              "esp=aes128-sha1-extended_64_bit_sequence_number=0x01"),
+            (esp(transform(1, 12, *basic(auth=2, mode=1), Attribute.tv(10, 0))),
+             "esp=aes128-sha1-ecn_tunnel=0x0"),
             (esp(transform(1, 12, *basic(auth=2, mode=1), Attribute.tlv(32001, b"\1" * 999))),
              "esp=aes128-sha1-security_context=0x0101010101010101..."),
             (esp(transform(1, 12, *basic(auth=2, mode=1), *basic(auth=1))),
@@ -304,6 +306,9 @@ class SpellTests(SynchronousTestCase):
         self.assertTrue(ipsec.spell(esp(*many)).endswith("|992 more"))
         attributes = [Attribute.tlv(200 + n, b"\xff" * 99) for n in range(128)]
         self.assertLess(len(ipsec.spell(esp(transform(1, 12, *attributes)))), 1000)
+        exactly = [Attribute.tv(200 + n, 1) for n in range(8)]
+        self.assertNotIn("more", ipsec.spell(esp(transform(1, 12, *exactly))))
+        self.assertIn("-1 more", ipsec.spell(esp(transform(1, 12, *exactly, Attribute.tv(99, 1)))))
         everything = tuple(ProtectionSuite((Proposal(n, ESP, b"", many),) * 64) for n in range(64))
         self.assertLess(len(spell_all(everything)), 20000)
         self.assertIn("56 more", spell_all(everything))

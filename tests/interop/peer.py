@@ -94,7 +94,7 @@ class Peer(LineOnlyReceiver):
 
     def _ladder(self, direction: str, event: MessageSent | MessageReceived) -> None:
         sealed = "*" if event.sealed else " "
-        self.say("ladder", line=f"{direction}{sealed} {render(event.message)}")
+        self.say("ladder", line=f"{direction}{sealed} {render(event.message, proof=event.proven)}")
 
     def _sa(self, event: str, sa: object, **words: object) -> None:
         kind = "child" if isinstance(sa, SABundle) else "isakmp"

@@ -328,3 +328,39 @@ class RenderTests(SynchronousTestCase):
     def test_any_offer(self, body: bytes, doi: int) -> None:
         """Whatever is offered, the words never fail."""
         self.assertTrue(words(SecurityAssociation(doi, body)).startswith("SA("))
+
+
+class ProofTests(SynchronousTestCase):
+    """A message under an SA, without the HASH that its protection adds and takes away."""
+
+    def test_proof(self) -> None:
+        """A message under an SA is shown with the HASH that leads it, and then what follows."""
+        message = Message(COOKIES, 5, 0, 0xAB, (Delete(1, 3, (b"\1\2\3\4",)),))
+        self.assertEqual(
+            render(message, proof=True),
+            "Informational, message id 000000ab: HASH, D(ESP 1 SPI 01020304)",
+        )
+        self.assertNotIn("HASH", render(message))
+
+    def test_bare_proof(self) -> None:
+        """Quick Mode's third message is a HASH and nothing else; it is not called empty."""
+        message = Message(COOKIES, 32, 0, 0xAB, ())
+        self.assertEqual(render(message, proof=True), "Quick Mode, message id 000000ab: HASH")
+        self.assertEqual(render(message), "Quick Mode, message id 000000ab: no payloads")
+
+    def test_bounded(self) -> None:
+        """The HASH in front does not make a long line longer."""
+        long = SecurityAssociation(
+            1,
+            b"\0\0\0\1"
+            + encode_proposals(
+                [
+                    Proposal(
+                        1, 1, b"", (Transform(1, 1, tv(*[(300 + n, n) for n in range(100)])),) * 40
+                    )
+                ]
+            ),
+        )
+        said = render(Message(COOKIES, 32, 0, 1, (long,) * 10), proof=True)
+        self.assertEqual(len(said), MAX_LINE)
+        self.assertTrue(said.startswith("Quick Mode, message id 00000001: HASH, SA("), said[:80])
