@@ -48,7 +48,6 @@ from isakmp.paths import Datagram, Path, endpoint
 from isakmp.wire.message import CookiePair
 from isakmp.wire.payloads import Delete, Notification
 
-
 _TRIES = 64
 """Of random message ids: that so many were all used before is no chance."""
 
