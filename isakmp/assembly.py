@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from twisted.internet.interfaces import IReactorTime
 
@@ -60,9 +61,12 @@ class Assembly:
         :param key_exchanges: likewise.
         :raises ConfigurationError: if what is configured cannot be.
         """
-        available = builtin()
-        by_number = {d.number: d for d in (available.dois if dois is None else dois)}
-        exchanges = available.key_exchanges if key_exchanges is None else key_exchanges
+        chosen = builtin()
+        if dois is not None:
+            chosen = replace(chosen, dois=tuple(dois))
+        if key_exchanges is not None:
+            chosen = replace(chosen, key_exchanges=tuple(key_exchanges))
+        by_number = chosen.enabled_dois([doi.name for doi in chosen.dois])
         events = EventStream()
         store: ICredentialStore
         if ICredentialStore.providedBy(credentials):
@@ -74,7 +78,7 @@ class Assembly:
             entropy=entropy,
             limits=limits,
             dois=by_number,
-            key_exchanges={k.transform_id: k for k in exchanges},
+            key_exchanges=chosen.enabled_key_exchanges([k.name for k in chosen.key_exchanges]),
             riders=RIDERS,
             policy=ConfiguredPolicy(tuple(connections), sink.supports, by_number),
             credentials=store,

@@ -1,7 +1,7 @@
 """
 ``isakmpctl``: the command line.
 
-Exit statuses: 0 ok, 1 negotiation failed, 2 usage, 4 authentication failed.
+Exit statuses: 0 ok, 1 negotiation failed, 2 usage, 4 authentication failed, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from isakmp import __version__
 
-USAGE = 2
+USAGE, INTERRUPTED = 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -62,8 +62,8 @@ def _parser() -> argparse.ArgumentParser:
         "--esp",
         default="aes128-sha256",
         metavar="WORDS",
-        help="for the ESP SAs: cipher-integrity, or a cipher that authenticates, such as aes128gcm16"
-        " (default: %(default)s)",
+        help="for the ESP SAs: cipher-integrity, or a cipher that authenticates by itself, such as "
+        "aes128gcm16 (default: %(default)s)",
     )
     demo.add_argument(
         "--mode", choices=("tunnel", "transport"), default="tunnel", help="default: %(default)s"
@@ -121,19 +121,24 @@ def _demo(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
         options.wrong_psk,
     )
 
+    status = INTERRUPTED
+
     async def run(reactor: object) -> None:
+        nonlocal status
         try:
             status = await demonstrate(reactor, choices, _write)
         except ConfigurationError as error:
             print(f"isakmpctl: {error}", file=sys.stderr)
-            raise SystemExit(USAGE) from None
+            status = USAGE
         except OSError as error:
             print(f"isakmpctl: no sockets on loopback: {error}", file=sys.stderr)
-            raise SystemExit(1) from None
-        if status:
-            raise SystemExit(status)
+            status = 1
 
-    react(lambda reactor: Deferred.fromCoroutine(run(reactor)))
+    try:
+        react(lambda reactor: Deferred.fromCoroutine(run(reactor)))
+    except SystemExit as left:
+        # To Twisted it is no failure if a signal ends it before there is a result.
+        raise SystemExit(left.code or status) from None
 
 
 def _write(line: str) -> None:

@@ -286,18 +286,16 @@ def pair(
     :param network: for :class:`LossyNetwork`.
     """
     clock = VirtualClock()
-    lossy = LossyNetwork(clock, seed=seed, **network)  # type: ignore[arg-type]
-    lossy.record = wire = []
+    lossy = LossyNetwork(clock, seed=seed, **network)
+    wire: list[Transmission] = []
+    lossy.record = wire
     his = connection(BOB, ALICE, "r.lab", "i.lab", bobs_settings or settings)
     hers = connection(ALICE, BOB, "i.lab", "r.lab", settings)
-    members = [
-        Member(lossy, clock, address, [one], [SharedSecret(key, ())], limits=bounds, seed=seed)
-        for address, one, key, bounds in (
-            (ALICE, hers, SECRET, settings.limits),
-            (BOB, bobs(his) if bobs else his, secret, (bobs_settings or settings).limits),
-        )
-    ]
-    return Pair(clock, lossy, *members, settings, wire)
+    his = bobs(his) if bobs else his
+    bounds = (bobs_settings or settings).limits
+    a = Member(lossy, clock, ALICE, [hers], limits=settings.limits, seed=seed)
+    b = Member(lossy, clock, BOB, [his], [SharedSecret(secret, ())], limits=bounds, seed=seed)
+    return Pair(clock, lossy, a, b, settings, wire)
 
 
 def flipped(octets: bytes, bit: int) -> bytes:
@@ -358,7 +356,7 @@ def assert_clean(test: SynchronousTestCase, *members: Member) -> None:
 
 
 def keys_of(member: Member) -> dict[tuple[str, str], str]:
-    """A fingerprint of every installed SA's keys, by its SPI and the address that receives by it."""
+    """A fingerprint of the keys of every SA installed, by its SPI and who receives by it."""
     return {
         (sa.key.spi.hex(), sa.key.destination): member.sink.fingerprints(bundle)[sa.key.spi.hex()]
         for bundle in member.sink.standing.values()
@@ -380,14 +378,22 @@ def disagreements(a: Member, b: Member) -> list[str]:
     if keys_of(a) != keys_of(b):
         found.append(f"keys {keys_of(a)} and {keys_of(b)}")
     for member in (a, b):
-        registered = {bundle.name: bundle for bundle in member.bundles}
-        if registered != dict(member.sink.standing):
-            found.append(f"{member.address} has {registered} and installed {member.sink}")
-        if any(not bundle.outbound for bundle in registered.values()):
-            found.append(f"{member.address} has half a bundle")
-        if member.sink.reserved:
-            found.append(f"{member.address} keeps SPIs: {member.sink}")
-    crosswise = sorted((s.parent.octets, s.outbound[0].key.spi) for s in a.bundles)
-    if crosswise != sorted((s.parent.octets, s.inbound[0].key.spi) for s in b.bundles):
+        found += books(member)
+    crosswise = sorted([k.spi for sa in s.outbound for k in (sa.key,)] for s in a.bundles)
+    if crosswise != sorted([k.spi for sa in s.inbound for k in (sa.key,)] for s in b.bundles):
         found.append("children do not match")
+    return found
+
+
+def books(member: Member) -> list[str]:
+    """In what a node's sink differs from its registry: which SAs, and what is reserved."""
+    found = []
+    registered = {bundle.name: (bundle.inbound, bundle.outbound) for bundle in member.bundles}
+    installed = {b.name: (b.inbound, b.outbound) for b in member.sink.standing.values()}
+    if registered != installed:
+        found.append(f"{member.address} has {[*registered]} and installed {[*installed]}")
+    if not all(outbound for _, outbound in registered.values()):
+        found.append(f"{member.address} has half a bundle")
+    if member.sink.reserved:
+        found.append(f"{member.address} keeps SPIs: {member.sink}")
     return found

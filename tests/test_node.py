@@ -74,6 +74,9 @@ class SpeechlessEndpoint:
     ) -> Deferred[Sequence[SABundle]]:
         return succeed(())
 
+    def reauthenticate(self, sa: IManagementSA) -> Deferred[IManagementSA]:
+        return succeed(sa)
+
     def delete(
         self, sas: Sequence[IManagementSA | SABundle], why: Removal = Removal.DELETED
     ) -> Deferred[None]:

@@ -86,16 +86,17 @@ class Findings:
 
     mistakes: list[Mistake] = field(default_factory=list)
     faulty: bool = False
+    _said: set[tuple[Place, str]] = field(default_factory=set)
     _warnings: dict[object, tuple[Remark, int]] = field(default_factory=dict)
     _more: int = 0
 
     def mistake(self, place: Place, key: str, text: str) -> None:
-        """Something is wrong."""
-        found = Mistake(place.file, place.line, key, text)
-        if found in self.mistakes[-8:]:
+        """Something is wrong.  What several sections inherit is told once."""
+        if (place, text) in self._said:
             return
         if len(self.mistakes) < MOST:
-            self.mistakes.append(found)
+            self._said.add((place, text))
+            self.mistakes.append(Mistake(place.file, place.line, key, text))
         else:
             self._more += 1
 

@@ -91,7 +91,7 @@ class Demultiplexer:
         self._run = run
         self.half_open = HalfOpenTable(node.clock, node.limits)
         self._conversations: dict[_Key, Conversation] = {}
-        self._lingering: dict[Conversation, IDelayedCall] = {}
+        self._lingering: dict[CookiePair, dict[Conversation, IDelayedCall]] = {}
         self._strangers: dict[Conversation, str] = {}
         self._unproven: Counter[str] = Counter()
         self._answering: Counter[CookiePair] = Counter()
@@ -128,7 +128,8 @@ class Demultiplexer:
     def linger(self, conversation: Conversation) -> None:
         """Keep one that has its result for as long as the peer may repeat its last question."""
         if conversation.answers:
-            self._lingering[conversation] = self._node.clock.callLater(
+            lingering = self._lingering.setdefault(conversation.cookies, {})
+            lingering[conversation] = self._node.clock.callLater(
                 conversation.intervals.total, self.close, conversation
             )
         else:
@@ -136,15 +137,24 @@ class Demultiplexer:
 
     def close(self, conversation: Conversation) -> None:
         """Forget it; idempotent."""
-        timer = self._lingering.pop(conversation, None)
-        if timer is not None and timer.active():
-            timer.cancel()
+        lingering = self._lingering.get(conversation.cookies, {})
+        timer = lingering.pop(conversation, None)
+        if timer is not None:
+            if timer.active():
+                timer.cancel()
+            if not lingering:
+                del self._lingering[conversation.cookies]
         self.settled(conversation)
         key = self._key(conversation)
         if self._conversations.get(key) is conversation:
             del self._conversations[key]
             if conversation.role is Role.RESPONDER and conversation.proven:
                 _forget(self._answering, conversation.cookies)
+
+    def forget(self, cookies: CookiePair) -> None:
+        """An SA is gone: the last messages by which it and its children came up are, too."""
+        for conversation in tuple(self._lingering.get(cookies, ())):
+            self.close(conversation)
 
     def close_all(self) -> None:
         """Forget everything."""
@@ -373,7 +383,7 @@ class Demultiplexer:
     def _confirmed(self, cookies: CookiePair) -> None:
         """The peer uses the SA, so it has our last message of phase 1: no more need to linger."""
         conversation = self._conversations.get((cookies.initiator, cookies.responder, 0))
-        if conversation is not None and conversation in self._lingering:
+        if conversation is not None and conversation in self._lingering.get(cookies, ()):
             self.close(conversation)
 
     def report(
@@ -384,6 +394,8 @@ class Demultiplexer:
         if proven:
             found = self._node.registry.find(conversation.cookies)
             sa = found if IManagementSA.providedBy(found) else None
-        # Under an SA, what is not proven is not answered: anybody could have said it.
-        cookies = None if conversation.proven else conversation.cookies
+        # Under an SA, what is not proven is not answered: anybody could have said it.  And what
+        # belongs to another exchange is no reason to doubt this one.
+        answered = not conversation.proven and not isinstance(error, InvalidCookie)
+        cookies = conversation.cookies if answered else None
         self._refusals.dropped(error, datagram, cookies, sa)

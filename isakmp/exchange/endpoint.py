@@ -415,6 +415,7 @@ class ISAKMPEndpoint:
         for exchange in tuple(self._running):
             if exchange.sa is sa:
                 exchange.cancel()
+        self.demultiplexer.forget(sa.key)
         return self._node.registry.remove(sa, why).addErrback(self._could_not, "remove an SA")
 
     def _forget_bundle(self, bundle: SABundle, why: Removal) -> Deferred[None]:
