@@ -69,9 +69,19 @@ class ConfiguredPolicy:
     ) -> None:
         self._supports = supports
         self._dois = dois
-        self._connections: dict[str, _Configured] = {}
+        self._connections: Mapping[str, _Configured] = {}
+        self.configure(connections)
+
+    def configure(self, connections: Sequence[Connection]) -> None:
+        """
+        From now on these connections, and no others; nothing changes if one of them is refused.
+
+        :raises ConfigurationError: as when the policy was made.
+        """
+        dois, supports = self._dois, self._supports
+        understood: dict[str, _Configured] = {}
         for connection in connections:
-            if connection.name in self._connections:
+            if connection.name in understood:
                 raise ConfigurationError(f"two connections are named {connection.name}")
             if connection.doi not in dois:
                 raise ConfigurationError(
@@ -85,12 +95,13 @@ class ConfiguredPolicy:
                         f"two children of connection {connection.name} are named {child.name}"
                     )
                 suites[child.name] = _supported(connection.name, connection.doi, child, supports)
-            self._connections[connection.name] = _Configured(
+            understood[connection.name] = _Configured(
                 connection,
                 _addresses(connection, connection.local),
                 _addresses(connection, connection.remote),
                 suites,
             )
+        self._connections = understood
 
     def connection(self, name: str) -> Connection:
         """

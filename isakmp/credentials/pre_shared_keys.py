@@ -137,6 +137,18 @@ class PreSharedKeys:
         # Those that name an identity by it, the others one after another.
         self._by_name: dict[tuple[int, bytes], list[_Shared]] = {}
         self._wide: list[_Shared] = []
+        self._enter_all(secrets)
+
+    def configure(self, secrets: Iterable[SharedSecret]) -> None:
+        """
+        From now on these secrets, and no others; nothing changes if one of them is refused.
+
+        :raises ConfigurationError: as when the store was made.
+        """
+        fresh = PreSharedKeys(secrets)
+        self._by_name, self._wide = fresh._by_name, fresh._wide
+
+    def _enter_all(self, secrets: Iterable[SharedSecret]) -> None:
         pairs: dict[tuple[_Owner, _Owner | None], tuple[bytes, SharedSecret]] = {}
         for secret in secrets:
             if not secret.secret:

@@ -70,15 +70,15 @@ def lose(both: Pair, *names: str) -> Wiretap:
     return Wiretap(both.network, lambda name, datagram: [] if name in names else None)
 
 
-def race(both: Pair, name: str, forge: Callable[[Datagram], Sequence[Datagram]]) -> Wiretap:
+def race(both: Pair, forge: Callable[[Datagram], Sequence[Datagram]], *names: str) -> Wiretap:
     """
-    When a message is sent first, deliver something else just before it.
+    When one of these messages is sent first, deliver something else just before it.
 
     :param forge: makes that of the message.
     """
 
-    def act(passing: str, datagram: Datagram) -> Sequence[Datagram] | None:
-        if passing != name or tap.first[name] is not datagram:
+    def act(name: str, datagram: Datagram) -> Sequence[Datagram] | None:
+        if name not in names or tap.first[name] is not datagram:
             return None
         return [*forge(datagram), datagram]
 
