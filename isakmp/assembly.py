@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from isakmp.connections import Connection, Limits
@@ -16,6 +17,7 @@ from isakmp.doi.initial_contact import InitialContact
 from isakmp.exchange.cookies import Cookies
 from isakmp.exchange.endpoint import ISAKMPEndpoint
 from isakmp.exchange.riders import VendorIDs
+from isakmp.initiation import Initiation
 from isakmp.interfaces import (
     ICredentialStore,
     IDomainOfInterpretation,
@@ -28,6 +30,7 @@ from isakmp.node import Node, verify
 from isakmp.plugins import builtin
 from isakmp.policy import ConfiguredPolicy
 from isakmp.registry import SARegistry
+from isakmp.renewal import Renewals
 from isakmp.stores.memory import MemoryStore
 from isakmp.stream import EventStream
 
@@ -41,6 +44,8 @@ class Assembly:
 
     :ivar node: the collaborators.
     :ivar endpoint: its ISAKMP endpoint, which wants the datagrams.
+    :ivar lifetimes: deletes SAs that expire; ``renewals`` replaces them before that;
+        ``initiation`` begins what shall stand, once it is told to keep it.
     """
 
     def __init__(
@@ -92,3 +97,12 @@ class Assembly:
         self.node.endpoints["isakmp"] = self.endpoint
         verify(self.node)
         self.lifetimes = Lifetimes(self.node)
+        self.renewals = Renewals(self.node)
+        self.initiation = Initiation(self.node)
+
+    def stop(self) -> Deferred[None]:
+        """Begin nothing any more, tell the peers, empty the sink, leave nothing on the clock."""
+        self.initiation.stop()
+        self.renewals.stop()
+        self.lifetimes.stop()
+        return self.endpoint.close()

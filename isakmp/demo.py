@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,6 +102,10 @@ class LossyPorts:
         self._chance = chance
         self.lost = False
 
+    def source(self, remote: str, port: int) -> Address:
+        """Our end of a path to an address."""
+        return self._ports.source(remote, port)
+
     def send(self, datagram: Datagram) -> None:
         """Send it, or not."""
         self.lost = self._chance.random() < self._loss
@@ -112,34 +116,34 @@ class LossyPorts:
 class End:
     """
     One end: a node, what it is called, and how it tells what happens to it.
+
+    :param names: its own and the peer's; likewise ``addresses`` and ``traffic``.
     """
 
     def __init__(
         self,
-        name: str,
-        peer: str,
+        names: tuple[str, str],
         addresses: tuple[Address, Address],
         traffic: tuple[str, ...],
-        choices: Choices,
         secret: bytes,
+        choices: Choices,
         reactor: Any,
         chance: random.Random,
     ) -> None:
-        local, remote = addresses
+        self.name, peer = names
+        self.address, remote = addresses
         selectors = tuple((TrafficSelector.parse(text),) for text in traffic) or ((), ())
         # Quick repeats, so that a lossy demonstration is over within a minute.
         intervals = Intervals(0.5, 1.6, 6) if choices.loss else Intervals()
-        self.name = name
-        self.address = local
         self.child = Child("net", (ipsec.suite(choices.suite, Lifetime(3600)),), *selectors)
         self.connection = Connection(
             "demo",
             (ike.suite(choices.proposal, Lifetime(14400)),),
-            local=(local[0],),
+            local=(self.address[0],),
             remote=(remote[0],),
-            local_identity=Identity.parse(f"{name}.example"),
+            local_identity=Identity.parse(f"{self.name}.example"),
             remote_identity=IdentityPattern(f"{peer}.example"),
-            local_port=local[1],
+            local_port=self.address[1],
             remote_port=remote[1],
             children=(self.child,),
             intervals=intervals,
@@ -154,7 +158,7 @@ class End:
         self.service = ISAKMPService(
             (self.connection,),
             (SharedSecret(secret, ()),),
-            listen=(local,),
+            listen=(self.address,),
             sink=self.sink,
             reactor=reactor,
             wrap=wrap,
@@ -215,22 +219,16 @@ def addresses() -> tuple[Address, Address]:
 
     :raises OSError: if this host has no loopback at all.
     """
-
-    def free(hosts: Sequence[str]) -> tuple[Address, ...]:
-        probes = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in hosts]
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as two,
+    ):
+        one.bind(("127.0.0.1", 0))
         try:
-            for probe, host in zip(probes, hosts, strict=True):
-                probe.bind((host, 0))
-            return tuple(probe.getsockname() for probe in probes)
-        finally:
-            for probe in probes:
-                probe.close()
-
-    try:
-        one, two = free(("127.0.0.1", "127.0.0.2"))
-    except OSError:
-        one, two = free(("127.0.0.1", "127.0.0.1"))
-    return one, two
+            two.bind(("127.0.0.2", 0))
+        except OSError:
+            two.bind(("127.0.0.1", 0))
+        return one.getsockname(), two.getsockname()
 
 
 async def demonstrate(reactor: Any, choices: Choices, write: Callable[[str], None]) -> int:
@@ -245,45 +243,38 @@ async def demonstrate(reactor: Any, choices: Choices, write: Callable[[str], Non
     chance = random.Random(choices.seed)
     traffic = _TRAFFIC if choices.mode == "tunnel" else ()
     secrets = (_SECRET, _OTHER_SECRET if choices.wrong_psk else _SECRET)
-    initiator = End(
-        "initiator", "responder", (one, two), traffic, choices, secrets[0], reactor, chance
+    names, common = ("initiator", "responder"), (choices, reactor, chance)
+    ends = (
+        End(names, (one, two), traffic, secrets[0], *common),
+        End(names[::-1], (two, one), traffic[::-1], secrets[1], *common),
     )
-    responder = End(
-        "responder", "initiator", (two, one), traffic[::-1], choices, secrets[1], reactor, chance
-    )
-    ends = (initiator, responder)
     ladder = Ladder(write, reactor.seconds)
-    ladder.follow(initiator, ("-->", "==>"))
-    ladder.follow(responder, ("<--", "<=="))
+    ladder.follow(ends[0], ("-->", "==>"))
+    ladder.follow(ends[1], ("<--", "<=="))
     write(f"initiator {endpoint(one)}, responder {endpoint(two)}")
     write("milliseconds, direction (=: sealed), exchange and payloads")
     try:
         for end in ends:
             end.service.startService()
+        status, verdict = await _agree(reactor, choices, ends, ladder, write)
     except ConfigurationError as error:
-        # A port that was free a moment ago; of what was chosen everything is understood by now.
-        write(f"No tunnel: {error}")
-        await _stop(ends)
-        return FAILED
-    try:
-        return await _agree(reactor, choices, initiator, responder, ladder, write)
+        # What was chosen is understood by now; but a port may be taken that was free just before.
+        status, verdict = FAILED, [f"No tunnel: {error}"]
     finally:
-        await _stop(ends)
-
-
-async def _stop(ends: Sequence[End]) -> None:
-    await DeferredList([end.service.stopService() for end in ends])
+        await DeferredList([end.service.stopService() for end in ends])
+    for line in verdict:
+        write(line)
+    return status
 
 
 async def _agree(
     reactor: Any,
     choices: Choices,
-    initiator: End,
-    responder: End,
+    ends: tuple[End, End],
     ladder: Ladder,
     write: Callable[[str], None],
-) -> int:
-    ends = (initiator, responder)
+) -> tuple[int, list[str]]:
+    initiator, responder = ends
     limit = reactor.seconds() + choices.seconds - 1
     installed = _until(responder, Established, lambda: bool(responder.bundles))
     agreeing = initiator.service.endpoint.establish(initiator.connection, initiator.child)
@@ -291,20 +282,19 @@ async def _agree(
         await agreeing.addTimeout(limit - reactor.seconds(), reactor)
         await installed.addTimeout(max(0.1, limit - reactor.seconds()), reactor)
     except (DeferredTimeout, Cancelled):
-        write(f"No tunnel: it was not agreed within {choices.seconds:.0f} seconds")
-        return FAILED
+        return FAILED, [f"No tunnel: it was not agreed within {choices.seconds:.0f} seconds"]
     except PeerError as error:
         if choices.wrong_psk:
             # The responder's own account follows within its grace.
-            await _pause(reactor, lambda: "responder" in ladder.failures, 3.0)
-        write(f"No tunnel: {error}")
-        # One end may know more than the other: what it said can be lost.
-        reasons = (error, *ladder.failures.values())
-        wrong = any(isinstance(one, (Unreadable, AuthenticationFailed)) for one in reasons)
-        return AUTHENTICATION if wrong else FAILED
-    for end in ends:
-        for line in table(end):
-            write(line)
+            told = _until(responder, ExchangeFailed, lambda: "responder" in ladder.failures)
+            await DeferredList([told.addTimeout(3.0, reactor)], consumeErrors=True)
+        # The responder may know more than the initiator: what it told can be lost.
+        for known in (ladder.failures.get("responder"), error):
+            if isinstance(known, (Unreadable, AuthenticationFailed)):
+                return AUTHENTICATION, [f"No tunnel: {known}"]
+        return FAILED, [f"No tunnel: {error}"]
+    for line in (*table(initiator), *table(responder)):
+        write(line)
     problems = proofs(initiator, responder, write)
     write("Deleting both SAs:")
     gone = _until(responder, Removed, lambda: responder.empty)
@@ -317,15 +307,11 @@ async def _agree(
         await responder.service.endpoint.delete(tuple(responder.service.node.registry))
     if not (initiator.empty and responder.empty):
         problems.append("an SA is left")
-    for end in ends:
-        if end.sink.standing or end.sink.reserved:
-            problems.append(f"the {end.name}'s sink is not empty")
-    for problem in problems:
-        write(f"PROBLEM: {problem}")
+    full = [end.name for end in ends if end.sink.standing or end.sink.reserved]
+    problems += [f"the {name}'s sink is not empty" for name in full]
     if problems:
-        return FAILED
-    write("Both registries are empty, and so are both sinks.")
-    return OK
+        return FAILED, [f"PROBLEM: {problem}" for problem in problems]
+    return OK, ["Both registries are empty, and so are both sinks."]
 
 
 def table(end: End) -> list[str]:
@@ -385,14 +371,10 @@ def proofs(one: End, other: End, write: Callable[[str], None]) -> list[str]:
             packet = sender.sink.seal(bundle.name, _PACKET)
             opened = receiver.sink.open(packet)
         except (LookupError, ValueError) as error:
-            problems.append(
-                f"the {receiver.name} could not open the {sender.name}'s packet: {error}"
-            )
+            problems.append(f"the {receiver.name} could not open the packet: {error}")
             continue
         if opened != _PACKET:
-            problems.append(
-                f"the {receiver.name} opened something else than the {sender.name} sealed"
-            )
+            problems.append(f"the {receiver.name} opened something else than was sealed")
         elif _PACKET in packet and _parameters(bundle).encryption != "null":
             problems.append(f"the {sender.name}'s packet shows what it should hide")
         else:
@@ -415,12 +397,3 @@ def _until(end: End, kind: type[Any], true: Callable[[], bool]) -> Deferred[None
     unsubscribe = end.service.node.events.subscribe(kind, check)
     check()
     return waiting
-
-
-async def _pause(reactor: Any, enough: Callable[[], bool], most: float) -> None:
-    """Let the reactor run until something is true, or some seconds have passed."""
-    until = reactor.seconds() + most
-    while not enough() and reactor.seconds() < until:
-        turn: Deferred[None] = Deferred()
-        reactor.callLater(0.02, turn.callback, None)
-        await turn

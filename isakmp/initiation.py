@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from isakmp.associations import SABundle
@@ -16,6 +15,7 @@ from isakmp.connections import Child, Connection, StartAction
 from isakmp.errors import ConfigurationError, PeerError
 from isakmp.events import Established, Removal, Removed
 from isakmp.interfaces import INode
+from isakmp.logs import Logger
 
 FIRST_PAUSE = 2.0
 """Seconds before the second attempt; each later one waits twice as long as the one before."""

@@ -42,7 +42,7 @@ from isakmp.connections import Candidates, Child, Connection, Intervals, Limits
 from isakmp.events import Removal
 from isakmp.identity import Identity
 from isakmp.parts import Arrow, Part, Role
-from isakmp.paths import Datagram, Path
+from isakmp.paths import Address, Datagram, Path
 from isakmp.wire.message import CookiePair, Header, Message
 from isakmp.wire.payloads import Delete, Notification, Payload, SecurityAssociation
 from isakmp.wire.reader import Reader
@@ -588,6 +588,13 @@ class IPorts(Interface):
 
     def send(datagram: Datagram) -> None:
         """Send, from the path's local end."""
+
+    def source(remote: str, port: int) -> Address:
+        """
+        Our end of a path to an address, from a port of ours.
+
+        :raises ConfigurationError: if there is none.
+        """
 
 
 class ICookies(Interface):

@@ -13,12 +13,12 @@ from typing import TypeVar
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IDelayedCall
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from isakmp.associations import SABundle, SAKey
 from isakmp.events import Established, Removal, Removed
 from isakmp.interfaces import IManagementSA, INode
+from isakmp.logs import Logger
 
 T = TypeVar("T")
 

@@ -36,8 +36,8 @@ _BATCH = 100
 AVAILABLE = sys.platform == "linux"
 """Whether this system is known to do it this way."""
 
-Received = Callable[[bytes, str, Address], None]
-"""Called with the octets, our address, and the peer's address and port."""
+Received = Callable[[bytes, Address, Address], None]
+"""Called with the octets, our address and port, and the peer's."""
 
 
 class PacketInfoPort(udp.Port):
@@ -63,6 +63,8 @@ class PacketInfoPort(udp.Port):
 
     def doRead(self) -> None:
         """From the reactor: something has arrived."""
+        port = self._realPortNumber
+        assert port is not None
         for _ in range(_BATCH):
             try:
                 octets, ancillary, _, peer = self.socket.recvmsg(65535, _ANCILLARY)
@@ -75,7 +77,7 @@ class PacketInfoPort(udp.Port):
                 raise
             local = _sent_to(ancillary)
             if local is not None:
-                self._received(octets, local, (peer[0], peer[1]))
+                self._received(octets, (local, port), (peer[0], peer[1]))
 
     def send(self, octets: bytes, local: str, peer: Address) -> None:
         """

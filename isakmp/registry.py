@@ -14,7 +14,6 @@ from typing import TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock, succeed
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -31,6 +30,7 @@ from isakmp.interfaces import (
     ISAStore,
     Record,
 )
+from isakmp.logs import Logger
 
 K = TypeVar("K")
 T = TypeVar("T")

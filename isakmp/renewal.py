@@ -13,7 +13,6 @@ from dataclasses import replace
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from isakmp.associations import SABundle, SAKey
@@ -22,6 +21,7 @@ from isakmp.connections import Renewal as Configured
 from isakmp.errors import ConfigurationError, PeerError
 from isakmp.events import Established, Removal, Removed
 from isakmp.interfaces import IManagementSA, INode
+from isakmp.logs import Logger
 
 AGAIN = 10.0
 """Seconds until a renewal that failed is tried again, for as long as the old SA lives."""

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, cast
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime, IReactorUDP
-from twisted.logger import Logger
 
 from isakmp.assembly import Assembly
 from isakmp.connections import Connection, Limits
 from isakmp.credentials.pre_shared_keys import SharedSecret
 from isakmp.errors import ConfigurationError
 from isakmp.interfaces import ISASink
+from isakmp.logs import Logger
 from isakmp.paths import Address, Datagram, endpoint
 from isakmp.sinks.log import LogSink
 from isakmp.udp import UDPPorts
@@ -120,8 +120,7 @@ class ISAKMPService(Service):
         """Tell the peers, empty the sink, close the sockets."""
         super().stopService()
         self._stopped = True
-        self._assembly.lifetimes.stop()
-        closed = self.endpoint.close()
+        closed = self._assembly.stop()
         return closed.addBoth(lambda result: self._ports.close().addCallback(lambda _: result))
 
 

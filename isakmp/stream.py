@@ -8,10 +8,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from twisted.logger import Logger
 from zope.interface import implementer
 
 from isakmp.interfaces import IEvents
+from isakmp.logs import Logger
 
 E = TypeVar("E")
 

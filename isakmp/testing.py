@@ -24,7 +24,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from isakmp.interfaces import IPorts
-from isakmp.paths import Datagram
+from isakmp.paths import Address, Datagram
 
 T = TypeVar("T")
 
@@ -243,6 +243,10 @@ class NetworkPorts:
 
     network: LossyNetwork
     address: str
+
+    def source(self, remote: str, port: int) -> Address:
+        """Our end of a path to an address: there is only one."""
+        return self.address, port
 
     def send(self, datagram: Datagram) -> None:
         """

@@ -1,27 +1,34 @@
 """
-The sockets: one for each local address and port.
+The sockets: one for each local address and port, or one for all addresses.
 
-A socket that is bound to every address cannot tell which one a datagram was sent to, and an answer
-has to leave from there; so each address has a socket of its own.
+An answer has to leave from the address that was asked.  A socket that is bound to one address needs
+nothing for that; one that is bound to every address has to be told by the kernel which one a
+datagram was sent to (:mod:`isakmp.packet_info`).
 """
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.error import CannotListenError, InvalidAddressError, MessageLengthError
 from twisted.internet.interfaces import IListeningPort, IReactorUDP
 from twisted.internet.protocol import DatagramProtocol
-from twisted.logger import Logger
 from zope.interface import implementer
 
 from isakmp.errors import ConfigurationError
 from isakmp.interfaces import IPorts
+from isakmp.logs import Logger
+from isakmp.packet_info import AVAILABLE, PacketInfoPort
 from isakmp.paths import Address, Datagram, Path, endpoint
 
 MAX_DATAGRAM = 65535
 """Octets; a message is never cut short unseen."""
+
+
+_EVERY = ("0.0.0.0", "::")
+"""Every address, of IPv4 and of IPv6."""
 
 
 class _Socket(DatagramProtocol):
@@ -55,6 +62,7 @@ class UDPPorts:
         self._reactor = reactor
         self._received = received
         self._sockets: dict[Address, _Socket] = {}
+        self._everywhere: dict[Address, PacketInfoPort] = {}
         self._ports: list[IListeningPort] = []
 
     def listen(self, address: str, port: int) -> Address:
@@ -65,6 +73,8 @@ class UDPPorts:
         :return: what it is bound to.
         :raises ConfigurationError: with one line that says why it cannot be had.
         """
+        if address in _EVERY and AVAILABLE:
+            return self._listen_everywhere(address, port)
         one = _Socket(self._received)
         try:
             bound = self._reactor.listenUDP(
@@ -78,14 +88,51 @@ class UDPPorts:
         self._sockets[one.local] = one
         return one.local
 
+    def _listen_everywhere(self, address: str, port: int) -> Address:
+        bound = PacketInfoPort(address, port, self._arrived, self._reactor)
+        try:
+            bound.startListening()
+        except CannotListenError as error:
+            raise ConfigurationError(_explained((address, port), error.socketError)) from None
+        self._ports.append(bound)
+        number: int = bound.getHost().port
+        self._everywhere[address, number] = bound
+        return address, number
+
+    def _arrived(self, octets: bytes, local: Address, remote: Address) -> None:
+        self._received(Datagram(octets, Path(local, remote)))
+
+    def source(self, remote: str, port: int) -> Address:
+        """
+        Our end of a path to an address, from a port that is listened on.
+
+        :raises ConfigurationError: if there is none.
+        """
+        version = ":" in remote
+        for host, number in self._sockets:
+            if number == port and (":" in host) is version:
+                return host, number
+        for host, number in self._everywhere:
+            if number == port and (":" in host) is version:
+                try:
+                    return _route(remote), number
+                except OSError as error:
+                    raise ConfigurationError(f"no route to {remote}: {_said(error)}") from None
+        raise ConfigurationError(f"nothing listens on port {port} that could reach {remote}")
+
     def send(self, datagram: Datagram) -> None:
         """Send from the path's local end; what cannot be sent is lost, as datagrams may be."""
-        one = self._sockets.get(datagram.path.local)
-        if one is None or one.transport is None:
-            self._log.warn("nothing is sent from {local}", local=endpoint(datagram.path.local))
+        local, remote = datagram.path.local, datagram.path.remote
+        one = self._sockets.get(local)
+        every = self._everywhere.get((_EVERY[":" in local[0]], local[1]))
+        if (one is None or one.transport is None) and every is None:
+            self._log.warn("nothing is sent from {local}", local=endpoint(local))
             return
         try:
-            one.transport.write(datagram.octets, datagram.path.remote)
+            if one is not None and one.transport is not None:
+                one.transport.write(datagram.octets, remote)
+            elif every is not None:
+                every.send(datagram.octets, local[0], remote)
         except (OSError, MessageLengthError, InvalidAddressError, OverflowError) as error:
             self._log.warn(
                 "could not send to {peer}: {error}",
@@ -98,7 +145,16 @@ class UDPPorts:
         closing = [maybeDeferred(port.stopListening) for port in self._ports]
         self._ports.clear()
         self._sockets.clear()
+        self._everywhere.clear()
         return DeferredList(closing, consumeErrors=True).addCallback(lambda _: None)
+
+
+def _route(remote: str) -> str:
+    """The address that datagrams to there leave from; nothing is sent to find out."""
+    family = socket.AF_INET6 if ":" in remote else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        probe.connect((remote, 9))
+        return str(probe.getsockname()[0])
 
 
 def _explained(local: Address, error: object) -> str:

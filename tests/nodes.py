@@ -24,7 +24,7 @@ from isakmp.errors import PeerError
 from isakmp.events import ExchangeFailed, MessageSent, Removal, Removed
 from isakmp.identity import Identity, IdentityPattern, TrafficSelector
 from isakmp.ike.key_exchange import ike
-from isakmp.interfaces import ICredentialStore, IManagementSA
+from isakmp.interfaces import ICredentialStore, IISAKMPKeyExchange, IManagementSA
 from isakmp.paths import Datagram, Path
 from isakmp.sinks.memory import MemorySink
 from isakmp.testing import FixedEntropy, LossyNetwork, Transmission, VirtualClock, settle
@@ -33,6 +33,9 @@ E = TypeVar("E")
 
 ALICE, BOB, MALLORY = "192.0.2.1", "192.0.2.2", "192.0.2.66"
 SECRET = b"correct horse battery staple"
+
+Secrets = ICredentialStore | Sequence[SharedSecret]
+SHARED: Secrets = (SharedSecret(SECRET, ()),)
 
 FAST = "aes128-sha256-curve25519"
 """Where the key agreement is not the point."""
@@ -133,8 +136,9 @@ class Member:
         clock: VirtualClock,
         address: str,
         connections: Iterable[Connection],
-        secrets: ICredentialStore | Iterable[SharedSecret] = (SharedSecret(SECRET, ()),),
+        secrets: Secrets = SHARED,
         *,
+        key_exchanges: Sequence[IISAKMPKeyExchange] | None = None,
         limits: Limits = Limits(),
         seed: int | str = 0,
     ) -> None:
@@ -154,6 +158,7 @@ class Member:
             sink=self.sink,
             entropy=entropy,
             limits=limits,
+            key_exchanges=key_exchanges,
         )
         self.node = self.assembly.node
         self.endpoint = self.assembly.endpoint
@@ -271,18 +276,21 @@ class Pair:
 def pair(
     settings: Settings = Settings(),
     *,
-    secret: bytes = SECRET,
+    secrets: tuple[Secrets, Secrets] = (SHARED, SHARED),
     bobs: Callable[[Connection], Connection] | None = None,
     bobs_settings: Settings | None = None,
+    alices_ike: IISAKMPKeyExchange = ike,
+    bobs_ike: IISAKMPKeyExchange = ike,
     seed: int = 0,
     **network: float,
 ) -> Pair:
     """
     Alice and Bob.
 
-    :param secret: Bob's; Alice has :data:`SECRET`.
+    :param secrets: Alice's and Bob's.
     :param bobs: changes Bob's connection.
     :param bobs_settings: where his differ.
+    :param alices_ike: her key exchange, if she has another than everybody.
     :param network: for :class:`LossyNetwork`.
     """
     clock = VirtualClock()
@@ -293,8 +301,13 @@ def pair(
     hers = connection(ALICE, BOB, "i.lab", "r.lab", settings)
     his = bobs(his) if bobs else his
     bounds = (bobs_settings or settings).limits
-    a = Member(lossy, clock, ALICE, [hers], limits=settings.limits, seed=seed)
-    b = Member(lossy, clock, BOB, [his], [SharedSecret(secret, ())], limits=bounds, seed=seed)
+    a, b = (
+        Member(lossy, clock, address, [one], key, key_exchanges=[kind], limits=most, seed=seed)
+        for address, one, key, kind, most in (
+            (ALICE, hers, secrets[0], alices_ike, settings.limits),
+            (BOB, his, secrets[1], bobs_ike, bounds),
+        )
+    )
     return Pair(clock, lossy, a, b, settings, wire)
 
 

@@ -46,6 +46,9 @@ from isakmp.wire.payloads import Payload
 
 @implementer(IPorts)
 class Ports:
+    def source(self, remote: str, port: int) -> tuple[str, int]:
+        raise NotImplementedError
+
     def send(self, datagram: Datagram) -> None:
         pass
 

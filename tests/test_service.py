@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import socket
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,6 +12,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
+from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from isakmp.associations import SABundle
@@ -28,6 +27,7 @@ from isakmp.service import ISAKMPService, responder_service
 from isakmp.sinks.memory import MemorySink
 from isakmp.udp import UDPPorts
 from tests import nodes
+from tests.loopback import UNBOUND, bindable, quietly_collect, unbound
 from tests.samples import logged
 
 SECRETS = (SharedSecret(b"correct horse", ()),)
@@ -39,31 +39,37 @@ def connection(local: Address, remote: Address, ours: str, theirs: str) -> Conne
     return replace(made, local_port=local[1], remote_port=remote[1])
 
 
-def bindable(address: Address) -> bool:
-    """Whether the port is free."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
-        try:
-            other.bind(address)
-        except OSError:
-            return False
-    return True
-
-
 def bundles(service: ISAKMPService) -> list[SABundle]:
     return [sa for sa in service.node.registry if isinstance(sa, SABundle)]
+
+
+@implementer(IPorts)
+class Tap:
+    """
+    Stands between a node and its sockets.
+
+    :ivar sent: everything that was sent.
+    """
+
+    def __init__(self, ports: UDPPorts) -> None:
+        self._ports = ports
+        self.sent: list[Datagram] = []
+
+    def send(self, datagram: Datagram) -> None:
+        """Send it, and keep it."""
+        self.sent.append(datagram)
+        self._ports.send(datagram)
+
+    def source(self, remote: str, port: int) -> Address:
+        """The sockets know."""
+        return self._ports.source(remote, port)
 
 
 class ServiceTestCase(TestCase):
     """Tests that start services have them stopped; what is left on the clock is a failure."""
 
     def setUp(self) -> None:
-        # Twisted leaves a socket that could not be bound to the garbage collector, which warns.
-        self.addCleanup(self._collect)
-
-    def _collect(self) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ResourceWarning)
-            gc.collect()
+        self.addCleanup(quietly_collect)
 
     def assert_nothing_pending(self) -> None:
         """Nothing is on the clock but trial's own time-out."""
@@ -204,17 +210,11 @@ class TwoServicesTests(ServiceTestCase):
 
     async def test_wrap(self) -> None:
         """What is put between a node and its sockets sees everything that is sent."""
-        seen: list[Datagram] = []
-        inner: list[UDPPorts] = []
+        taps: list[Tap] = []
 
-        class Tap:
-            def send(self, datagram: Datagram) -> None:
-                seen.append(datagram)
-                inner[0].send(datagram)
-
-        def wrap(ports: UDPPorts) -> IPorts:
-            inner.append(ports)
-            return verified(Tap())
+        def wrap(ports: UDPPorts) -> Tap:
+            taps.append(Tap(ports))
+            return taps[-1]
 
         self.theirs = self.service(
             (self.two,),
@@ -222,21 +222,15 @@ class TwoServicesTests(ServiceTestCase):
             wrap=wrap,
         )
         await self.up()
-        self.assertEqual(len(seen), 4)
-        self.assertEqual({datagram.path for datagram in seen}, {Path(self.two, self.one)})
-
-
-def verified(ports: Any) -> IPorts:
-    """These, said to be what they are."""
-    from zope.interface import directlyProvides
-
-    directlyProvides(ports, IPorts)
-    assert verifyObject(IPorts, ports)
-    return ports  # type: ignore[no-any-return]
+        (tap,) = taps
+        self.assertEqual(len(tap.sent), 4)
+        self.assertEqual({datagram.path for datagram in tap.sent}, {Path(self.two, self.one)})
 
 
 class StartTests(ServiceTestCase):
     """Its sockets, and what becomes of them."""
+
+    suppress = UNBOUND
 
     def test_interfaces(self) -> None:
         """It is a service of Twisted's, and can be one of several."""
@@ -282,6 +276,7 @@ class StartTests(ServiceTestCase):
         self.assertRaises(ConfigurationError, service.startService)
         self.assertFalse(service.running)
 
+    @unbound
     async def test_all_or_none(self) -> None:
         """If one address cannot be had, the others are given back, and it can be tried again."""
         (one, two) = addresses()
@@ -348,17 +343,15 @@ class ResponderServiceTests(ServiceTestCase):
 
 def first_message(local: Address, remote: Address) -> bytes:
     """What an honest initiator sends first."""
-    sent: list[Datagram] = []
+    taps: list[Tap] = []
 
-    class Wire:
-        def send(self, datagram: Datagram) -> None:
-            sent.append(datagram)
+    def wrap(ports: UDPPorts) -> Tap:
+        taps.append(Tap(ports))
+        return taps[-1]
 
     road = connection(local, remote, "i.lab", "r.lab")
-    service = ISAKMPService(
-        (road,), SECRETS, listen=(), sink=MemorySink(), wrap=lambda _: verified(Wire())
-    )
+    service = ISAKMPService((road,), SECRETS, listen=(), sink=MemorySink(), wrap=wrap)
     agreeing = service.endpoint.establish(road, road.child("net"))
     agreeing.addErrback(lambda failure: failure.trap(Cancelled))
     service.stopService()
-    return sent[0].octets
+    return taps[0].sent[0].octets

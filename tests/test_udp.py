@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import errno
-import gc
 import os
 import socket
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +19,7 @@ from isakmp.errors import ConfigurationError
 from isakmp.interfaces import IPorts
 from isakmp.paths import Address, Datagram, Path
 from isakmp.udp import UDPPorts
+from tests.loopback import UNBOUND, quietly_collect
 from tests.samples import logged
 
 LARGEST = 65507
@@ -175,15 +174,10 @@ class RefusedReactor:
         raise CannotListenError(interface, port, self._why)
 
 
-def quietly_collect() -> None:
-    """Twisted leaves a socket that could not be bound to the garbage collector, which warns."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
-
-
 class RefusalTests(PortsTestCase):
     """An address that cannot be had is one line that says why."""
+
+    suppress = UNBOUND
 
     def setUp(self) -> None:
         self.addCleanup(quietly_collect)

@@ -1,6 +1,6 @@
 """
-The files a daemon is configured by: strongSwan's ``swanctl.conf``, and ``isakmp.toml`` for what that
-has no words for.
+The files a daemon is configured by: strongSwan's ``swanctl.conf``, and ``isakmp.toml`` for what
+that has no words for.
 
 :func:`isakmp.config.load.load` reads the first, :func:`isakmp.config.settings.load` the second.
 """

@@ -1,9 +1,10 @@
 """
 How strongSwan's users spell who somebody is.  RFC 2407 section 4.6.2 has the types.
 
-An address is an address, ``name@domain`` a user, anything else a domain name; ``fqdn:``, ``email:``,
-``keyid:`` and their like before it say otherwise, ``#`` after such a word begins hexadecimal octets.
-``%any`` and its like are anybody; ``*.example.org`` and ``*@example.org`` are patterns.
+An address is an address, ``name@domain`` a user, anything else a domain name; ``fqdn:``,
+``email:``, ``keyid:`` and their like before it say otherwise, ``#`` after such a word begins
+hexadecimal octets.  ``%any`` and its like are anybody; ``*.example.org`` and ``*@example.org`` are
+patterns.
 """
 
 from __future__ import annotations

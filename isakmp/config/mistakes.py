@@ -80,18 +80,21 @@ class Findings:
     """
     What is found while a configuration is read.
 
-    :ivar faulty: whether the text itself was faulty.  Then something may have been lost, and
-        nothing is said to be missing.
+    :ivar faulty: whether something was lost that could not be read.  Then nothing is said to be
+        missing.
+    :ivar count: how many mistakes there are, told or not.
     """
 
     mistakes: list[Mistake] = field(default_factory=list)
     faulty: bool = False
+    count: int = 0
     _said: set[tuple[Place, str]] = field(default_factory=set)
     _warnings: dict[object, tuple[Remark, int]] = field(default_factory=dict)
     _more: int = 0
 
     def mistake(self, place: Place, key: str, text: str) -> None:
         """Something is wrong.  What several sections inherit is told once."""
+        self.count += 1
         if (place, text) in self._said:
             return
         if len(self.mistakes) < MOST:

@@ -1,8 +1,8 @@
 """
 Proposal strings: ``aes128-sha256-modp2048``, lists of them, and ``default``.
 
-In IKEv1 a proposal has one algorithm of each kind.  A string that names several of a kind means each
-of them, in the order in which they stand: ``aes256-aes128-sha256-modp2048`` is two proposals.
+In IKEv1 a proposal has one algorithm of each kind.  A string that names several of a kind means
+each of them, in the order in which they stand: ``aes256-aes128-sha256-modp2048`` is two proposals.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ DEFAULT_ESP = (
     *("aes128gcm16", "aes256gcm16", "aes192gcm16"),
     *("aes128-sha256", "aes256-sha256", "aes192-sha256", "aes256-sha384", "aes256-sha512"),
 )
-"""What ``default`` means for a child: strongSwan 5.9's, without SHA-1; without a group of its own."""
+"""What ``default`` means for a child: strongSwan 5.9's, without SHA-1; without a group."""
 
 _KINDS: Mapping[str, re.Pattern[str]] = {
     kind: re.compile(pattern)

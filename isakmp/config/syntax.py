@@ -9,13 +9,13 @@ The syntax of strongSwan's configuration files: octets to a tree of sections, an
     include    =  "include" pattern                    relative to the file it stands in
     reference  =  name *( "." name )                   from the root; see :mod:`isakmp.config.tree`
 
-A name has no blanks and none of ``# { } : . , = "``.  Words of a value are joined by one blank; what
-is quoted may have line ends and the escapes ``\\n \\r \\t \\" \\\\``; an escaped line end joins two
-lines.  A section that stands twice is one section; of a key that stands twice the last counts; a
-key without a value has none, even if a referenced section has one.
+A name has no blanks and none of ``# { } : . , = "``.  Words of a value are joined by one blank;
+what is quoted may have line ends, and ``\\n``, ``\\r``, ``\\t``, ``\\"`` and ``\\\\``; an escaped line
+end joins two lines.  A section that stands twice is one section; of a key that stands twice the
+last counts; a key without a value has none, even if a referenced section has one.
 
-This is what strongSwan 5.7 and later read; nothing of its text is used here.  A mistake does not end
-the reading: the rest of the line is left out, and reading goes on.
+This is what strongSwan 5.7 and later read; nothing of its text is used here.  A mistake does not
+end the reading: the rest of the line is left out, and reading goes on.
 """
 
 from __future__ import annotations
@@ -227,7 +227,7 @@ class _Text:
             self._lose(
                 place,
                 f"{character!r} where a name is expected; "
-                "names have no blanks and none of # { } : . , = \"",
+                'names have no blanks and none of # { } : . , = "',
             )
 
     def _named(self, name: str, place: Place) -> None:

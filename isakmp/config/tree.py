@@ -2,8 +2,8 @@
 What a configuration says once its references are followed.
 
 ``name : a.b, c { }`` takes what the sections ``a.b`` and ``c`` have, at any depth, as far as
-``name`` has not its own; ``a.b`` comes before ``c``.  References are dotted names from the root, and
-are followed in the sections they lead to as well.
+``name`` has not its own; ``a.b`` comes before ``c``.  References are dotted names from the root,
+and are followed in the sections they lead to as well.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """
 What a value of ``swanctl.conf`` can be: numbers, times, amounts, addresses, traffic, secrets.
 
-Each function takes the text and raises :class:`ValueError` with a sentence: what it is not, and what
-would be valid.  Numbers are read as strongSwan reads them: ``0x10`` and ``020`` are sixteen.
+Each function takes the text and raises :class:`ValueError` with a sentence: what it is not, and
+what would be valid.  Numbers are read as strongSwan reads them: ``0x10`` and ``020`` are sixteen.
 """
 
 from __future__ import annotations

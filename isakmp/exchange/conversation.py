@@ -282,13 +282,14 @@ class Conversation:
         The method does not take the message last delivered: forget it, and hope for a better one.
 
         :raises PeerError: this error, if there is nothing to hope for: the message was proven, it
-            was the first, or too many have been refused.
+            was the first, or too many have been refused that were in clear text, where each can
+            cost a key agreement.
         """
         self.cookies, self.protection, self.path = self._before
         self.answers = bool(self._sent)
         octets = self._accepted.pop()
         self._remember(error, octets)
-        self._refusals += 1
+        self._refusals += self.protection is None
         datagram = self._datagram
         assert datagram is not None
         first = self.role is Role.RESPONDER and not self._accepted

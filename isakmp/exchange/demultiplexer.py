@@ -15,7 +15,6 @@ from typing import TypeVar
 
 from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IDelayedCall
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from isakmp.connections import Candidates, Connection
@@ -45,13 +44,14 @@ from isakmp.interfaces import (
     IManagementSA,
     INode,
 )
+from isakmp.logs import Logger
 from isakmp.numbers import ExchangeType
 from isakmp.parts import Role
 from isakmp.paths import Datagram, endpoint
 from isakmp.wire.message import CookiePair, Flags, Header, Message
 from isakmp.wire.payloads import Notification, SecurityAssociation
 
-_FLAGS = Flags.ENCRYPTION | Flags.COMMIT
+_FLAGS = int(Flags.ENCRYPTION | Flags.COMMIT)
 """Authentication only has no meaning here; of the others none has any (RFC 2408 section 3.1)."""
 
 _Key = tuple[bytes, bytes, int]

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, fail, succeed
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -41,7 +40,9 @@ from isakmp.interfaces import (
     IKeyExchangeEndpoint,
     IManagementSA,
     INode,
+    IPorts,
 )
+from isakmp.logs import Logger
 from isakmp.numbers import NotifyType, ProtocolID
 from isakmp.parts import Role
 from isakmp.paths import Datagram, Path, endpoint
@@ -204,7 +205,7 @@ class ISAKMPEndpoint:
         beginning.waiting.append(waiting)
         if len(beginning.waiting) == 1:
             try:
-                beginning.running = self._begin_phase_1(connection, path or _path_of(connection))
+                beginning.running = self._begin_phase_1(connection, path or _path_of(connection, self._node.ports))
             except (ConfigurationError, PeerError):
                 beginning.running = fail()
             beginning.running.addBoth(self._begun, connection.name)
@@ -433,22 +434,29 @@ class ISAKMPEndpoint:
             self._log.failure("could not {what}", failure, what=what)
 
 
-def _path_of(connection: Connection) -> Path:
+def _path_of(connection: Connection, ports: IPorts) -> Path:
     """
     Where a connection's peer is to be found, by its configuration.
 
-    :raises ConfigurationError: if it does not say.
+    :raises ConfigurationError: if it does not say, or nothing of ours reaches it.
     """
-    if not connection.remote or not connection.local:
-        whose = "ours" if connection.remote else "the peer"
+    remote = next(filter(_is_address, connection.remote), None)
+    if remote is None:
         raise ConfigurationError(
-            f"connection {connection.name} names no address of {whose}: "
+            f"connection {connection.name} names no address of the peer: "
             "it can be answered, but not begun"
         )
-    return Path(
-        (connection.local[0], connection.local_port),
-        (connection.remote[0], connection.remote_port),
-    )
+    local = next(filter(_is_address, connection.local), None)
+    if local is None:
+        source = ports.source(remote, connection.local_port)
+    else:
+        source = local, connection.local_port
+    return Path(source, (remote, connection.remote_port))
+
+
+def _is_address(text: str) -> bool:
+    """Not a network, of which there are many."""
+    return "/" not in text and "-" not in text
 
 
 def _all(deferreds: Sequence[Deferred[None]]) -> Deferred[None]:

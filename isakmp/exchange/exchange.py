@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from copy import copy
 
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -25,6 +24,7 @@ from isakmp.interfaces import (
     INode,
     IRider,
 )
+from isakmp.logs import Logger
 from isakmp.parts import Arrow, Part, Role
 from isakmp.paths import Path
 from isakmp.wire.message import CookiePair, Header, Message, encode_chain

@@ -17,7 +17,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
 
 from isakmp.associations import (
     Agreed,
@@ -41,6 +40,7 @@ from isakmp.errors import (
 )
 from isakmp.events import Removal, SPIReleased
 from isakmp.interfaces import Expiry, IExchange, IManagementSA, INegotiatingDomain
+from isakmp.logs import Logger
 from isakmp.numbers import ExchangeType
 from isakmp.parts import Role
 from isakmp.wire.payloads import Delete

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
 
 from isakmp.errors import (
     AuthenticationFailed,
@@ -24,6 +23,7 @@ from isakmp.errors import (
 )
 from isakmp.events import MessageDropped, MessageSent
 from isakmp.interfaces import IManagementSA, INode
+from isakmp.logs import Logger
 from isakmp.numbers import DOI, ExchangeType, NotifyType, ProtocolID
 from isakmp.parts import AUTH, ID
 from isakmp.paths import Datagram

@@ -7,11 +7,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
-from twisted.logger import Logger
 from zope.interface import implementer
 
 from isakmp.associations import IPsecParameters, ProtectionSA, SABundle, Transform
 from isakmp.interfaces import ISASink
+from isakmp.logs import Logger
 from isakmp.numbers import DOI, ProtocolID
 from isakmp.sinks.memory import RecordingSink
 
