@@ -78,6 +78,7 @@ class Assembly:
             store = credentials
         else:
             store = PreSharedKeys(credentials)
+        self._policy = ConfiguredPolicy(tuple(connections), sink.supports, by_number)
         self.node = Node(
             clock=clock,
             entropy=entropy,
@@ -85,7 +86,7 @@ class Assembly:
             dois=by_number,
             key_exchanges=chosen.enabled_key_exchanges([k.name for k in chosen.key_exchanges]),
             riders=RIDERS,
-            policy=ConfiguredPolicy(tuple(connections), sink.supports, by_number),
+            policy=self._policy,
             credentials=store,
             registry=SARegistry(MemoryStore(), clock, events, limits),
             sink=sink,
@@ -99,6 +100,19 @@ class Assembly:
         self.lifetimes = Lifetimes(self.node)
         self.renewals = Renewals(self.node)
         self.initiation = Initiation(self.node)
+
+    def configure(
+        self, connections: Sequence[Connection], secrets: Sequence[SharedSecret]
+    ) -> None:
+        """
+        From now on these connections and secrets; SAs that stand are left alone.
+
+        :raises ConfigurationError: if they cannot be; then nothing has changed.
+        """
+        PreSharedKeys(secrets)
+        self._policy.configure(connections)
+        if isinstance(self.node.credentials, PreSharedKeys):
+            self.node.credentials.configure(secrets)
 
     def stop(self) -> Deferred[None]:
         """Begin nothing any more, tell the peers, empty the sink, leave nothing on the clock."""

@@ -13,10 +13,12 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime, IReactorUDP
 
 from isakmp.assembly import Assembly
+from isakmp.associations import SABundle
 from isakmp.connections import Connection, Limits
 from isakmp.credentials.pre_shared_keys import SharedSecret
 from isakmp.errors import ConfigurationError
-from isakmp.interfaces import ISASink
+from isakmp.interfaces import IPorts, ISASink
+from isakmp.marker import MarkedPorts
 from isakmp.logs import Logger
 from isakmp.paths import Address, Datagram, endpoint
 from isakmp.sinks.log import LogSink
@@ -47,7 +49,7 @@ class ISAKMPService(Service):
         reactor: Any = None,
         entropy: Callable[[int], bytes] = os.urandom,
         limits: Limits = Limits(),
-        wrap: Callable[[UDPPorts], Any] | None = None,
+        wrap: Callable[[IPorts], IPorts] | None = None,
     ) -> None:
         """
         :param wrap: puts something between the node and its sockets: a lossy network, a tap.
@@ -56,14 +58,16 @@ class ISAKMPService(Service):
         if reactor is None:
             from twisted.internet import reactor
         self._listen = tuple(listen)
-        self._ports = UDPPorts(cast(IReactorUDP, reactor), self._received)
+        self._connections = connections = tuple(connections)
+        self._ports = UDPPorts(cast(IReactorUDP, reactor), self._arrived)
+        self._marked = MarkedPorts(self._ports, self._received)
         self.bound: tuple[Address, ...] = ()
         self._stopped = False
         self._assembly = Assembly(
             connections,
             secrets,
             clock=cast(IReactorTime, reactor),
-            ports=self._ports if wrap is None else wrap(self._ports),
+            ports=self._marked if wrap is None else wrap(self._marked),
             sink=sink,
             entropy=entropy,
             limits=limits,
@@ -74,6 +78,9 @@ class ISAKMPService(Service):
     def node(self) -> Node:
         """The collaborators."""
         return self._assembly.node
+
+    def _arrived(self, datagram: Datagram) -> None:
+        self._marked.datagram_received(datagram)
 
     def _received(self, datagram: Datagram) -> None:
         self.endpoint.datagram_received(datagram)
@@ -115,6 +122,32 @@ class ISAKMPService(Service):
         super().startService()
         addresses = ", ".join(map(endpoint, self.bound))
         self._log.info("listening on {addresses}", addresses=addresses)
+        self._assembly.initiation.keep(self._connections)
+
+    def configure(
+        self, connections: Iterable[Connection], secrets: Iterable[SharedSecret]
+    ) -> None:
+        """
+        From now on these, and no others: what is the same goes on undisturbed, and what is gone is
+        torn down.  What has changed counts from the next negotiation on.
+
+        :raises ConfigurationError: if they cannot be; then nothing has changed.
+        """
+        connections = tuple(connections)
+        self._assembly.configure(connections, tuple(secrets))
+        self._connections = connections
+        kept = {c.name: {child.name for child in c.children} for c in connections}
+        gone = [
+            sa
+            for sa in self.node.registry
+            if sa.connection not in kept
+            or (isinstance(sa, SABundle) and sa.policy.name not in kept[sa.connection])
+        ]
+        self.endpoint.delete(gone).addErrback(
+            lambda failure: self._log.failure("could not delete what is gone", failure)
+        )
+        if self.running:
+            self._assembly.initiation.keep(connections)
 
     def stopService(self) -> Deferred[None]:
         """Tell the peers, empty the sink, close the sockets."""

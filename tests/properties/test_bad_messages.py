@@ -4,10 +4,13 @@ Messages of a peer that has the keys and does not keep to the protocol, or that 
 
 from __future__ import annotations
 
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, fail
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
+from isakmp.credentials.pre_shared_keys import SharedSecret
+from isakmp.crypto.groups import GROUPS
+from isakmp.crypto.modp import ModularGroup
 from isakmp.errors import (
     AuthenticationFailed,
     Cancelled,
@@ -16,7 +19,6 @@ from isakmp.errors import (
     PeerError,
 )
 from isakmp.events import MessageDropped
-from isakmp.crypto.groups import GROUPS
 from isakmp.identity import Identity
 from isakmp.interfaces import ICredentialStore
 from isakmp.numbers import Group
@@ -32,7 +34,6 @@ from isakmp.wire.payloads import (
 from tests.nodes import (
     SECRET,
     SHARED,
-    Member,
     Pair,
     Settings,
     assert_clean,
@@ -146,15 +147,143 @@ def bad_values(number: int) -> dict[str, bytes]:
         "too long": good + b"\0",
         "zero": bytes(size),
     }
-    if number == Group.MODP_1024:
-        p = 2**1024 - 2**960 - 1 + 2**64 * 0x1921FB54442D18469898CC51701B839A252049C1114CF98E
-        p = _modulus_1024()
+    if isinstance(group, ModularGroup):
+        p = group.modulus.prime
         for text, value in (("one", 1), ("p - 1", p - 1), ("p", p), ("p + 1", p + 1)):
             values[text] = value.to_bytes(size, "big")
-        values["all ones"] = b"\xff" * size
-    elif number == Group.ECP_256:
+    elif number == Group.CURVE25519:
+        values["of low order"] = b"\1" + bytes(size - 1)
+    else:
         values["not on the curve"] = good[:-1] + bytes([good[-1] ^ 1])
         values["all ones"] = b"\xff" * size
-    else:
-        values["of low order"] = b"\1" + bytes(size - 1)
     return values
+
+
+class PublicValueTests(Attempts):
+    GROUPS = ("modp1024", "ecp256", "curve25519")
+
+    def check(self, settings: Settings, group: str, *names: str) -> None:
+        number = next(n for n, known in GROUPS.items() if known.name == group)
+        for text, value in bad_values(number).items():
+            for name in names:
+                meddler = changed(KeyExchange, KeyExchange(value), name)
+                both = pair(settings, **{speaker(name): meddler})  # type: ignore[arg-type]
+                where = f"{text} of {group} in {name}"
+                failures = self.attempt(both, where)
+                said = [
+                    *(event.error for event in both.a.published(MessageDropped)),
+                    *(event.error for event in both.b.published(MessageDropped)),
+                    *failures,
+                ]
+                self.assertTrue(any(isinstance(e, InvalidKeyInformation) for e in said), where)
+
+    def test_main_mode(self) -> None:
+        """
+        A public value of 0, 1, p - 1, p or more, off the curve, of low order, or of another length
+        is refused by either end, and nothing comes up.
+
+        Proves: RFC 2408 section 5.7
+        """
+        for group in self.GROUPS:
+            self.check(Settings(suite=f"aes128-sha256-{group}"), group, "Main 3", "Main 4")
+
+    def test_quick_mode(self) -> None:
+        """The same for perfect forward secrecy, from a peer that has proven who it is."""
+        for group in self.GROUPS:
+            self.check(Settings(child_suite=f"aes128-sha256-{group}"), group, "Quick 1", "Quick 2")
+
+
+@implementer(ICredentialStore)
+class Secrets:
+    """
+    A store that may have nothing, or take its time.
+
+    :ivar asked: the questions that are not answered yet.
+    """
+
+    def __init__(self, answers: bool = True) -> None:
+        self._answers = answers
+        self.asked: list[Deferred[bytes]] = []
+        self.cancelled = 0
+
+    def shared_secret(
+        self, ours: Identity, theirs: Identity | None, path: Path
+    ) -> Deferred[bytes]:
+        """Never, or when the test says so."""
+        if not self._answers:
+            return fail(LookupError("there is none"))
+        question: Deferred[bytes] = Deferred(self._cancel)
+        self.asked.append(question)
+        return question
+
+    def _cancel(self, question: Deferred[bytes]) -> None:
+        self.asked.remove(question)
+        self.cancelled += 1
+
+
+class SecretTests(Attempts):
+    def test_missing(self) -> None:
+        """
+        An end that has no secret for its peer says so itself, and keeps nothing of the exchange;
+        the other is not told what was missing.
+        """
+        lacking = Secrets(answers=False)
+        for secrets in ((lacking, SHARED), (SHARED, lacking)):
+            both = pair(secrets=secrets)
+            failures = self.attempt(both, str(secrets))
+            (mine,) = (both.b if secrets[1] is lacking else both.a).failures
+            self.assertIsInstance(mine, AuthenticationFailed)
+            self.assertIn("no pre-shared key", str(mine))
+            others = [failure for failure in failures if failure is not mine]
+            self.assertFalse([e for e in others if "there is none" in str(e)])
+
+    def test_slow(self) -> None:
+        """
+        While the store is asked, what the peer repeats is not lost, and when it answers the
+        exchange goes on.
+        """
+        for slow_one in (0, 1):
+            store = Secrets()
+            both = pair(secrets=(store, SHARED) if slow_one == 0 else (SHARED, store))
+            results: list[object] = []
+            both.a.establish().addBoth(results.append)
+            both.wait(3.0)
+            self.assertEqual(results, [])
+            (question,) = store.asked
+            question.callback(SECRET)
+            both.wait(10.0)
+            self.assertIsInstance(results[0], tuple)
+            self.assertEqual(disagreements(both.a, both.b), [])
+
+    def test_given_up(self) -> None:
+        """Whoever gives an exchange up takes back what it had asked the store."""
+        store = Secrets()
+        both = pair(secrets=(store, SHARED))
+        reasons: list[object] = []
+        attempt = both.a.establish()
+        attempt.addErrback(lambda failure: reasons.append(failure.value))
+        both.wait(0.1)
+        self.assertEqual(len(store.asked), 1)
+        attempt.cancel()
+        self.assertEqual((store.asked, store.cancelled, len(reasons)), ([], 1, 1))
+        self.assertIsInstance(both.a.failures[0], Cancelled)
+        self.assertEqual(unfinished(both.a), [])
+        both.wait(both.quiet)
+        assert_clean(self, both.a, both.b)
+
+    def test_different(self) -> None:
+        """
+        With different secrets both ends fail within ``grace`` of the first sealed message, and both
+        say that the secrets most likely differ.
+
+        Proves: RFC 2409 section 5.4
+        """
+        both = pair(secrets=(SHARED, [SharedSecret(b"another one", ())]))
+        both.a.establish().addErrback(lambda failure: None)
+        both.wait(0.1 + both.settings.limits.grace)
+        for member in (both.a, both.b):
+            (failure,) = member.failures
+            self.assertNotIsInstance(failure, ExchangeTimeout)
+            self.assertIn("differ", str(failure))
+        both.wait(both.quiet)
+        assert_clean(self, both.a, both.b)
