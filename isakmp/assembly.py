@@ -5,8 +5,9 @@ A node, put together: the one place where collaborators are chosen.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -60,6 +61,7 @@ class Assembly:
         limits: Limits = Limits(),
         dois: Sequence[IDomainOfInterpretation] | None = None,
         key_exchanges: Sequence[IISAKMPKeyExchange] | None = None,
+        settings: Mapping[str, Mapping[str, object]] = MappingProxyType({}),
     ) -> None:
         """
         :param dois: those enabled; all that come with this package by default.
@@ -83,6 +85,7 @@ class Assembly:
             clock=clock,
             entropy=entropy,
             limits=limits,
+            settings=settings,
             dois=by_number,
             key_exchanges=chosen.enabled_key_exchanges([k.name for k in chosen.key_exchanges]),
             riders=RIDERS,

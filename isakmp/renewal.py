@@ -55,7 +55,7 @@ class Renewals:
         registry = self._node.registry
         for older in registry:
             if older.key != sa.key and _replaces(sa, older):
-                self._end(older.key)  # it has its successor: whoever made that deletes it
+                self._unset(older.key)  # it has its successor: whoever made that deletes it
         configured = self._configured(sa)
         if configured.after:
             chance = int.from_bytes(self._node.entropy(4), "big") / 0x100000000
@@ -74,10 +74,13 @@ class Renewals:
     def _at(self, key: SAKey, seconds: float) -> None:
         self._timers[key] = self._node.clock.callLater(seconds, self._renew, key)
 
-    def _end(self, key: SAKey) -> None:
+    def _unset(self, key: SAKey) -> None:
         timer = self._timers.pop(key, None)
         if timer is not None and timer.active():
             timer.cancel()
+
+    def _end(self, key: SAKey) -> None:
+        self._unset(key)
         running = self._running.pop(key, None)
         if running is not None:
             running.cancel()

@@ -5,7 +5,7 @@ A node as a service of Twisted's: sockets open when it starts, Deletes sent when
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from twisted.application.service import Service
@@ -17,7 +17,12 @@ from isakmp.associations import SABundle
 from isakmp.connections import Connection, Limits
 from isakmp.credentials.pre_shared_keys import SharedSecret
 from isakmp.errors import ConfigurationError
-from isakmp.interfaces import IPorts, ISASink
+from isakmp.interfaces import (
+    IDomainOfInterpretation,
+    IISAKMPKeyExchange,
+    IPorts,
+    ISASink,
+)
 from isakmp.marker import MarkedPorts
 from isakmp.logs import Logger
 from isakmp.paths import Address, Datagram, endpoint
@@ -49,9 +54,15 @@ class ISAKMPService(Service):
         reactor: Any = None,
         entropy: Callable[[int], bytes] = os.urandom,
         limits: Limits = Limits(),
+        dois: Sequence[IDomainOfInterpretation] | None = None,
+        key_exchanges: Sequence[IISAKMPKeyExchange] | None = None,
+        settings: Mapping[str, Mapping[str, object]] | None = None,
         wrap: Callable[[IPorts], IPorts] | None = None,
     ) -> None:
         """
+        :param dois: those switched on; by default all that come with this package.
+        :param key_exchanges: likewise.
+        :param settings: by plug-in.
         :param wrap: puts something between the node and its sockets: a lossy network, a tap.
         :raises ConfigurationError: if what is configured cannot be.
         """
@@ -71,7 +82,11 @@ class ISAKMPService(Service):
             sink=sink,
             entropy=entropy,
             limits=limits,
+            dois=dois,
+            key_exchanges=key_exchanges,
+            settings=settings or {},
         )
+        self.reactor = reactor
         self.endpoint = self._assembly.endpoint
 
     @property

@@ -1,14 +1,12 @@
 """
 ``twistd isakmp``: options of the daemon, and the service they describe.
 
-The address and the port are checked here, in the words of the command line; the service binds its
-sockets before the reactor runs, so that both kinds of mistake are one line and not a traceback.
-The port is RFC 2408 section 2.5.1's.
+Both files are read, and everything in them checked, while the command line is parsed: a mistake is
+a line, not a traceback, and nothing has been started.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import sys
 from typing import ClassVar
 
@@ -17,49 +15,26 @@ from twisted.python import usage
 
 from isakmp import __version__
 
-DEFAULT_ADDRESS = "127.0.0.1"
-
-
-def port_number(text: str) -> int:
-    """
-    A UDP port, as written on a command line.
-
-    :raises ValueError: it is not a number, or not one from 1 to 65535.
-    """
-    if not (text.isascii() and text.isdigit()):
-        raise ValueError(f"{text!r} is not a port number")
-    port = int(text)
-    if not 1 <= port <= 65535:
-        raise ValueError(f"{port} is not in 1 to 65535")
-    return port
+DEFAULT_CONFIG = "/etc/swanctl/swanctl.conf"
+DEFAULT_SETTINGS = "/etc/isakmp/isakmp.toml"
 
 
 class Options(usage.Options):
     """
     Options of ``twistd isakmp``.
 
-    ``self["listen"]`` is a list of addresses without repetition, as text in canonical spelling;
-    ``self["port"]`` is a number.
+    ``self["daemon"]`` is what makes the daemon, once everything is checked.
     """
 
-    synopsis = "[--listen=ADDRESS ...] [--port=PORT]"
+    synopsis = "[--config=swanctl.conf] [--settings=isakmp.toml]"
     longdesc = (
-        "Answer ISAKMP on UDP.  No connection is configured yet, so every newcomer is refused; "
-        "the refusals and their reasons are logged."
+        "Serve and begin the IKEv1 connections of a swanctl.conf.  Both files are checked before "
+        "anything is started, and every mistake is told.  SIGHUP reads the first one again."
     )
-    optParameters: ClassVar = [["port", "p", 500, "The UDP port to listen on.", port_number]]
-
-    def opt_listen(self, address: str) -> None:
-        """An IPv4 or IPv6 address of this host to listen on; repeatable. [default: 127.0.0.1]"""
-        try:
-            canonical = str(ipaddress.ip_address(address))
-        except ValueError as error:
-            raise usage.UsageError(f"--listen: {error}") from None
-        addresses = self.setdefault("listen", [])
-        if canonical not in addresses:
-            addresses.append(canonical)
-
-    opt_l = opt_listen
+    optParameters: ClassVar = [
+        ["config", "c", DEFAULT_CONFIG, "The connections and their secrets."],
+        ["settings", "s", DEFAULT_SETTINGS, "What swanctl.conf has no words for; may be missing."],
+    ]
 
     def opt_version(self) -> None:
         """Display the version of isakmp and exit."""
@@ -67,18 +42,31 @@ class Options(usage.Options):
         raise SystemExit
 
     def postOptions(self) -> None:
-        """Without any ``--listen``, listen where nobody but this host can ask."""
-        self.setdefault("listen", [DEFAULT_ADDRESS])
+        """Read and check both files; every mistake is one line, and the exit status is 1."""
+        from isakmp.daemon import Files
+        from isakmp.errors import ConfigurationError
+
+        files = Files(self["config"], self["settings"])
+        try:
+            self["files"], self["read"] = files, files.read()
+        except ConfigurationError as error:
+            lines = "".join(f"isakmp: {line}\n" for line in str(error).splitlines())
+            sys.stderr.write(lines)
+            raise SystemExit(1) from None
 
 
 def makeService(options: Options) -> IService:
     """
-    The daemon: :func:`isakmp.service.responder_service` at the addresses and the port of these
-    options.
+    The daemon that the files describe.
 
     Nothing is bound yet.  ``privilegedStartService`` does that, while a port below 1024 may still
     be had, and leaves with one line if an address is not this host's or its port is taken.
     """
-    from isakmp.service import responder_service
+    from isakmp.daemon import Daemon
+    from isakmp.errors import ConfigurationError
 
-    return responder_service(addresses=tuple(options["listen"]), port=options["port"])
+    own, configuration = options["read"]
+    try:
+        return Daemon(options["files"], own, configuration)
+    except ConfigurationError as error:
+        raise SystemExit(f"isakmp: {error}") from None

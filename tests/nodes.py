@@ -209,6 +209,13 @@ class Member:
         """The children that stand, the oldest first."""
         return [sa for sa in self.registry if isinstance(sa, SABundle)]
 
+    def forget(self) -> None:
+        """Lose all SAs and say nothing, as a process that was killed."""
+        for sa in self.registry:
+            self.registry.remove(sa, Removal.SHUTDOWN)
+        for bundle in self.sink.standing.values():
+            self.sink.remove(bundle)
+
     def path_to(self, address: str) -> Path:
         """From the ISAKMP port of this node to that of another."""
         return Path((self.address, 500), (address, 500))
@@ -279,6 +286,7 @@ def pair(
     secrets: tuple[Secrets, Secrets] = (SHARED, SHARED),
     bobs: Callable[[Connection], Connection] | None = None,
     bobs_settings: Settings | None = None,
+    bobs_others: Sequence[Connection] = (),
     alices_ike: IISAKMPKeyExchange = ike,
     bobs_ike: IISAKMPKeyExchange = ike,
     seed: int = 0,
@@ -290,6 +298,7 @@ def pair(
     :param secrets: Alice's and Bob's.
     :param bobs: changes Bob's connection.
     :param bobs_settings: where his differ.
+    :param bobs_others: his connections with others than Alice.
     :param alices_ike: her key exchange, if she has another than everybody.
     :param network: for :class:`LossyNetwork`.
     """
@@ -302,10 +311,10 @@ def pair(
     his = bobs(his) if bobs else his
     bounds = (bobs_settings or settings).limits
     a, b = (
-        Member(lossy, clock, address, [one], key, key_exchanges=[kind], limits=most, seed=seed)
-        for address, one, key, kind, most in (
-            (ALICE, hers, secrets[0], alices_ike, settings.limits),
-            (BOB, his, secrets[1], bobs_ike, bounds),
+        Member(lossy, clock, address, known, key, key_exchanges=[kind], limits=most, seed=seed)
+        for address, known, key, kind, most in (
+            (ALICE, [hers], secrets[0], alices_ike, settings.limits),
+            (BOB, [his, *bobs_others], secrets[1], bobs_ike, bounds),
         )
     )
     return Pair(clock, lossy, a, b, settings, wire)

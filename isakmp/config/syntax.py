@@ -9,10 +9,11 @@ The syntax of strongSwan's configuration files: octets to a tree of sections, an
     include    =  "include" pattern                    relative to the file it stands in
     reference  =  name *( "." name )                   from the root; see :mod:`isakmp.config.tree`
 
-A name has no blanks and none of ``# { } : . , = "``.  Words of a value are joined by one blank;
-what is quoted may have line ends, and ``\\n``, ``\\r``, ``\\t``, ``\\"`` and ``\\\\``; an escaped line
-end joins two lines.  A section that stands twice is one section; of a key that stands twice the
-last counts; a key without a value has none, even if a referenced section has one.
+A name has no blanks and none of ``# { } : . , = "``.  Words of a value are joined by one blank.
+What is quoted may have line ends, and after a backslash n, r and t for what C means by them, or
+any other character for itself; a line end after a backslash joins two lines.  A section that stands
+twice is one section; of a key that stands twice the last counts; a key without a value has none,
+even if a referenced section has one.
 
 This is what strongSwan 5.7 and later read; nothing of its text is used here.  A mistake does not
 end the reading: the rest of the line is left out, and reading goes on.

@@ -307,16 +307,18 @@ class Conversation:
         if self.finished or kind >= NotifyType.CONNECTED:
             return
         says = f"it says {NotifyType(kind).spelled}, unauthenticated"
+        dropped = tuple(self._drops)
         error: PeerError
         if self.protection is not None and not self._opened:
             error = Unreadable(
                 Reason(
                     f"the peer did not accept our first sealed message: {says}",
                     remedy="Most likely the secrets configured for this peer differ.",
+                    rejected=dropped,
                 )
             )
         else:
-            error = PeerRefused(Reason(f"the peer refused: {says}"))
+            error = PeerRefused(Reason(f"the peer refused: {says}", rejected=dropped))
         self._remember(error, b"")
         self._lose_patience(error)
 

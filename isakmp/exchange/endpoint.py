@@ -294,7 +294,8 @@ class ISAKMPEndpoint:
         self.demultiplexer.settled(exchange.conversation)
         if not exchange.type.one_way and not self._closed:
             self.demultiplexer.linger(exchange.conversation)
-        running.callback(result)
+        if not running.called:  # whoever waited may have given up in this very moment
+            running.callback(result)
 
     def _failed(self, failure: Failure, exchange: Exchange, running: Deferred[object]) -> None:
         del self._running[exchange]
@@ -329,7 +330,8 @@ class ISAKMPEndpoint:
                 self._silent(exchange, exchange.sa)
         elif not isinstance(error, ConfigurationError):
             self._log.failure("an exchange failed by a fault of ours", failure)
-        running.errback(failure)
+        if not running.called:
+            running.errback(failure)
 
     def _silent(self, exchange: Exchange, sa: IManagementSA) -> None:
         """A peer that answers nothing under its SA is gone, and the SA with it."""

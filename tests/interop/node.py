@@ -18,11 +18,13 @@ and writes events to standard output, each at once::
     {"event": "failed", "reason": a sentence}
     {"event": "ladder", "line": one message of the conversation, for people}
     {"event": "sas",
-     "isakmp": [{"connection", "initiator_cookie", "responder_cookie"}, ...],
-     "children": [{"child", "protocol", "mode", "inbound", "outbound"}, ...]}
+     "isakmp": [{"connection", "initiator_cookie", "responder_cookie", "fingerprints"}, ...],
+     "children": [{"child", "protocol", "mode", "inbound", "outbound", "fingerprints"}, ...]}
 
 Cookies and SPIs are lower case hexadecimal digits, 16 and 8 of them; ``protocol`` is ``ESP`` or
-``AH``, ``mode`` is ``tunnel`` or ``transport``.  An event may carry more than this.
+``AH``, ``mode`` is ``tunnel`` or ``transport``.  ``fingerprints`` are what may be shown of keys: of
+an ISAKMP SA as :mod:`tests.interop.keys` has them, of a child by SPI.  An event may carry more than
+this.
 
 The specification says what the node is (see :meth:`tests.interop.scenario.Scenario.spec`).  Its
 ``patience`` is in seconds: how long an exchange waits in vain before it fails.
@@ -37,7 +39,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -55,6 +57,7 @@ class HeldISAKMPSA:
     connection: str
     initiator_cookie: str
     responder_cookie: str
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,7 @@ class HeldChild:
     mode: str
     inbound: str
     outbound: str
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,11 +169,23 @@ class NodeProcess:
         told = self.expect("sas", timeout)
         return HeldSAs(
             isakmp=tuple(
-                HeldISAKMPSA(sa["connection"], sa["initiator_cookie"], sa["responder_cookie"])
+                HeldISAKMPSA(
+                    sa["connection"],
+                    sa["initiator_cookie"],
+                    sa["responder_cookie"],
+                    sa["fingerprints"],
+                )
                 for sa in told["isakmp"]
             ),
             children=tuple(
-                HeldChild(sa["child"], sa["protocol"], sa["mode"], sa["inbound"], sa["outbound"])
+                HeldChild(
+                    sa["child"],
+                    sa["protocol"],
+                    sa["mode"],
+                    sa["inbound"],
+                    sa["outbound"],
+                    sa["fingerprints"],
+                )
                 for sa in told["children"]
             ),
         )

@@ -35,6 +35,7 @@ from isakmp.numbers import ProtocolID
 from isakmp.service import ISAKMPService
 from isakmp.sinks.memory import MemorySink
 from isakmp.wire.render import render
+from tests.interop import keys
 
 
 def connection(name: str, spec: dict[str, Any], patience: float) -> Connection:
@@ -71,8 +72,9 @@ class Peer(LineOnlyReceiver):
 
     delimiter = b"\n"
 
-    def __init__(self, service: ISAKMPService) -> None:
+    def __init__(self, service: ISAKMPService, sink: MemorySink) -> None:
         self._service = service
+        self._sink = sink
         self._stopping: Deferred[None] | None = None
 
     def connectionMade(self) -> None:
@@ -117,8 +119,13 @@ class Peer(LineOnlyReceiver):
                 others = [sa for sa in registry if not isinstance(sa, SABundle)]
                 self.say(
                     "sas",
-                    isakmp=[_described(sa) for sa in others],
-                    children=[_described(sa) for sa in bundles],
+                    isakmp=[
+                        {**_described(sa), "fingerprints": keys.fingerprints(sa)} for sa in others
+                    ],
+                    children=[
+                        {**_described(sa), "fingerprints": self._sink.fingerprints(sa)}
+                        for sa in bundles
+                    ],
                 )
             case "stop":
                 self._stop()
@@ -167,10 +174,11 @@ def main(path: str) -> None:
         SharedSecret(words["secret"].encode(), (words["local_id"], words["remote_id"]))
         for words in spec["connections"].values()
     ]
+    sink = MemorySink()
     service = ISAKMPService(
-        connections, secrets, listen=((spec["listen"], spec["port"]),), sink=MemorySink()
+        connections, secrets, listen=((spec["listen"], spec["port"]),), sink=sink
     )
-    stdio.StandardIO(Peer(service))
+    stdio.StandardIO(Peer(service, sink))
     reactor.run()  # type: ignore[attr-defined]
 
 

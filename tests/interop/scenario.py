@@ -5,6 +5,7 @@ specification.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,20 +55,33 @@ class Scenario:
     """
     A Main Mode with a pre-shared key, and its Quick Modes.
 
-    :ivar proposal: for the ISAKMP SA, in strongSwan's spelling.
+    :ivar proposal: for the ISAKMP SA, in strongSwan's spelling; several with commas between them,
+        by preference.
     :ivar suite: for the children: ``aes128-sha256``; with a group after it for perfect forward
-        secrecy.
+        secrecy; several likewise.
+    :ivar our_proposal: what our node takes if that is something else; ``our_suite`` likewise.
     :ivar mode: ``tunnel`` or ``transport``.
     :ivar children: their names; in tunnel mode no more than :attr:`End.networks`.
+    :ivar traffic: of the one child, at the left and the right, if it is not the networks'.
     """
 
     proposal: str = "aes128-sha256-modp2048"
     suite: str = "aes128-sha256"
+    our_proposal: str = ""
+    our_suite: str = ""
     mode: str = "tunnel"
     children: tuple[str, ...] = ("net",)
+    traffic: tuple[str, str] | None = None
+
+    @property
+    def our_proposals(self) -> list[str]:
+        """What our node takes for the ISAKMP SA."""
+        return (self.our_proposal or self.proposal).split(",")
 
     def selectors(self, end: End) -> tuple[str, ...]:
         """The traffic of each child at one end: a network, or the end itself."""
+        if self.traffic is not None:
+            return (self.traffic[0 if end.address == LEFT.address else 1],)
         if self.mode == "transport":
             return tuple(f"{end.address}/32" for _ in self.children)
         return end.networks[: len(self.children)]
@@ -136,13 +150,13 @@ class Scenario:
                     "remote": remote.address,
                     "local_id": local.identity,
                     "remote_id": remote.identity,
-                    "proposals": [self.proposal],
+                    "proposals": self.our_proposals,
                     "secret": secret,
                     "children": {
                         name: {
                             "local_ts": local_ts,
                             "remote_ts": remote_ts,
-                            "suites": [self.suite],
+                            "suites": (self.our_suite or self.suite).split(","),
                             "mode": self.mode,
                         }
                         for name, local_ts, remote_ts in zip(
@@ -180,13 +194,15 @@ class InteropTestCase(SynchronousTestCase):
         *,
         secret: str = SECRET,
         options: str = "",
+        levels: Mapping[str, int] | None = None,
     ) -> Charon:
-        """A charon that runs and has loaded the scenario."""
+        """A charon that runs and has loaded the scenario; it logs as :class:`Charon` says."""
         peer = Charon(
             self.namespace(local),
             scenario.swanctl_conf(local, remote, secret),
             self.files / local.identity,
             options=options,
+            levels=levels,
         )
         self.addCleanup(peer.stop)
         return peer.start()

@@ -296,16 +296,17 @@ class NodeProcessTests(SynchronousTestCase):
         """
         full = (
             '{"event": "sas", "isakmp": [{"connection": "lab", "initiator_cookie": "01", '
-            '"responder_cookie": "02", "role": "initiator"}], "children": [{"child": "net", '
-            '"protocol": "ESP", "mode": "tunnel", "inbound": "03", "outbound": "04"}]}\n'
+            '"responder_cookie": "02", "role": "initiator", "fingerprints": {"ka": "ab"}}], '
+            '"children": [{"child": "net", "protocol": "ESP", "mode": "tunnel", '
+            '"inbound": "03", "outbound": "04", "fingerprints": {"03": "cd"}}]}\n'
         )
         node = self.node(answers={"sas": full})
         held = node.sas()
         self.assertEqual(
             held,
             HeldSAs(
-                (HeldISAKMPSA("lab", "01", "02"),),
-                (HeldChild("net", "ESP", "tunnel", "03", "04"),),
+                (HeldISAKMPSA("lab", "01", "02", {"ka": "ab"}),),
+                (HeldChild("net", "ESP", "tunnel", "03", "04", {"03": "cd"}),),
             ),
         )
         with self.assertRaisesRegex(AssertionError, "our node holds"):

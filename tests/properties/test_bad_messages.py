@@ -24,6 +24,7 @@ from isakmp.interfaces import ICredentialStore
 from isakmp.numbers import Group
 from isakmp.paths import Path
 from isakmp.wire.payloads import (
+    Certificate,
     Hash,
     Identification,
     KeyExchange,
@@ -42,6 +43,7 @@ from tests.nodes import (
     unfinished,
 )
 from tests.properties.meddling import MeddlingIKE, appended, changed, without
+from tests.properties.wiretap import MESSAGES
 
 MANDATORY: tuple[tuple[str, type[Payload]], ...] = (
     ("Main 1", SecurityAssociation),
@@ -126,10 +128,8 @@ class MandatoryTests(Attempts):
 
     def test_not_expected(self) -> None:
         """A payload more that nobody asked for does no harm: it is not looked at."""
-        for name, _ in MANDATORY[::2]:
-            if name.startswith("Quick"):
-                continue  # there a second nonce would be one too many
-            extra = appended(Nonce(bytes(20)) if name in ("Main 1", "Main 5") else Hash(b""), name)
+        for name in MESSAGES:
+            extra = appended(Certificate(4, b"whose?"), name)
             both = pair(**{speaker(name): extra})  # type: ignore[arg-type]
             both.up()
             self.assertEqual(disagreements(both.a, both.b), [], name)

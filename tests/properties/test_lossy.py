@@ -180,10 +180,7 @@ class ForgottenTests(SynchronousTestCase):
     def killed(self) -> Pair:
         both = pair()
         both.up()
-        for sa in both.b.registry:
-            both.b.registry.remove(sa, Removal.SHUTDOWN)
-        for bundle in both.b.sink.standing.values():
-            both.b.sink.remove(bundle)
+        both.b.forget()
         both.b.events.clear()
         return both
 

@@ -26,7 +26,7 @@ from tests.properties.wiretap import (
 )
 
 
-def state(member: Member) -> object:
+def state(member: Member) -> tuple[object, ...]:
     """What a node has, has installed, and has used up."""
     registry = member.registry
     assert isinstance(registry, SARegistry)
