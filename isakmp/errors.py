@@ -235,7 +235,15 @@ class LimitReached(PeerError):
 
 
 class PeerRefused(PeerError):
-    """The peer said, with a notification, that it will not go on."""
+    """
+    The peer said, with a notification, that it will not go on.
+
+    :param kind: what it said: the Notify Message Type.
+    """
+
+    def __init__(self, reason: Reason | str, kind: int = 0) -> None:
+        super().__init__(reason)
+        self.kind = kind
 
 
 class ExchangeTimeout(PeerError):

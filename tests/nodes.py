@@ -8,7 +8,7 @@ that are configured for each other.  :func:`left_over` says what a node still ke
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -318,18 +318,6 @@ def pair(
         )
     )
     return Pair(clock, lossy, a, b, settings, wire)
-
-
-def flipped(octets: bytes, bit: int) -> bytes:
-    """A copy with one bit changed; bit 0 is the first octet's highest."""
-    changed = bytearray(octets)
-    changed[bit // 8] ^= 0x80 >> bit % 8
-    return bytes(changed)
-
-
-def forged(datagram: Datagram, octets: bytes) -> Datagram:
-    """Other octets on the same path."""
-    return replace(datagram, octets=octets)
 
 
 def left_over(*members: Member) -> list[str]:

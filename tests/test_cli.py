@@ -176,9 +176,7 @@ class MainTestCase(SynchronousTestCase):
 
         self.patch(task, "react", at_once)
 
-    def demonstrate(
-        self, instead: Callable[[Choices], int] | Exception
-    ) -> list[Choices]:
+    def demonstrate(self, instead: Callable[[Choices], int] | Exception) -> list[Choices]:
         """Do this instead of the demonstration; the choices that it was given."""
         asked: list[Choices] = []
 

@@ -78,9 +78,7 @@ class HonestyTests(DemoTestCase):
     async def test_same_keys_both_ways(self) -> None:
         """Keys that do not depend on the SPI would be the same in both directions: found."""
         derive = ISAKMPSA.derive
-        self.patch(
-            ISAKMPSA, "derive", lambda sa, seed, length: derive(sa, seed[5:], length)
-        )
+        self.patch(ISAKMPSA, "derive", lambda sa, seed, length: derive(sa, seed[5:], length))
         (found,) = await self.problems()
         self.assertIn("two SPIs have the same keys", found)
 
@@ -132,9 +130,7 @@ class HonestyTests(DemoTestCase):
         self.patch(
             MemorySink,
             "install",
-            lambda sink, bundle: succeed(None)
-            if sink is test.sinks[1]
-            else install(sink, bundle),
+            lambda sink, bundle: succeed(None) if sink is test.sinks[1] else install(sink, bundle),
         )
         found = "\n".join(await self.problems())
         self.assertIn("the responder could not open the packet", found)

@@ -119,12 +119,8 @@ class TwoServicesTests(ServiceTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.one, self.two = addresses()
-        self.ours = self.service(
-            (self.one,), (connection(self.one, self.two, "i.lab", "r.lab"),)
-        )
-        self.theirs = self.service(
-            (self.two,), (connection(self.two, self.one, "r.lab", "i.lab"),)
-        )
+        self.ours = self.service((self.one,), (connection(self.one, self.two, "i.lab", "r.lab"),))
+        self.theirs = self.service((self.two,), (connection(self.two, self.one, "r.lab", "i.lab"),))
 
     async def up(self) -> None:
         """A tunnel between them."""

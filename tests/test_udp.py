@@ -232,9 +232,7 @@ class RefusalTests(PortsTestCase):
         """A name, or something like an address, is none; nor can a port be of any size."""
         for address in ("localhost", "127.1", "300.0.0.1", "192.0.2.0/24"):
             said = self.refusal(address, 500)
-            self.assertEqual(
-                said, f"cannot listen on {address}:500: not an IPv4 or IPv6 address"
-            )
+            self.assertEqual(said, f"cannot listen on {address}:500: not an IPv4 or IPv6 address")
         for port in (65536, -1):
             self.assertIn(f"127.0.0.1:{port}: ", self.refusal("127.0.0.1", port))
 

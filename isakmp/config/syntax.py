@@ -42,6 +42,9 @@ MAX_INCLUDES = 16
 MAX_FILES = 1000
 """The most files in all."""
 
+MAX_PATTERN = 4096
+"""The most characters of a pattern that names files."""
+
 _NAME = re.compile(r'[^#{}:.,="\r\n\t ]++')
 _REFERENCE = re.compile(rf"{_NAME.pattern}(?:\.{_NAME.pattern})*+")
 _BLANK = re.compile(r"(?:[ \t\r\n]++|#[^\n]*+)*+")
@@ -94,7 +97,7 @@ def read(path: str, findings: Findings) -> Block:
     :param findings: takes whatever is wrong; nothing is raised.
     """
     root = Block(Place(path))
-    budget = _Budget()
+    budget = _Budget(MAX_OCTETS, MAX_FILES)
     text = _content(path, Place(path), findings, budget, required=True)
     if text is not None:
         _Text(path, text, root, findings, budget, (os.path.realpath(path),)).read()
@@ -107,7 +110,8 @@ def parse(text: str, findings: Findings, file: str = "<text>") -> Block:
     if "\0" in text:
         findings.fault(Place(file, text.count("\n", 0, text.index("\0")) + 1), _NUL)
     else:
-        _Text(file, text, root, findings, _Budget(), (os.path.realpath(file),)).read()
+        budget = _Budget(MAX_OCTETS, MAX_FILES)
+        _Text(file, text, root, findings, budget, (os.path.realpath(file),)).read()
     return root
 
 
@@ -118,8 +122,8 @@ _NUL = "a character of value 0: this is no text"
 class _Budget:
     """What may still be read."""
 
-    octets: int = MAX_OCTETS
-    files: int = MAX_FILES
+    octets: int
+    files: int
 
 
 def _content(
@@ -276,9 +280,10 @@ class _Text:
         block, _ = self._open[-1]
         if self._depth + len(self._open) > MAX_DEPTH:
             self._findings.fault(place, f"more than {MAX_DEPTH} sections inside one another")
-            inner = Block(place)  # its end is looked for, its contents go nowhere
-        else:
-            inner = block.blocks.setdefault(name, Block(place))
+            self._at = len(self._text)
+            del self._open[1:]
+            return
+        inner = block.blocks.setdefault(name, Block(place))
         known = {reference.name for reference in inner.references}
         inner.references += [r for r in references if r.name not in known]
         self._open.append((inner, place.line))
@@ -305,11 +310,12 @@ class _Text:
     def _include(self, place: Place) -> None:
         self._at += len("include")
         self._skip(_SPACE)
-        pattern = ""
+        pieces = []
         while piece := _PIECE.match(self._text, self._at):
             plain, escaped, quoted, backslash = piece.groups("")
-            pattern += plain or escaped or backslash or _unescaped(quoted)
+            pieces.append(plain or escaped or backslash or _unescaped(quoted))
             self._at = piece.end()
+        pattern = "".join(pieces)
         if self._text[self._at : self._at + 1] == '"':
             self._fault("the quoted name of an included file has no end: '\"'")
             self._at = len(self._text)
@@ -319,6 +325,9 @@ class _Text:
             return
         if not os.path.isabs(pattern):
             pattern = os.path.join(escape(os.path.dirname(self._file)), pattern)
+        if len(pattern) > MAX_PATTERN:
+            self._findings.fault(place, "no file has so long a name", "include")
+            return
         if len(self._within) > MAX_INCLUDES:
             self._findings.fault(
                 place, f"more than {MAX_INCLUDES} files include one another", "include"

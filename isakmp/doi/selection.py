@@ -22,6 +22,7 @@ from isakmp.doi.suites import (
     group_word,
     integrity_word,
     mode_word,
+    spell,
     spell_all,
     transform_word,
 )
@@ -34,6 +35,7 @@ from isakmp.errors import (
     SituationNotSupported,
 )
 from isakmp.numbers import IPsecAttribute, ProtocolID
+from isakmp.spelling import advice
 from isakmp.wire.proposals import Proposal
 
 MAX_COMPARED = 64
@@ -78,9 +80,21 @@ def select(offered: Offer, acceptable: Offer) -> ProtectionSuite:
             "no offered protection suite is acceptable",
             spell_all(offered.suites),
             spell_all(acceptable.suites),
-            _nearest(possible, wanted),
+            f"{_nearest(possible, wanted)} {_advice(offered, acceptable)}".strip(),
         )
     )
+
+
+def _advice(offered: Offer, acceptable: Offer) -> str:
+    """What would have matched, where each end's first choice is one transform."""
+    firsts = [offer.suites[0] for offer in (offered, acceptable) if offer.suites]
+    if len(firsts) < 2 or any(len(suite.proposals) != 1 for suite in firsts):
+        return ""
+    theirs, ours = (
+        ProtectionSuite((replace(suite.proposals[0], transforms=suite.proposals[0].transforms[:1]),))
+        for suite in firsts
+    )
+    return advice(spell(theirs), spell(ours))
 
 
 def confirm(answer: Offer, offered: Offer) -> ProtectionSuite:

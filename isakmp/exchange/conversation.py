@@ -318,7 +318,7 @@ class Conversation:
                 )
             )
         else:
-            error = PeerRefused(Reason(f"the peer refused: {says}", rejected=dropped))
+            error = PeerRefused(Reason(f"the peer refused: {says}", rejected=dropped), kind)
         self._remember(error, b"")
         self._lose_patience(error)
 
@@ -326,7 +326,7 @@ class Conversation:
         """
         The peer says so under an SA: that is final.
         """
-        self._end(PeerRefused(Reason(f"the peer says {NotifyType(kind).spelled}")))
+        self._end(PeerRefused(Reason(f"the peer says {NotifyType(kind).spelled}"), kind))
 
     def _remember(self, error: PeerError, octets: bytes) -> None:
         self._drops.append(Rejection("dropped", error.reason.rule, error.reason.offered or "-", ""))

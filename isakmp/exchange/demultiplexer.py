@@ -243,7 +243,7 @@ class Demultiplexer:
                 raise UnsupportedExchangeType("not run before the responder's cookie has come back")
             exchange = self._exchange(newcomer, cookies, datagram)
         except PeerError as error:
-            self._refusals.dropped(error, datagram, cookies)
+            self._refusals.dropped(error, datagram, cookies, first=True)
             return
         # Run it for its answer only; message 3 will bring it back, and with it a proven address.
         exchange.start().addErrback(self._no_answer, datagram, cookies)
@@ -264,7 +264,7 @@ class Demultiplexer:
         error = failure.value
         if isinstance(error, PeerError):
             if not error.reported:
-                self._refusals.dropped(error, datagram, cookies)
+                self._refusals.dropped(error, datagram, cookies, first=True)
         elif not isinstance(error, CancelledError):
             self._log.failure("message 1 could not be answered", failure)
 
@@ -398,4 +398,6 @@ class Demultiplexer:
         # belongs to another exchange is no reason to doubt this one.
         answered = not conversation.proven and not isinstance(error, InvalidCookie)
         cookies = conversation.cookies if answered else None
-        self._refusals.dropped(error, datagram, cookies, sa)
+        # One that does not run yet has nobody else to say why it was refused.
+        first = not proven and self._conversations.get(self._key(conversation)) is not conversation
+        self._refusals.dropped(error, datagram, cookies, sa, first=first)

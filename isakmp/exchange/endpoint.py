@@ -26,6 +26,7 @@ from isakmp.events import ExchangeFailed, NotificationReceived, Removal
 from isakmp.exchange.conversation import Conversation
 from isakmp.exchange.demultiplexer import Demultiplexer
 from isakmp.exchange.exchange import Exchange
+from isakmp.exchange.explanations import explained
 from isakmp.exchange.refusals import Refusals
 from isakmp.exchange.types import (
     INFORMATIONAL,
@@ -306,6 +307,7 @@ class ISAKMPEndpoint:
             error = Cancelled("given up here")
             failure = Failure(error)
         if isinstance(error, PeerError):
+            error = explained(exchange, exchange.order, error)
             name = exchange.connection.name if exchange.connection is not None else ""
             if exchange.sa is not None:
                 name = exchange.sa.connection

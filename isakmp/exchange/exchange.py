@@ -58,6 +58,7 @@ class Exchange:
         self.role = conversation.role
         self.doi = doi
         self.sa = sa
+        self.order = order
         self.began = node.clock.seconds()
         self.vendor_ids: frozenset[bytes] = frozenset()
         self._undo: list[Callable[[], object]] = []

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 
 from isakmp.errors import (
     AuthenticationFailed,
@@ -26,9 +27,33 @@ from isakmp.interfaces import IManagementSA, INode
 from isakmp.logs import Logger
 from isakmp.numbers import DOI, ExchangeType, NotifyType, ProtocolID
 from isakmp.parts import AUTH, ID
-from isakmp.paths import Datagram
+from isakmp.paths import Datagram, endpoint
 from isakmp.wire.message import CookiePair, Flags, Header, Message
 from isakmp.wire.payloads import Notification
+
+
+class Bucket:
+    """
+    As many at once as it holds, and one more each second.
+
+    :param size: how many.
+    """
+
+    def __init__(self, clock: IReactorTime, size: int) -> None:
+        self._clock = clock
+        self._size = float(size)
+        self._tokens = self._size
+        self._filled = clock.seconds()
+
+    def take(self) -> bool:
+        """Whether there was one."""
+        now = self._clock.seconds()
+        self._tokens = min(self._size, self._tokens + now - self._filled)
+        self._filled = now
+        if self._tokens < 1.0:
+            return False
+        self._tokens -= 1.0
+        return True
 
 
 class Refusals:
@@ -45,8 +70,8 @@ class Refusals:
     ) -> None:
         self._node = node
         self._begin = begin
-        self._tokens = float(node.limits.notifications)
-        self._refilled = node.clock.seconds()
+        self._notifications = Bucket(node.clock, node.limits.notifications)
+        self._lines = Bucket(node.clock, node.limits.notifications)
 
     def dropped(
         self,
@@ -54,18 +79,21 @@ class Refusals:
         datagram: Datagram,
         cookies: CookiePair | None = None,
         sa: IManagementSA | None = None,
+        *,
+        first: bool = False,
     ) -> None:
         """
         A datagram was not accepted.
 
         :param cookies: of the exchange it was meant for, or made up to be answered with.
         :param sa: under which it was proven that the peer had said it.
+        :param first: it was to begin an exchange; of one that runs, the exchange will say it.
         """
-        self._log.debug(
-            "dropped from {path.remote}: {error}",
-            path=datagram.path,
-            error=error,
-        )
+        peer = endpoint(datagram.path.remote)
+        if first and self._lines.take():
+            self._log.info("refused {peer}: {error}", peer=peer, error=error)
+        else:
+            self._log.debug("dropped from {peer}: {error}", peer=peer, error=error)
         self._node.events.publish(MessageDropped(datagram.path, error))
         kind = self._notification(error, sa)
         if kind is None:
@@ -92,20 +120,9 @@ class Refusals:
             cookies, ExchangeType.INFORMATIONAL, Flags.NONE, message_id, (notification,)
         )
         octets = message.encode()
-        if len(octets) <= len(datagram.octets) and self._token():
+        if len(octets) <= len(datagram.octets) and self._notifications.take():
             self._node.ports.send(Datagram(octets, datagram.path))
             self._node.events.publish(MessageSent(datagram.path, message, False, len(octets)))
-
-    def _token(self) -> bool:
-        """One notification a second, after as many at once as the limit says."""
-        now = self._node.clock.seconds()
-        most = float(self._node.limits.notifications)
-        self._tokens = min(most, self._tokens + now - self._refilled)
-        self._refilled = now
-        if self._tokens < 1.0:
-            return False
-        self._tokens -= 1.0
-        return True
 
 
 def answerable(error: PeerError, header: Header) -> CookiePair | None:

@@ -14,6 +14,7 @@ from isakmp.errors import AttributesNotSupported, NoProposalChosen, Reason
 from isakmp.ike.authentication import AUTHENTICATIONS
 from isakmp.ike.parameters import KEY_IKE, Parameters, configured
 from isakmp.numbers import ProtocolID
+from isakmp.spelling import advice
 from isakmp.wire.proposals import Proposal, Transform
 
 SHOWN = 8
@@ -92,7 +93,8 @@ def _nearest(offered: Sequence[Parameters], connections: Sequence[Connection]) -
     if not pairs:
         return ""
     (_, theirs), (_, ours) = min(pairs, key=lambda pair: sum(map(ne, pair[0][0], pair[1][0])))
-    return f"Nearest: the peer's {theirs.difference(ours)} here."
+    nearest = f"Nearest: the peer's {theirs.difference(ours)} here."
+    return f"{nearest} {advice(theirs.spelled, ours.spelled, 'ike=')}"
 
 
 def choose(

@@ -186,9 +186,7 @@ class OfferTests(SynchronousTestCase):
         for end in range(len(whole.body)):
             cut = SecurityAssociation(1, whole.body[:end])
             self.assertRaises((Malformed, BadProposalSyntax), offer_of, ipsec, cut)
-        self.assertRaises(
-            Malformed, offer_of, ipsec, SecurityAssociation(1, whole.body + b"\0")
-        )
+        self.assertRaises(Malformed, offer_of, ipsec, SecurityAssociation(1, whole.body + b"\0"))
 
     @settings(deadline=None, max_examples=200)
     @given(st.binary(max_size=120))
@@ -214,16 +212,12 @@ class KeyExchangeTests(SynchronousTestCase):
         Proves: RFC 2407 section 4.4.2
         """
         for number, transform_id, expected in ((2, 1, self.IKE), (1, 9, self.OTHER)):
-            found = key_exchange_of(
-                node(self.IKE, self.OTHER), number, (proposal(transform_id),)
-            )
+            found = key_exchange_of(node(self.IKE, self.OTHER), number, (proposal(transform_id),))
             self.assertIs(found, expected)
 
     def test_preference(self) -> None:
         """Of several that are offered and enabled, ours is the preference."""
-        found = key_exchange_of(
-            node(self.IKE, KeyExchange("new", 9, 2)), 2, (proposal(200, 9, 1),)
-        )
+        found = key_exchange_of(node(self.IKE, KeyExchange("new", 9, 2)), 2, (proposal(200, 9, 1),))
         self.assertIs(found, self.IKE)
 
     def test_other_protocols(self) -> None:
@@ -231,9 +225,7 @@ class KeyExchangeTests(SynchronousTestCase):
         offered = (proposal(1, protocol=ProtocolID.ESP), proposal(9))
         found = key_exchange_of(node(self.IKE, self.OTHER), 1, offered)
         self.assertIs(found, self.OTHER)
-        self.assertRaises(
-            NoProposalChosen, key_exchange_of, node(self.IKE), 2, offered[:1]
-        )
+        self.assertRaises(NoProposalChosen, key_exchange_of, node(self.IKE), 2, offered[:1])
 
     def test_none_in_common(self) -> None:
         """

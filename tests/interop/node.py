@@ -27,7 +27,8 @@ an ISAKMP SA as :mod:`tests.interop.keys` has them, of a child by SPI.  An event
 this.
 
 The specification says what the node is (see :meth:`tests.interop.scenario.Scenario.spec`).  Its
-``patience`` is in seconds: how long an exchange waits in vain before it fails.
+``patience`` is in seconds: how long an exchange waits in vain before it fails; a quarter of it, if
+it was refused something without proof.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from twisted.protocols.basic import LineOnlyReceiver
 from twisted.python.failure import Failure
 
 from isakmp.associations import IPsecParameters, Lifetime, SABundle
-from isakmp.connections import Child, Connection, Intervals
+from isakmp.connections import Child, Connection, Intervals, Limits
 from isakmp.credentials.pre_shared_keys import SharedSecret
 from isakmp.doi.ipsec import ipsec
 from isakmp.events import (
@@ -135,14 +135,14 @@ class Peer(LineOnlyReceiver):
         if not hasattr(failure.value, "reason"):
             self.say("failed", reason=failure.getErrorMessage())
 
-    def connectionLost(self, reason: Failure | None = None) -> None:  # type: ignore[override]
+    def connectionLost(self, reason: Failure | None = None) -> None:
         """Whoever drives us is gone."""
         self._stop()
 
     def _stop(self) -> None:
         if self._stopping is None:
             self._stopping = self._service.stopService()
-            self._stopping.addBoth(lambda _: reactor.stop())  # type: ignore[attr-defined]
+            self._stopping.addBoth(lambda _: reactor.stop())
 
 
 def _described(sa: object) -> dict[str, object]:
@@ -176,10 +176,14 @@ def main(path: str) -> None:
     ]
     sink = MemorySink()
     service = ISAKMPService(
-        connections, secrets, listen=((spec["listen"], spec["port"]),), sink=sink
+        connections,
+        secrets,
+        listen=((spec["listen"], spec["port"]),),
+        sink=sink,
+        limits=Limits(grace=min(2.0, spec["patience"] / 4)),
     )
     stdio.StandardIO(Peer(service, sink))
-    reactor.run()  # type: ignore[attr-defined]
+    reactor.run()
 
 
 if __name__ == "__main__":

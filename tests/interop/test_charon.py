@@ -167,6 +167,22 @@ class OurInitiatorTests(ConversationTestCase):
         """
         self.converse(Scenario(traffic=("10.81.0.7-10.81.0.19[udp]", "10.82.0.1/32[udp]")))
 
+
+class OurResponderTests(OurInitiatorTests):
+    """
+    charon begins, and our node answers: all that holds for our initiator holds here.
+    """
+
+    role = "responder"
+
+
+class AlgorithmsTests(ConversationTestCase):
+    """
+    Algorithms that are computed the same way whoever begins: here our node does.
+    """
+
+    role = "initiator"
+
     def test_aes256_sha512_modp4096(self) -> None:
         """
         AES-256, SHA-512 and the 4096-bit group work with charon; AES-GCM for the child, with the
@@ -196,11 +212,3 @@ class OurInitiatorTests(ConversationTestCase):
             "AES_CBC-256/HMAC_MD5_96/PRF_HMAC_MD5/MODP_1536",
             "AES_CBC-128/HMAC_MD5_96",
         )
-
-
-class OurResponderTests(OurInitiatorTests):
-    """
-    charon begins, and our node answers: all that holds for our initiator holds here.
-    """
-
-    role = "responder"

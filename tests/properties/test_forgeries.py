@@ -24,12 +24,19 @@ from tests.nodes import (
     Settings,
     assert_clean,
     disagreements,
-    flipped,
-    forged,
     pair,
     unfinished,
 )
-from tests.properties.wiretap import COOKIES, Wiretap, copies, one_copy, race, replace_with
+from tests.properties.wiretap import (
+    COOKIES,
+    Wiretap,
+    copies,
+    flipped,
+    forged,
+    one_copy,
+    race,
+    replace_with,
+)
 
 PLACES = 64
 BLOCK = 16

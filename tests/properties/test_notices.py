@@ -28,11 +28,10 @@ from tests.nodes import (
     assert_clean,
     connection,
     disagreements,
-    flipped,
     pair,
 )
 from tests.properties.test_replays import state
-from tests.properties.wiretap import Wiretap, lose, replace_with, seen_from
+from tests.properties.wiretap import Wiretap, flipped, lose, replace_with, seen_from
 
 CAROL = "192.0.2.3"
 ISAKMP, ESP = ProtocolID.ISAKMP, ProtocolID.ESP

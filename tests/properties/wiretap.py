@@ -5,12 +5,13 @@ Somebody on the wire between two nodes, who knows which message of which exchang
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from isakmp.numbers import ExchangeType
 from isakmp.paths import Datagram, Path
 from isakmp.testing import LossyNetwork
 from isakmp.wire.message import Flags, Header
-from tests.nodes import Pair, flipped, forged
+from tests.nodes import Pair
 
 MAIN = tuple(f"Main {number}" for number in range(1, 7))
 QUICK = tuple(f"Quick {number}" for number in range(1, 4))
@@ -93,6 +94,18 @@ def replace_with(
     return Wiretap(
         both.network, lambda passing, datagram: forge(datagram) if passing == name else None
     )
+
+
+def flipped(octets: bytes, bit: int) -> bytes:
+    """A copy with one bit changed; bit 0 is the first octet's highest."""
+    changed = bytearray(octets)
+    changed[bit // 8] ^= 0x80 >> bit % 8
+    return bytes(changed)
+
+
+def forged(datagram: Datagram, octets: bytes) -> Datagram:
+    """Other octets on the same path."""
+    return replace(datagram, octets=octets)
 
 
 def copies(datagram: Datagram, count: int) -> list[Datagram]:

@@ -1,0 +1,74 @@
+"""
+What an initiator adds to a refusal of its peer's: what was offered, and what to ask.
+
+The peer says a number (RFC 2408 section 3.14.1).  What it was about, only this end can know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import cast
+
+from isakmp.connections import Candidates, Child, Connection
+from isakmp.errors import ExchangeTimeout, PeerError, PeerRefused
+from isakmp.exchange.types import key_exchange_named
+from isakmp.interfaces import IExchange, INegotiatingDomain
+from isakmp.numbers import NotifyType
+from isakmp.parts import SA, Role
+from isakmp.spelling import libreswan
+
+_REMEDIES: Mapping[int, str] = {
+    NotifyType.NO_PROPOSAL_CHOSEN: "Ask the peer's administrator which proposals it takes for this "
+    "connection, or to take one of those offered",
+    NotifyType.INVALID_ID_INFORMATION: "Ask the peer's administrator for which identity and which "
+    "traffic the connection is configured there",
+    NotifyType.AUTHENTICATION_FAILED: "The peer does not know this end by its identity, or with "
+    "another secret: compare both with its administrator",
+    NotifyType.INVALID_KEY_INFORMATION: "The peer does not take the Diffie-Hellman group offered",
+    NotifyType.PAYLOAD_MALFORMED: "The peer could not read the message: the secrets may differ",
+}
+
+
+def explained(exchange: IExchange, order: object, error: PeerError) -> PeerError:
+    """
+    The error with what this end offered, and what to ask, where the peer cannot have said it.
+
+    :param order: what the exchange was to negotiate.
+    """
+    reason = error.reason
+    if exchange.role is not Role.INITIATOR or reason.offered or reason.remedy:
+        return error
+    if isinstance(error, PeerRefused):
+        remedy = _REMEDIES.get(error.kind, "")
+        offered = _offered(exchange, order) if error.kind == NotifyType.NO_PROPOSAL_CHOSEN else ""
+        if offered:
+            remedy += f" (in libreswan's words: {', '.join(map(libreswan, offered))})"
+        error.reason = replace(
+            reason, offered=", ".join(offered), remedy=f"{remedy}." if remedy else ""
+        )
+    elif isinstance(error, ExchangeTimeout) and exchange.sa is None:
+        if reason.arrow is not None and reason.arrow.parts == frozenset({SA}):
+            error.reason = replace(
+                reason,
+                remedy="Its address may be another, UDP may be blocked, or it has no connection "
+                "for this end and says nothing.",
+            )
+    return error
+
+
+def _offered(exchange: IExchange, order: object) -> Sequence[str]:
+    """What was offered, a suite each, in strongSwan's words."""
+    if exchange.sa is None:
+        connection = cast("Candidates[Connection]", order).first
+        key_exchange = key_exchange_named(exchange.node, connection.key_exchange)
+        return [key_exchange.spell(suite) for suite in connection.suites]
+    doi = exchange.doi
+    if not INegotiatingDomain.providedBy(doi):
+        return ()
+    return [
+        doi.spell(suite)
+        for child in cast("Sequence[object]", order or ())
+        if isinstance(child, Child)
+        for suite in child.suites
+    ]
