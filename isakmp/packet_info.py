@@ -19,6 +19,7 @@ from typing import Any
 from twisted.internet import udp
 from twisted.internet.protocol import DatagramProtocol
 
+from isakmp.logs import Logger
 from isakmp.paths import Address
 
 # Python's socket module names these on some systems only.
@@ -46,6 +47,8 @@ class PacketInfoPort(udp.Port):
 
     :param received: given each datagram with the address that it was sent to.
     """
+
+    _log = Logger()
 
     def __init__(self, address: str, port: int, received: Received, reactor: Any) -> None:
         super().__init__(port, DatagramProtocol(), address, 65535, reactor)
@@ -77,7 +80,10 @@ class PacketInfoPort(udp.Port):
                 raise
             local = _sent_to(ancillary)
             if local is not None:
-                self._received(octets, (local, port), (peer[0], peer[1]))
+                try:
+                    self._received(octets, (local, port), (peer[0], peer[1]))
+                except Exception:  # a fault of ours must not have the reactor close the port
+                    self._log.failure("a datagram could not be taken in")
 
     def send(self, octets: bytes, local: str, peer: Address) -> None:
         """

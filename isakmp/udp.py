@@ -8,6 +8,7 @@ datagram was sent to (:mod:`isakmp.packet_info`).
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 from collections.abc import Callable
 
@@ -73,27 +74,27 @@ class UDPPorts:
         :return: what it is bound to.
         :raises ConfigurationError: with one line that says why it cannot be had.
         """
-        if address in _EVERY and AVAILABLE:
-            return self._listen_everywhere(address, port)
-        one = _Socket(self._received)
         try:
-            bound = self._reactor.listenUDP(
-                port, one, interface=address, maxPacketSize=MAX_DATAGRAM
-            )
+            address = str(ipaddress.ip_address(address))
+            if address in _EVERY and AVAILABLE:
+                return self._listen_everywhere(address, port)
+            return self._listen_at(address, port)
         except CannotListenError as error:
             raise ConfigurationError(_explained((address, port), error.socketError)) from None
-        except (InvalidAddressError, OverflowError) as error:
+        except (ValueError, OverflowError) as error:
             raise ConfigurationError(_explained((address, port), error)) from None
-        self._ports.append(bound)
+
+    def _listen_at(self, address: str, port: int) -> Address:
+        one = _Socket(self._received)
+        self._ports.append(
+            self._reactor.listenUDP(port, one, interface=address, maxPacketSize=MAX_DATAGRAM)
+        )
         self._sockets[one.local] = one
         return one.local
 
     def _listen_everywhere(self, address: str, port: int) -> Address:
         bound = PacketInfoPort(address, port, self._arrived, self._reactor)
-        try:
-            bound.startListening()
-        except CannotListenError as error:
-            raise ConfigurationError(_explained((address, port), error.socketError)) from None
+        bound.startListening()
         self._ports.append(bound)
         number: int = bound.getHost().port
         self._everywhere[address, number] = bound
@@ -133,7 +134,7 @@ class UDPPorts:
                 one.transport.write(datagram.octets, remote)
             elif every is not None:
                 every.send(datagram.octets, local[0], remote)
-        except (OSError, MessageLengthError, InvalidAddressError, OverflowError) as error:
+        except (OSError, MessageLengthError, ValueError, OverflowError) as error:
             self._log.warn(
                 "could not send to {peer}: {error}",
                 peer=endpoint(datagram.path.remote),

@@ -223,6 +223,39 @@ class TwoServicesTests(ServiceTestCase):
         self.assertEqual(len(tap.sent), 4)
         self.assertEqual({datagram.path for datagram in tap.sent}, {Path(self.two, self.one)})
 
+    # -- configured anew --------------------------------------------------------------------------
+
+    async def test_same(self) -> None:
+        """What I leave as it is goes on undisturbed when I configure anew."""
+        await self.up()
+        standing = list(self.ours.node.registry)
+        self.ours.configure((connection(self.one, self.two, "i.lab", "r.lab"),), SECRETS)
+        self.assertEqual(list(self.ours.node.registry), standing)
+
+    async def test_gone(self) -> None:
+        """A connection that I take away is torn down, and the peer is told; so is a child."""
+        road = connection(self.one, self.two, "i.lab", "r.lab")
+        await self.up()
+        for connections, left in (((replace(road, children=()),), 1), ((), 0)):
+            told = self.happens(self.theirs, Removed)
+            self.ours.configure(connections, SECRETS)
+            self.assertEqual(len(list(self.ours.node.registry)), left)
+            await told
+            self.assertEqual(len(list(self.theirs.node.registry)), left)
+
+    async def test_mistake(self) -> None:
+        """If what I write cannot be, nothing changes."""
+        await self.up()
+        standing = list(self.ours.node.registry)
+        road = connection(self.one, self.two, "i.lab", "r.lab")
+        for connections, secrets in (
+            ((road, road), SECRETS),
+            ((), (SharedSecret(b"x", ("%nobody",)),)),
+        ):
+            self.assertRaises(ConfigurationError, self.ours.configure, connections, secrets)
+            self.assertEqual(list(self.ours.node.registry), standing)
+            self.assertEqual(self.ours.node.policy.connection("lab"), road)
+
 
 class StartTests(ServiceTestCase):
     """Its sockets, and what becomes of them."""

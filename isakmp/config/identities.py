@@ -53,11 +53,11 @@ def spelled(text: str) -> str:
     """
     if text in _ANYBODY:
         return ANYBODY
-    if _OTHERS.match(text):
-        raise ValueError(f"{text!r}: this type of identity is not built yet; {_VALID}")
     prefix = _PREFIX.fullmatch(text)
     if prefix and (kind := _PREFIXES.get(prefix[1].lower())) is not None:
         return _typed(text, kind, prefix[2])
+    if _OTHERS.match(text):
+        raise ValueError(f"{text!r}: this type of identity is not built yet; {_VALID}")
     if "=" in text:
         raise ValueError(f"{text!r}: distinguished names are not built yet; {_VALID}")
     if text.startswith("%"):

@@ -259,7 +259,8 @@ class _Text:
         self._findings.fault(place, text)
         if self._skip(_REST) and self._text[self._at] == "{":
             self._at += 1
-            self._open.append((Block(place), place.line))
+            if self._may_open(place):
+                self._open.append((Block(place), place.line))
 
     def _references(self) -> list[Reference]:
         found: list[Reference] = []
@@ -277,16 +278,21 @@ class _Text:
             self._at += 1
 
     def _begin(self, name: str, place: Place, references: list[Reference]) -> None:
-        block, _ = self._open[-1]
-        if self._depth + len(self._open) > MAX_DEPTH:
-            self._findings.fault(place, f"more than {MAX_DEPTH} sections inside one another")
-            self._at = len(self._text)
-            del self._open[1:]
+        if not self._may_open(place):
             return
-        inner = block.blocks.setdefault(name, Block(place))
+        inner = self._open[-1][0].blocks.setdefault(name, Block(place))
         known = {reference.name for reference in inner.references}
         inner.references += [r for r in references if r.name not in known]
         self._open.append((inner, place.line))
+
+    def _may_open(self, place: Place) -> bool:
+        """Whether another section may begin; if not, the rest of the file is left out."""
+        if self._depth + len(self._open) <= MAX_DEPTH:
+            return True
+        self._findings.fault(place, f"more than {MAX_DEPTH} sections inside one another")
+        self._at = len(self._text)
+        del self._open[1:]
+        return False
 
     def _set(self, name: str, place: Place) -> None:
         words: list[str] = []

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from twisted.internet.defer import CancelledError, Deferred, DeferredList, fail, succeed
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -28,6 +28,7 @@ from isakmp.exchange.demultiplexer import Demultiplexer
 from isakmp.exchange.exchange import Exchange
 from isakmp.exchange.explanations import explained
 from isakmp.exchange.refusals import Refusals
+from isakmp.exchange.removal import Removals
 from isakmp.exchange.types import (
     INFORMATIONAL,
     PHASE_1,
@@ -44,7 +45,7 @@ from isakmp.interfaces import (
     IPorts,
 )
 from isakmp.logs import Logger
-from isakmp.numbers import NotifyType, ProtocolID
+from isakmp.numbers import NotifyType
 from isakmp.parts import Role
 from isakmp.paths import Datagram, Path, endpoint
 from isakmp.wire.message import CookiePair
@@ -80,6 +81,7 @@ class ISAKMPEndpoint:
         self._node = node
         self._refusals = Refusals(node, self.begin)
         self.demultiplexer = Demultiplexer(node, self._refusals, self._answer)
+        self._removals = Removals(node, self.begin, self._abandon)
         self._running: dict[Exchange, Deferred[object]] = {}
         self._beginning: dict[str, _Beginning] = {}
         self._closed = False
@@ -124,19 +126,7 @@ class ISAKMPEndpoint:
 
         The peer is told once and not waited for: a Delete is never answered (RFC 2408 5.15).
         """
-        registry = self._node.registry
-        removals: list[Deferred[None]] = []
-        for sa in sas:
-            if isinstance(sa, SABundle):
-                removals.append(self._delete_bundle(sa, why))
-                continue
-            if registry.find(sa.key) is None:
-                continue
-            for bundle in registry.children(sa.key):
-                removals.append(self._delete_bundle(bundle, why))
-            self._tell(sa, Delete(sa.doi, ProtocolID.ISAKMP, (sa.key.octets,)))
-            removals.append(self._forget(sa, why))
-        return _all(removals)
+        return self._removals.delete(sas, why)
 
     def close(self) -> Deferred[None]:
         """End every exchange, delete every SA, leave nothing on the clock."""
@@ -206,7 +196,8 @@ class ISAKMPEndpoint:
         beginning.waiting.append(waiting)
         if len(beginning.waiting) == 1:
             try:
-                beginning.running = self._begin_phase_1(connection, path or _path_of(connection, self._node.ports))
+                path = path or _path_of(connection, self._node.ports)
+                beginning.running = self._begin_phase_1(connection, path)
             except (ConfigurationError, PeerError):
                 beginning.running = fail()
             beginning.running.addBoth(self._begun, connection.name)
@@ -340,6 +331,13 @@ class ISAKMPEndpoint:
         if exchange.role is Role.INITIATOR and self._node.registry.find(sa.key) is sa:
             self.delete((sa,), Removal.PEER_GONE)
 
+    def _abandon(self, sa: IManagementSA) -> None:
+        """An SA is gone: so is what runs under it, and what waits for repeats of how it came up."""
+        for exchange in tuple(self._running):
+            if exchange.sa is sa:
+                exchange.cancel()
+        self.demultiplexer.forget(sa.key)
+
     # -- what the peer tells -------------------------------------------------------------------
 
     def _heed(self, exchange: Exchange, notices: object) -> None:
@@ -347,26 +345,9 @@ class ISAKMPEndpoint:
         assert exchange.sa is not None and isinstance(notices, tuple)
         for notice in notices:
             if isinstance(notice, Delete):
-                self._deleted(exchange, exchange.sa, notice)
+                self._removals.deleted(exchange.doi, exchange.sa, exchange.path, notice)
             elif isinstance(notice, Notification):
                 self._notified(exchange, exchange.sa, notice)
-
-    def _deleted(self, exchange: Exchange, sa: IManagementSA, delete: Delete) -> None:
-        """RFC 2408 section 5.15: only its own SAs are a peer's to delete."""
-        registry = self._node.registry
-        if delete.protocol == ProtocolID.ISAKMP:
-            for spi in delete.spis:
-                named = registry.find(CookiePair(spi[:8], spi[8:])) if len(spi) == 16 else None
-                if IManagementSA.providedBy(named) and named.theirs.same_party(sa.theirs):
-                    self._gone(named, Removal.DELETED_BY_PEER)
-            return
-        for key in exchange.doi.deleted(delete, exchange.path):
-            bundle = registry.find(key)
-            if not isinstance(bundle, SABundle):
-                continue
-            parent = registry.find(bundle.parent)
-            if IManagementSA.providedBy(parent) and parent.theirs.same_party(sa.theirs):
-                self._forget_bundle(bundle, Removal.DELETED_BY_PEER)
 
     def _notified(self, exchange: Exchange, sa: IManagementSA, notice: Notification) -> None:
         self._node.events.publish(NotificationReceived(exchange.path, notice.kind, True))
@@ -395,47 +376,7 @@ class ISAKMPEndpoint:
                 began = exchange.began
         for older in registry.by_peer(sa.theirs):
             if older.key != sa.key and registry.since(older) < began:
-                self._gone(older, Removal.PEER_RESTARTED)
-
-    # -- removal -------------------------------------------------------------------------------
-
-    def _delete_bundle(self, bundle: SABundle, why: Removal) -> Deferred[None]:
-        current = self._node.registry.find(bundle.key)
-        if isinstance(current, SABundle) and current.name == bundle.name:
-            bundle = current  # it may have been adopted since
-        parent = self._node.registry.find(bundle.parent)
-        if IManagementSA.providedBy(parent) and current is bundle:
-            for protocol in dict.fromkeys(sa.key.protocol for sa in bundle.inbound):
-                spis = tuple(sa.key.spi for sa in bundle.inbound if sa.key.protocol == protocol)
-                self._tell(parent, Delete(parent.doi, protocol, spis))
-        return self._forget_bundle(bundle, why)
-
-    def _gone(self, sa: IManagementSA, why: Removal) -> None:
-        """Remove an SA that the peer does not have any more, and its children."""
-        for bundle in self._node.registry.children(sa.key):
-            self._forget_bundle(bundle, why)
-        self._forget(sa, why)
-
-    def _forget(self, sa: IManagementSA, why: Removal) -> Deferred[None]:
-        for exchange in tuple(self._running):
-            if exchange.sa is sa:
-                exchange.cancel()
-        self.demultiplexer.forget(sa.key)
-        return self._node.registry.remove(sa, why).addErrback(self._could_not, "remove an SA")
-
-    def _forget_bundle(self, bundle: SABundle, why: Removal) -> Deferred[None]:
-        removed = self._node.registry.remove(bundle, why)
-        return _all([removed, self._node.sink.remove(bundle)]).addErrback(
-            self._could_not, "remove a bundle"
-        )
-
-    def _tell(self, sa: IManagementSA, delete: Delete) -> None:
-        told = self.begin(sa, INFORMATIONAL.number, (delete,))
-        told.addErrback(self._could_not, "send a Delete")
-
-    def _could_not(self, failure: Failure, what: str) -> None:
-        if not failure.check(CancelledError, Cancelled, LimitReached):
-            self._log.failure("could not {what}", failure, what=what)
+                self._removals.gone(older, Removal.PEER_RESTARTED)
 
 
 def _path_of(connection: Connection, ports: IPorts) -> Path:
@@ -461,14 +402,3 @@ def _path_of(connection: Connection, ports: IPorts) -> Path:
 def _is_address(text: str) -> bool:
     """Not a network, of which there are many."""
     return "/" not in text and "-" not in text
-
-
-def _all(deferreds: Sequence[Deferred[None]]) -> Deferred[None]:
-    """One that fires when all have; with the first failure, if one fails."""
-    if not deferreds:
-        return succeed(None)
-    together = DeferredList(deferreds, fireOnOneErrback=True, consumeErrors=True)
-    return together.addCallbacks(lambda _: None, lambda f: f.value.subFailure)
-
-
-

@@ -12,6 +12,7 @@ from isakmp.associations import (
     Lifetime,
     SABundle,
 )
+from isakmp.errors import InvalidSPI
 from isakmp.exchange import negotiation
 from isakmp.numbers import ExchangeType
 from isakmp.wire.payloads import Delete
@@ -203,6 +204,19 @@ class InstallTests(NegotiationTestCase):
         self.theirs.fails()
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assertEqual(len(self.theirs.begun), 1)
+
+    def test_spi_taken(self) -> None:
+        """
+        If another exchange was faster and has an SA with that SPI of the peer's, nothing of this
+        one is installed.
+        """
+        first, _ = self.bundles()
+        self.now(negotiation.install(self.ours, first))
+        second, _ = self.bundles()
+        second = replace(second, outbound=first.outbound)
+        asked = Deferred.fromCoroutine(negotiation.install(self.ours, second))
+        self.failureResultOf(asked, InvalidSPI)
+        self.assertEqual(list(self.ours.sink.standing), [first.name])
 
     def test_sink_refuses(self) -> None:
         """If the sink does not take it, nothing is registered; the failure is the exchange's."""

@@ -8,24 +8,39 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, fail, succeed
 
-from isakmp.associations import (
-    ChildPolicy,
-    Offer,
-    ProtectionSuite,
-)
+from isakmp.associations import ChildPolicy, Offer, ProtectionSuite
 from isakmp.connections import Candidates
 from isakmp.doi.ipsec import ipsec
 from isakmp.doi.isakmp import ISAKMPDOI
-from isakmp.errors import ConfigurationError, DOINotSupported, NoProposalChosen, PeerError
+from isakmp.errors import (
+    ConfigurationError,
+    DOINotSupported,
+    InvalidSPI,
+    LimitReached,
+    NoProposalChosen,
+    PeerError,
+)
 from isakmp.exchange import negotiation
+from isakmp.exchange.negotiation import Negotiated
 from isakmp.numbers import IPsecAttribute
 from isakmp.parts import Role
-from isakmp.wire.attributes import Attribute
 from isakmp.paths import Path
 from isakmp.testing import FixedEntropy
-from tests.exchange.ends import AH, ESP, HOUR, ONE, OTHER, End, NegotiationTestCase, policy
+from isakmp.wire.attributes import Attribute
+from tests.exchange.ends import (
+    AH,
+    ESP,
+    HOUR,
+    N_I,
+    N_R,
+    ONE,
+    OTHER,
+    End,
+    NegotiationTestCase,
+    policy,
+)
 
 
 class ProposeTests(NegotiationTestCase):
@@ -220,6 +235,34 @@ class AnswerTests(NegotiationTestCase):
         for protocol in (ESP, AH):
             self.assertNotEqual(ours.spis[protocol], theirs.spis[protocol])
 
+    def two_offers(self) -> list[Negotiated]:
+        """Two SA payloads of one exchange, chosen by the responder."""
+        offers = [self.propose("aes128-sha256").offer for _ in range(2)]
+        child, chosen = negotiation.choose(self.theirs, Candidates((policy(),)), offers)
+        return [Negotiated(child, suite, {}) for suite in chosen]
+
+    def test_no_spi_of_the_peer(self) -> None:
+        """
+        Of several SA payloads none gets an SPI that the initiator has in any of them.
+
+        Proves: RFC 2409 section 5.5
+        """
+        negotiated = self.two_offers()
+        (one,), (two,) = ([p.spi for p in each.chosen.proposals] for each in negotiated)
+        drawn = [two, b"mine", one, b"also"]
+        self.patch(self.theirs.sink, "reserve_spi", lambda *_: succeed(drawn.pop(0)))
+        accepted = self.now(negotiation.accept(self.theirs, negotiated))
+        self.assertEqual([each.spis[ESP] for each in accepted], [b"mine", b"also"])
+        self.assertEqual([key.spi for key in self.theirs.released], [two, one])
+
+    def test_nothing_but_the_peers(self) -> None:
+        """A sink that knows no other SPI than the peer's cannot have us go on for ever."""
+        negotiated = self.two_offers()
+        spi = negotiated[1].chosen.proposals[0].spi
+        self.patch(self.theirs.sink, "reserve_spi", lambda *_: succeed(spi))
+        accepting = Deferred.fromCoroutine(negotiation.accept(self.theirs, negotiated))
+        self.failureResultOf(accepting, LimitReached)
+
     def test_given_back(self) -> None:
         """If the exchange comes to nothing, the responder's SPIs are given back, too."""
         _, theirs = self.agree()
@@ -252,6 +295,49 @@ class AnswerTests(NegotiationTestCase):
         self.now(negotiation.release_unused(self.ours, [proposed], [agreed]))
         self.assertEqual({key.spi for key in self.ours.sink.reserved}, {proposed.spis[ESP]})
         self.assertEqual([key.spi for key in self.ours.released], [proposed.spis[AH]])
+
+
+class PeersSPITests(NegotiationTestCase):
+    """
+    What the peer calls its SAs: each name once.
+    """
+
+    def refused(self, *negotiated: Negotiated) -> InvalidSPI:
+        return self.assertRaises(InvalidSPI, negotiation.check_spis, self.ours, negotiated)
+
+    def test_honest(self) -> None:
+        """Of an honest peer there is nothing to say; AH and ESP may have the same number."""
+        both, _ = self.agree("aes128-sha256+ah=sha256")
+        negotiation.check_spis(self.ours, [both])
+        same = both.chosen.with_spis({ESP: b"same", AH: b"same"})
+        negotiation.check_spis(self.ours, [replace(both, chosen=same)])
+
+    def test_reflected(self) -> None:
+        """
+        An SPI of ours, said back to us, would give both directions the same keys: refused.
+
+        Proves: RFC 2409 section 5.5
+        """
+        ours, _ = self.agree()
+        reflected = replace(ours, chosen=ours.chosen.with_spis(ours.spis))
+        self.assertEqual(self.refused(reflected).reason.offered, ours.spis[ESP].hex())
+
+    def test_twice(self) -> None:
+        """
+        So would one that is said of two SAs.
+
+        Proves: RFC 2409 section 5.5
+        """
+        one, _ = self.agree()
+        two = replace(self.agree()[0], chosen=one.chosen)
+        self.refused(one, two)
+
+    def test_stands(self) -> None:
+        """One that an SA with this peer has already cannot be found again by its name."""
+        one, _ = self.agree()
+        self.now(negotiation.install(self.ours, negotiation.bundle(self.ours, one, b"", N_I, N_R)))
+        another = replace(self.agree()[0], chosen=one.chosen)
+        self.assertIn("stands", str(self.refused(another)))
 
 
 class GroupTests(NegotiationTestCase):

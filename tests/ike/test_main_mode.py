@@ -38,7 +38,7 @@ from isakmp.wire.payloads import (
 )
 from tests.ike.ends import Change, changed_offer, established, two
 from tests.ike.lies import Lie, beside, domain, doubled, instead, raw, suites
-from tests.nodes import Member, Pair, Settings, disagreements, forged
+from tests.nodes import Member, Pair, Settings, disagreements
 
 STRONG, WEAK = "aes256-sha512-curve25519", "3des-sha1-curve25519"
 
@@ -53,7 +53,7 @@ def between(pair: Pair, sender: Member, about: type[Payload], change: Lie) -> No
         if message.exchange_type != ExchangeType.IDENTITY_PROTECTION or not message.has(about):
             return None
         changed = message.with_payloads(change(list(message.payloads)))
-        return [forged(datagram, changed.encode())]
+        return [replace(datagram, octets=changed.encode())]
 
     pair.network.taps.append(tap)
 

@@ -22,7 +22,6 @@ from isakmp.parts import Role
 from isakmp.wire.message import CookiePair, Flags, Header, Message, encode_chain
 from isakmp.wire.payloads import Hash, Nonce, Notification
 from tests.ike.recorded import KINDS, Recorded, Said, recorded
-from tests.nodes import flipped
 
 
 def phase_1(conversation: Recorded) -> Phase1Protection:
@@ -40,6 +39,13 @@ def other_cipher(conversation: Recorded) -> BlockCipher:
     """With another key than both peers had; in DES the lowest bit of an octet is none."""
     key = bytes(octet ^ 0x10 for octet in conversation["ka"])
     return cipher(conversation.parameters.encryption, key)
+
+
+def flipped(octets: bytes, bit: int) -> bytes:
+    """A copy with one bit changed; bit 0 is the first octet's highest."""
+    changed = bytearray(octets)
+    changed[bit // 8] ^= 0x80 >> bit % 8
+    return bytes(changed)
 
 
 class Phase1Tests(SynchronousTestCase):

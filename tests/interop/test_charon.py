@@ -205,7 +205,7 @@ class AlgorithmsTests(ConversationTestCase):
 
     def test_md5_modp1536(self) -> None:
         """
-        MD5, whose output is cut out for no cipher's key, and the fifth group work with charon.
+        MD5, whose output is too short for the cipher's key, and the fifth group work with charon.
         """
         self.converse(
             Scenario(proposal="aes256-md5-modp1536", suite="aes128-md5"),

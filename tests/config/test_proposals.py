@@ -1,0 +1,191 @@
+"""Proposal strings, and how libreswan spells them."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from isakmp.associations import Lifetime, ProtectionSuite
+from isakmp.config.proposals import (
+    DEFAULT_ESP,
+    DEFAULT_IKE,
+    MAX_PROPOSALS,
+    esp_proposals,
+    ike_proposals,
+)
+from isakmp.config.spellings import libreswan_spelling
+from isakmp.crypto.groups import GROUPS
+from isakmp.doi.ipsec import ipsec
+from isakmp.ike.key_exchange import ike
+from isakmp.numbers import ProtocolID
+from isakmp.wire.attributes import Attribute
+from isakmp.wire.proposals import Proposal, Transform
+
+LIFE = Lifetime(seconds=3600)
+
+
+class ProposalTests(SynchronousTestCase):
+    def test_lists(self) -> None:
+        """Each of a list is one choice, in order; what stands twice is one."""
+        self.assertEqual(
+            ike_proposals("aes128-sha256-modp2048 , 3DES-SHA1-modp1024,aes128-sha256-modp2048"),
+            (("aes128-sha256-modp2048", "3des-sha1-modp1024"), ()),
+        )
+        self.assertEqual(
+            esp_proposals("aes128-sha256, null-md5"), (("aes128-sha256", "null-md5"), ())
+        )
+
+    def test_several_of_a_kind(self) -> None:
+        """Several algorithms of a kind in one proposal are all that can be made of them."""
+        self.assertEqual(
+            ike_proposals("aes256-aes128-sha256-modp2048-ecp256")[0],
+            (
+                "aes256-sha256-modp2048",
+                "aes256-sha256-ecp256",
+                "aes128-sha256-modp2048",
+                "aes128-sha256-ecp256",
+            ),
+        )
+        self.assertEqual(
+            esp_proposals("aes128-sha256-sha1-modp2048-none")[0],
+            (
+                "aes128-sha256-modp2048",
+                "aes128-sha256",
+                "aes128-sha1-modp2048",
+                "aes128-sha1",
+            ),
+        )
+
+    def test_words(self) -> None:
+        """strongSwan's short words are spelled out; what changes nothing is left out."""
+        for text, wanted in (
+            ("aes256gcm", "aes256gcm16"),
+            ("aes128gcm-modp2048-noesn", "aes128gcm16-modp2048"),
+            ("aes128gcm16-sha256", "aes128gcm16"),
+            ("aes128-sha256-modpnone", "aes128-sha256"),
+            ("aes128-sha256-prfsha256", "aes128-sha256"),
+        ):
+            self.assertEqual(esp_proposals(text), ((wanted,), ()), text)
+        for text, wanted in (
+            ("camellia-sha1-modp2048", "camellia128-sha1-modp2048"),
+            ("blowfish-sha1-modp2048", "blowfish128-sha1-modp2048"),
+            ("aes128-sha256-prfsha256-modp2048", "aes128-sha256-modp2048"),
+            ("modp2048-sha256-aes128", "aes128-sha256-modp2048"),
+        ):
+            self.assertEqual(ike_proposals(text), ((wanted,), ()), text)
+
+    def test_default(self) -> None:
+        """``default``, or nothing, is a list that exists here, alone or among others."""
+        for text in ("", "default", "DEFAULT", " , "):
+            self.assertEqual(ike_proposals(text), (DEFAULT_IKE, ()))
+            self.assertEqual(esp_proposals(text), (DEFAULT_ESP, ()))
+        own = "3des-md5-modp1024"
+        self.assertEqual(ike_proposals(f"{own}, default")[0], (own, *DEFAULT_IKE))
+        for spelling in DEFAULT_IKE:
+            ike.suite(spelling, LIFE)
+            self.assertNotIn("sha1", spelling)
+            self.assertNotIn("3des", spelling)
+        for spelling in DEFAULT_ESP:
+            ipsec.suite(spelling, LIFE)
+        # What charon, with its defaults and the plugins of openssl, offers first.
+        self.assertIn("aes128-sha256-ecp256", DEFAULT_IKE)
+        self.assertIn("aes128-sha256-curve25519", DEFAULT_IKE)
+        self.assertLessEqual(len(DEFAULT_IKE), 24)
+
+    def test_ikev2_only(self) -> None:
+        """What only IKEv2 can do is left out, with a sentence, if something else is there."""
+        for left in ("aes128gcm16-prfsha256-ecp256", "aes128-sha256-modp2048-ke1_mlkem768"):
+            found, sentences = ike_proposals(f"{left}, aes128-sha256-modp2048")
+            self.assertEqual(found, ("aes128-sha256-modp2048",))
+            (sentence,) = sentences
+            self.assertIn(left, sentence)
+            self.assertIn("IKEv2", sentence)
+            self.assertIn("IKEv2", str(self.assertRaises(ValueError, ike_proposals, left)))
+
+    def test_mistakes(self) -> None:
+        """What cannot be is refused with what to do."""
+        for read, text, why in (
+            (ike_proposals, "aes128-sha256-prfsha1-modp2048", "leave prfsha1 out"),
+            (ike_proposals, "aes128-sha256-modp2048-esn", "esn is for ESP"),
+            (esp_proposals, "aes128-sha256-esn", "leave esn out"),
+            (esp_proposals, "aes128-sha256-esn-noesn", "leave esn out"),
+            (esp_proposals, "aes128-aes128gcm16-sha256", "proposals of their own"),
+        ):
+            self.assertIn(why, str(self.assertRaises(ValueError, read, text)), text)
+
+    def test_unknown_words(self) -> None:
+        """A word that is unknown is left to whoever knows which are valid."""
+        self.assertEqual(
+            ike_proposals("aes128-sha265-foo-modp2048")[0], ("aes128-sha265-foo-modp2048",)
+        )
+        self.assertEqual(esp_proposals("rot13-sha1")[0], ("rot13-sha1",))
+
+    def test_bounds(self) -> None:
+        """A proposal cannot mean more than a message can hold."""
+        ciphers = "aes128-aes192-aes256-3des"
+        hashes = "sha1-sha256-sha384-sha512-md5"
+        groups = "modp1024-modp1536-modp2048-modp3072"
+        text = f"{ciphers}-{hashes}-{groups}"
+        self.assertRaises(ValueError, ike_proposals, text)
+        self.assertRaises(ValueError, esp_proposals, text)
+        many = ", ".join(f"aes128-sha256-modp{n}" for n in range(MAX_PROPOSALS + 1))
+        self.assertRaises(ValueError, ike_proposals, many)
+        self.assertRaises(ValueError, esp_proposals, "-".join(f"aes{n}" for n in range(9999)))
+
+    @given(st.lists(st.sampled_from("aes128 sha256 none esn default , - foo modp1 ke1_x ".split())))
+    def test_any_words(self, words: list[str]) -> None:
+        """Nothing else is raised, whatever the order."""
+        for read in (ike_proposals, esp_proposals):
+            try:
+                found, _ = read("-".join(words))
+            except ValueError:
+                continue
+            self.assertTrue(found)
+
+
+class LibreswanTests(SynchronousTestCase):
+    def spelled(self, suite: ProtectionSuite) -> str:
+        """In libreswan's words; in strongSwan's it reads as itself."""
+        return libreswan_spelling(suite)
+
+    def test_ike(self) -> None:
+        """The ISAKMP SA: cipher, hash, and the group behind a semicolon."""
+        for text, wanted in (
+            ("aes256-sha256-modp2048", "ike=aes256-sha2_256;modp2048"),
+            ("aes128-sha1-modp1536", "ike=aes128-sha1;modp1536"),
+            ("3des-md5-modp1024", "ike=3des-md5;modp1024"),
+            ("aes256-sha384-ecp384", "ike=aes256-sha2_384;dh20"),
+            ("aes256-sha512-curve25519", "ike=aes256-sha2_512;dh31"),
+            ("camellia256-sha256-modp4096", "ike=camellia256-sha2_256;modp4096"),
+        ):
+            self.assertEqual(libreswan_spelling(ike.suite(text, LIFE)), wanted)
+
+    def test_esp(self) -> None:
+        """Children: ESP and AH, modes, groups, alternatives, and both protocols together."""
+        for text, wanted in (
+            ("aes128-sha256", "esp=aes128-sha2_256"),
+            ("aes128-sha256-modp2048", "esp=aes128-sha2_256;modp2048"),
+            ("aes256gcm16", "esp=aes_gcm256"),
+            ("aes128gcm12|aes128gcm8", "esp=aes_gcm_b128,aes_gcm_a128"),
+            ("transport:3des-sha1|null-md5", "esp=3des-sha1,null-md5 type=transport"),
+            ("ah=sha256", "ah=sha2_256"),
+            ("esp=aes128-sha1+ah=sha1", "esp=aes128-sha1  ah=sha1"),
+        ):
+            self.assertEqual(libreswan_spelling(ipsec.suite(text, LIFE)), wanted)
+
+    def test_every_group(self) -> None:
+        """Every group there is has a word."""
+        for number, group in GROUPS.items():
+            found = libreswan_spelling(ike.suite(f"aes128-sha1-{group.name}", LIFE))
+            self.assertRegex(found, rf"^ike=aes128-sha1;(modp\d+|dh{number})$")
+
+    def test_what_nobody_can_configure(self) -> None:
+        """An offer that makes no sense is spelled somehow, and without end it is cut."""
+        nonsense = Transform(1, 99, (Attribute.tv(1, 7), Attribute.tv(99, 1)))
+        for protocol in (*ProtocolID, 200):
+            suite = ProtectionSuite((Proposal(1, protocol, b"", (nonsense,) * 20),))
+            self.assertTrue(libreswan_spelling(suite).endswith("..."))
+        self.assertEqual(libreswan_spelling(ProtectionSuite(())), "")
+        empty = ProtectionSuite((Proposal(1, ProtocolID.ISAKMP, b"", ()),))
+        self.assertEqual(libreswan_spelling(empty), "ike=")

@@ -1,0 +1,170 @@
+"""
+Our daemon as a user starts it, ``twistd isakmp``, in a network namespace.
+
+It has a folder with a ``swanctl.conf`` and an ``isakmp.toml``.  What it does is seen in its log and
+at its peer, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.interop import CHECKOUT
+from tests.interop.namespaces import Namespace
+
+READY = r"listening on "
+_PAUSE = 0.02
+"""Seconds between two looks into the log."""
+
+_LOGGED = re.compile(
+    r"not protected: (?P<connection>\S+) (?P<child>\S+), "
+    r"SPI (?P<spi_in>[0-9a-f]{8}) in, (?P<spi_out>[0-9a-f]{8}) out, "
+    r"(?P<mode>\w+) (?P<algorithms>[^,]+), (?P<local>\S+) - (?P<remote>\S+)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedSA:
+    """
+    What the log sink writes of an SA pair.
+
+    :ivar spi_in: the SPI of what we receive, eight hexadecimal digits.
+    :ivar spi_out: the SPI of what we send.
+    :ivar algorithms: ``aes-cbc-128 hmac-sha2-256-128``.
+    """
+
+    connection: str
+    child: str
+    spi_in: str
+    spi_out: str
+    mode: str
+    algorithms: str
+    local: str
+    remote: str
+
+
+class DaemonProcess:
+    """
+    One of our daemons, from :meth:`start` to :meth:`stop`.
+
+    :param namespace: where it runs.
+    :param directory: where its ``swanctl.conf`` and its ``isakmp.toml`` are, and its log
+        (``daemon.log``) goes.
+    """
+
+    def __init__(self, namespace: Namespace, directory: Path) -> None:
+        self.namespace = namespace
+        self.directory = directory.resolve()
+        self._log = self.directory / "daemon.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """
+        Of the running daemon.
+
+        :raises AssertionError: if it has not been started, or has ended.
+        """
+        process = self._process
+        if process is None or process.poll() is not None:
+            raise AssertionError(f"the daemon does not run\n{self.log()}")
+        return process.pid
+
+    def start(self) -> DaemonProcess:
+        """Starts it and waits until its sockets are open."""
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                self.namespace.command(
+                    str(Path(sys.executable).with_name("twistd")),
+                    *("-n", "--pidfile=", "isakmp"),
+                    *("--config", "swanctl.conf", "--settings", "isakmp.toml"),
+                ),
+                env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+                cwd=self.directory,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        self.expect(READY)
+        return self
+
+    def log(self) -> str:
+        """All that it has written so far."""
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
+
+    def lines(self, *containing: str) -> list[str]:
+        """The lines of the log that contain all of these."""
+        return [
+            line for line in self.log().splitlines() if all(part in line for part in containing)
+        ]
+
+    def wait_for(self, reached: Callable[[str], object], timeout: float = 8.0) -> None:
+        """
+        Looks into its log until it is as wanted.
+
+        :raises AssertionError: after ``timeout`` seconds, or as soon as it has ended.
+        """
+        deadline = time.monotonic() + timeout
+        while not reached(self.log()):
+            assert self.pid
+            if time.monotonic() > deadline:
+                raise AssertionError(f"our daemon has not logged that in time\n{self.log()}")
+            time.sleep(_PAUSE)
+
+    def expect(self, pattern: str, timeout: float = 8.0) -> re.Match[str]:
+        """
+        Waits until something stands in its log.
+
+        :param pattern: a regular expression; ``.`` is no line end.
+        :raises AssertionError: after ``timeout`` seconds, or as soon as it has ended.
+        """
+        try:
+            self.wait_for(lambda log: re.search(pattern, log), timeout)
+        except AssertionError as error:
+            raise AssertionError(f"{pattern}: {error}") from None
+        found = re.search(pattern, self.log())
+        assert found is not None
+        return found
+
+    def logged_sas(self) -> list[LoggedSA]:
+        """The SA pairs that the log sink has been given, each once, in the order of its lines."""
+        found = (LoggedSA(**match.groupdict()) for match in _LOGGED.finditer(self.log()))
+        return list(dict.fromkeys(found))
+
+    def hang_up(self) -> None:
+        """SIGHUP: it reads its ``swanctl.conf`` again."""
+        os.kill(self.pid, signal.SIGHUP)
+
+    def stop(self, within: float = 2.0) -> int:
+        """
+        SIGTERM, and its exit.
+
+        :param within: seconds.
+        :returns: its exit status.
+        :raises AssertionError: if it has not ended in time; it is killed then.
+        """
+        os.kill(self.pid, signal.SIGTERM)
+        process = self._process
+        assert process is not None
+        try:
+            status = process.wait(within)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"it has not ended within {within} s\n{self.log()}") from None
+        self._process = None
+        return status
+
+    def kill(self) -> None:
+        """Ends it by force, wherever it is.  Nothing if it does not run."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
