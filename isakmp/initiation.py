@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
@@ -54,7 +54,8 @@ class Initiation:
         """
         From now on keep the children of these that want it, and no others.
 
-        What stands already is left alone; what is not wanted any more is not begun again.
+        What stands already is left alone, and so is what is under way, unless it has changed; what
+        is not wanted any more is not begun again.
         """
         wanted = {
             (connection.name, child.name): (connection, child)
@@ -62,13 +63,14 @@ class Initiation:
             for child in connection.children
             if child.start is StartAction.START
         }
-        for name in self._wanted.keys() - wanted.keys():
-            self._forget(name)
-        changed = [name for name, what in wanted.items() if self._wanted.get(name) != what]
-        self._wanted = wanted
-        for name in changed:
-            self._failures.pop(name, None)
+        before, self._wanted = self._wanted, wanted
+        for name, what in before.items():
+            if wanted.get(name) != what:
+                self._forget(name)
+        for name in wanted:
+            # What waits for its next attempt waits no longer: a secret may be another now.
             if not self._stands(name):
+                self._failures.pop(name, None)
                 self._begin(name)
 
     def stop(self) -> None:
@@ -76,9 +78,9 @@ class Initiation:
         for unsubscribe in self._unsubscribe:
             unsubscribe()
         self._unsubscribe = ()
-        for name in tuple(self._wanted):
+        before, self._wanted = self._wanted, {}
+        for name in before:
             self._forget(name)
-        self._wanted = {}
 
     def _forget(self, name: _Name) -> None:
         self._failures.pop(name, None)
@@ -90,9 +92,12 @@ class Initiation:
             running.cancel()
 
     def _stands(self, name: _Name) -> bool:
+        registry = self._node.registry
+        connection, child = name
         return any(
-            isinstance(sa, SABundle) and (sa.connection, sa.policy.name) == name
-            for sa in self._node.registry
+            bundle.policy.name == child
+            for sa in registry.by_connection(connection)
+            for bundle in registry.children(sa.key)
         )
 
     def _begin(self, name: _Name) -> None:
@@ -109,9 +114,10 @@ class Initiation:
         running.addErrback(self._failed, name).addBoth(self._ended, name, running)
 
     def _ended(self, result: object, name: _Name, running: Deferred[None]) -> None:
-        if self._running.get(name) is running:
-            del self._running[name]
-        if name in self._wanted and name not in self._timers and not self._stands(name):
+        if self._running.get(name) is not running:
+            return  # it was forgotten
+        del self._running[name]
+        if name not in self._timers and not self._stands(name):
             self._later(name)
 
     def _failed(self, failure: Failure, name: _Name) -> None:
@@ -123,7 +129,7 @@ class Initiation:
                 child=name[1],
                 error=failure.value,
             )
-        elif not failure.check(PeerError):
+        elif not failure.check(PeerError, CancelledError):
             self._log.failure("{child} cannot be begun", failure, child="/".join(name))
 
     def _later(self, name: _Name) -> None:

@@ -309,12 +309,14 @@ class IKeyExchangeEndpoint(Interface):
         """A datagram for it has arrived."""
 
     def establish(
-        connection: Connection, child: Child | Sequence[Child]
+        connection: Connection, child: Child | Sequence[Child], sa: IManagementSA | None = None
     ) -> Deferred[Sequence[SABundle]]:
         """
         Have a child's SAs, beginning whatever is necessary.
 
         Several children become several SA payloads of one exchange.
+
+        :param sa: under this management SA, not under one of the connection's.
         """
 
     def reauthenticate(sa: IManagementSA) -> Deferred[IManagementSA]:

@@ -130,7 +130,7 @@ class SARegistry:
             if self._entries.get(sa.key) is not entry:
                 raise Cancelled("the SA was removed before it was stored")
             entry.stored = True
-            self._events.publish(Established(sa))
+            self._events.publish(Established(entry.sa))  # it may have been replaced
 
         def not_stored(failure: Failure) -> Failure:
             if self._entries.get(sa.key) is entry:
@@ -157,7 +157,7 @@ class SARegistry:
         :raises ValueError: if the names differ.
         """
         entry = self._known(old)
-        if _names(new) != entry.names:
+        if _names(new) != entry.names or new.key != entry.sa.key:
             raise ValueError(f"{new.key} has other names than {old.key}")
         before = entry.sa
         self._leave_indexes(before)
@@ -166,7 +166,13 @@ class SARegistry:
         if entry.stored:
             self._events.publish(Replaced(before, new))
         record = Record(new.key, new, entry.expiry)
-        return self._write(new.key, lambda: self._store.save([record]))
+
+        def save() -> Deferred[None]:
+            # Not if it could not be stored in the first place.
+            stands = self._entries.get(new.key) is entry
+            return self._store.save([record]) if stands else succeed(None)
+
+        return self._write(new.key, save)
 
     def remove(self, sa: IManagementSA | SABundle, why: Removal) -> Deferred[None]:
         """

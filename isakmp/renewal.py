@@ -8,15 +8,15 @@ the children of the one it replaces.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from isakmp.associations import SABundle, SAKey
-from isakmp.connections import Child
+from isakmp.connections import Child, Connection
 from isakmp.connections import Renewal as Configured
 from isakmp.errors import ConfigurationError, PeerError
 from isakmp.events import Established, Removal, Removed
@@ -25,6 +25,31 @@ from isakmp.logs import Logger
 
 AGAIN = 10.0
 """Seconds until a renewal that failed is tried again, for as long as the old SA lives."""
+
+MARGIN = 1.1
+"""How much longer an SA lives than it waits for its renewal, if its peer has shortened its life."""
+
+OVERLAP = 0.1
+"""The part of the time until its renewal for which an SA stays at most beside its successor."""
+
+
+@dataclass(slots=True, eq=False)
+class _Awaited:
+    """
+    An SA of ours to renew.
+
+    :ivar child: as it was configured when the SA came up; None for a management SA.
+    :ivar overlap: seconds that it stays beside its successor.
+    :ivar timer: until its renewal, until the next attempt, or until it is deleted.
+    :ivar running: the attempt.
+    :ivar succeeded: whether its successor is there: it only waits for its deletion.
+    """
+
+    child: Child | None
+    overlap: float
+    timer: IDelayedCall | None = None
+    running: Deferred[None] | None = None
+    succeeded: bool = False
 
 
 class Renewals:
@@ -36,11 +61,10 @@ class Renewals:
 
     def __init__(self, node: INode) -> None:
         self._node = node
-        self._timers: dict[SAKey, IDelayedCall] = {}
-        self._running: dict[SAKey, Deferred[None]] = {}
+        self._awaited: dict[SAKey, _Awaited] = {}
         self._unsubscribe: tuple[Callable[[], None], ...] = (
             node.events.subscribe(Established, lambda event: self._established(event.sa)),
-            node.events.subscribe(Removed, lambda event: self._end(event.sa.key)),
+            node.events.subscribe(Removed, self._removed),
         )
 
     def stop(self) -> None:
@@ -48,93 +72,151 @@ class Renewals:
         for unsubscribe in self._unsubscribe:
             unsubscribe()
         self._unsubscribe = ()
-        for key in (*self._timers, *self._running):
+        for key in tuple(self._awaited):
             self._end(key)
 
-    def _established(self, sa: IManagementSA | SABundle) -> None:
-        registry = self._node.registry
-        for older in registry:
-            if older.key != sa.key and _replaces(sa, older):
-                self._unset(older.key)  # it has its successor: whoever made that deletes it
-        configured = self._configured(sa)
-        if configured.after:
-            chance = int.from_bytes(self._node.entropy(4), "big") / 0x100000000
-            self._at(sa.key, max(1.0, configured.after - configured.spread * chance))
+    # -- when ----------------------------------------------------------------------------------
 
-    def _configured(self, sa: IManagementSA | SABundle) -> Configured:
-        """When it is to be renewed; never, if what it belongs to is not configured any more."""
+    def _established(self, sa: IManagementSA | SABundle) -> None:
+        for older in self._others(sa):
+            awaited = self._awaited.get(older.key)
+            if awaited is not None and awaited.running is None and not awaited.succeeded:
+                self._end(older.key)  # whoever made this one deletes that one
         try:
             connection = self._node.policy.connection(sa.connection)
-            if isinstance(sa, SABundle):
-                return connection.child(sa.policy.name).renewal
+            child = connection.child(sa.policy.name) if isinstance(sa, SABundle) else None
         except LookupError:
-            return Configured()
-        return connection.renewal
+            return  # it is not configured any more
+        renewal = _renewal(connection if child is None else child, _seconds(sa))
+        if renewal.after:
+            chance = int.from_bytes(self._node.entropy(4), "big") / 0x100000000
+            overlap = min(connection.intervals.total, OVERLAP * renewal.after)
+            self._awaited[sa.key] = _Awaited(child, overlap)
+            self._at(sa.key, max(1.0, renewal.after - renewal.spread * chance), self._renew)
 
-    def _at(self, key: SAKey, seconds: float) -> None:
-        self._timers[key] = self._node.clock.callLater(seconds, self._renew, key)
+    def _removed(self, event: Removed) -> None:
+        awaited = self._awaited.get(event.sa.key)
+        if awaited is not None and event.why is not Removal.DELETED:
+            awaited.running = None  # what is under way goes on: it may bring back what is lost
+        self._end(event.sa.key)
 
-    def _unset(self, key: SAKey) -> None:
-        timer = self._timers.pop(key, None)
-        if timer is not None and timer.active():
-            timer.cancel()
+    def _others(self, sa: IManagementSA | SABundle) -> Iterator[IManagementSA | SABundle]:
+        """Other SAs with the same peer for the same thing."""
+        if not isinstance(sa, SABundle):
+            yield from (other for other in self._peers(sa) if other.key != sa.key)
+            return
+        parent = self._node.registry.find(sa.parent)
+        if IManagementSA.providedBy(parent):
+            for one in self._peers(parent):
+                for bundle in self._node.registry.children(one.key):
+                    if bundle.key != sa.key and _traffic(bundle) == _traffic(sa):
+                        yield bundle
+
+    def _peers(self, sa: IManagementSA) -> Iterator[IManagementSA]:
+        """The management SAs with the same peer by the same connection."""
+        same = self._node.registry.by_peer(sa.theirs)
+        return (other for other in same if other.connection == sa.connection)
+
+    def _succeeded(self, sa: IManagementSA | SABundle) -> bool:
+        """Whether there is a newer one for the same thing."""
+        since = self._node.registry.since
+        return any(since(other) > since(sa) for other in self._others(sa))
+
+    def _at(self, key: SAKey, seconds: float, what: Callable[[SAKey], None]) -> None:
+        self._awaited[key].timer = self._node.clock.callLater(seconds, what, key)
 
     def _end(self, key: SAKey) -> None:
-        self._unset(key)
-        running = self._running.pop(key, None)
-        if running is not None:
-            running.cancel()
+        awaited = self._awaited.pop(key, None)
+        if awaited is None:
+            return
+        if awaited.timer is not None and awaited.timer.active():
+            awaited.timer.cancel()
+        if awaited.running is not None:
+            awaited.running.cancel()
+
+    # -- make ----------------------------------------------------------------------------------
 
     def _renew(self, key: SAKey) -> None:
-        del self._timers[key]
+        awaited = self._awaited[key]
+        awaited.succeeded = False
         sa = self._node.registry.find(key)
-        if sa is not None:
-            running = self._running[key] = Deferred.fromCoroutine(self._renewed(sa))
-            running.addBoth(self._ended, key)
+        assert sa is not None  # else it would not be awaited
+        running = awaited.running = Deferred.fromCoroutine(self._renewed(sa, awaited.child))
+        running.addBoth(self._ended, key, awaited)
 
-    async def _renewed(self, sa: IManagementSA | SABundle) -> None:
+    async def _renewed(self, sa: IManagementSA | SABundle, child: Child | None) -> None:
         endpoint = self._node.endpoints["isakmp"]
-        key = sa.key
-        if isinstance(sa, SABundle):
-            connection = self._node.policy.connection(sa.connection)
-            await endpoint.establish(connection, self._same(connection.child(sa.policy.name), sa))
-        else:
+        if not isinstance(sa, SABundle):
             await endpoint.reauthenticate(sa)
-        # From here on it is done: the old one's end must not be taken for this one's.
-        self._running.pop(key, None)
-        standing = self._node.registry.find(key)
-        if standing is not None:
-            await endpoint.delete([standing], Removal.REPLACED)
-
-    @staticmethod
-    def _same(child: Child, bundle: SABundle) -> Child:
-        """The child for just the traffic that the bundle protects."""
-        return replace(child, local=(bundle.policy.local,), remote=(bundle.policy.remote,))
-
-    def _ended(self, result: object, key: SAKey) -> None:
-        self._running.pop(key, None)
-        if not isinstance(result, Failure):
             return
-        if not result.check(PeerError, ConfigurationError, LookupError):
+        connection = self._node.policy.connection(sa.connection)
+        configured = connection.child(sa.policy.name)
+        if configured == child:  # else it may be for other traffic by now
+            local, remote = (sa.policy.local,), (sa.policy.remote,)
+            configured = replace(configured, local=local, remote=remote)
+        parent = self._node.registry.find(sa.parent)
+        under = parent if IManagementSA.providedBy(parent) else None
+        await endpoint.establish(connection, configured, under)
+
+    def _ended(self, result: object, key: SAKey, awaited: _Awaited) -> None:
+        awaited.running = None
+        failed = isinstance(result, Failure)
+        expected = PeerError, ConfigurationError, LookupError, CancelledError
+        if isinstance(result, Failure) and not result.check(*expected):
             self._log.failure("an SA could not be renewed", result)
-        if self._unsubscribe and self._node.registry.find(key) is not None:
+        sa = self._node.registry.find(key)
+        if self._awaited.get(key) is not awaited or sa is None:
+            return  # it is gone
+        if not failed:
+            awaited.succeeded = True
+            self._at(key, awaited.overlap, self._retire)
+        elif self._succeeded(sa):
+            self._end(key)  # the peer was faster
+        else:
             self._log.info(
-                "an SA could not be renewed and is tried again: {error}", error=result.value
+                "{connection}: an SA could not be renewed; it is tried again in {pause:.0f} s",
+                connection=sa.connection,
+                pause=AGAIN,
             )
-            self._at(key, AGAIN)
+            self._at(key, AGAIN, self._renew)
+
+    # -- break ---------------------------------------------------------------------------------
+
+    def _retire(self, key: SAKey) -> None:
+        """
+        Delete what has been renewed.
+
+        Not at once: while our last message is lost, the peer has only the old SA to send by.  It
+        asks for that message again for as long as we would.
+        """
+        sa = self._node.registry.find(key)
+        assert sa is not None
+        if not self._succeeded(sa):
+            self._renew(key)  # its successor is gone before it
+            return
+        self._end(key)
+        deleting = self._node.endpoints["isakmp"].delete([sa], Removal.REPLACED)
+        deleting.addErrback(
+            lambda failure: self._log.failure("a renewed SA could not be deleted", failure)
+        )
 
 
-def _replaces(new: IManagementSA | SABundle, old: IManagementSA | SABundle) -> bool:
-    """Whether a new SA is for the same as an older one."""
-    if isinstance(new, SABundle):
-        return isinstance(old, SABundle) and (
-            new.connection,
-            new.policy.name,
-            new.policy.local,
-            new.policy.remote,
-        ) == (old.connection, old.policy.name, old.policy.local, old.policy.remote)
-    return (
-        not isinstance(old, SABundle)
-        and new.connection == old.connection
-        and new.theirs.same_party(old.theirs)
-    )
+def _traffic(bundle: SABundle) -> tuple[object, ...]:
+    policy = bundle.policy
+    return policy.connection, policy.name, policy.local, policy.remote
+
+
+def _seconds(sa: IManagementSA | SABundle) -> int:
+    """How long it lives by what was agreed; 0: for ever."""
+    if not isinstance(sa, SABundle):
+        return sa.lifetime.seconds
+    return min((one.lifetime.seconds for one in sa.inbound if one.lifetime.seconds), default=0)
+
+
+def _renewal(configured: Connection | Child, agreed: int) -> Configured:
+    """When to renew: as configured, but in time if the peer wants a shorter life."""
+    renewal, seconds = configured.renewal, configured.lifetime.seconds
+    if agreed and (agreed < seconds or not seconds):
+        latest = agreed / MARGIN
+        renewal = Configured(min(renewal.after, latest), min(renewal.spread, agreed - latest))
+    return renewal

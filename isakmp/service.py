@@ -17,14 +17,17 @@ from isakmp.associations import SABundle
 from isakmp.connections import Connection, Limits
 from isakmp.credentials.pre_shared_keys import SharedSecret
 from isakmp.errors import ConfigurationError
+from isakmp.events import Established
 from isakmp.interfaces import (
     IDomainOfInterpretation,
     IISAKMPKeyExchange,
+    IManagementSA,
     IPorts,
     ISASink,
 )
-from isakmp.marker import MarkedPorts
+from isakmp.journal import Journal
 from isakmp.logs import Logger
+from isakmp.marker import MarkedPorts
 from isakmp.paths import Address, Datagram, endpoint
 from isakmp.sinks.log import LogSink
 from isakmp.udp import UDPPorts
@@ -38,7 +41,6 @@ class ISAKMPService(Service):
     One node and its sockets.  It runs once: what it has agreed ends with it.
 
     :param listen: addresses and ports to bind.
-    :ivar bound: what was bound, once it runs.
     """
 
     name = "isakmp"
@@ -68,11 +70,11 @@ class ISAKMPService(Service):
         """
         if reactor is None:
             from twisted.internet import reactor
-        self._listen = tuple(listen)
+        self._listen = tuple(dict.fromkeys(listen))
         self._connections = connections = tuple(connections)
         self._ports = UDPPorts(cast(IReactorUDP, reactor), self._arrived)
         self._marked = MarkedPorts(self._ports, self._received)
-        self.bound: tuple[Address, ...] = ()
+        self._bound: dict[Address, Address] = {}
         self._stopped = False
         self._assembly = Assembly(
             connections,
@@ -88,6 +90,13 @@ class ISAKMPService(Service):
         )
         self.reactor = reactor
         self.endpoint = self._assembly.endpoint
+        Journal(self.node.events)
+        self.node.events.subscribe(Established, self._established)
+
+    @property
+    def bound(self) -> tuple[Address, ...]:
+        """What was bound, once it runs."""
+        return tuple(self._bound.values())
 
     @property
     def node(self) -> Node:
@@ -120,12 +129,30 @@ class ISAKMPService(Service):
         """
         if self._stopped:
             raise ConfigurationError("a node that was stopped does not start again: make another")
-        if not self.bound:
-            try:
-                self.bound = tuple(self._ports.listen(*address) for address in self._listen)
-            except ConfigurationError:
-                self._ports.close()  # all of them or none
-                raise
+        if not self._bound:
+            self._open(self._listen)
+
+    def _open(self, addresses: Iterable[Address]) -> Sequence[Address]:
+        """
+        Bind those that are not bound yet: all of them or none.
+
+        :return: what they are bound to.
+        """
+        opened: dict[Address, Address] = {}
+        try:
+            for address in addresses:
+                if address not in self._bound:
+                    opened[address] = self._ports.listen(*address)
+        except ConfigurationError:
+            self._ports.leave(*opened.values())
+            raise
+        self._bound.update(opened)
+        return tuple(opened.values())
+
+    def _close(self, addresses: Sequence[Address]) -> None:
+        """Leave what was bound."""
+        self._bound = {asked: got for asked, got in self._bound.items() if got not in addresses}
+        self._ports.leave(*addresses)
 
     def startService(self) -> None:
         """
@@ -140,29 +167,50 @@ class ISAKMPService(Service):
         self._assembly.initiation.keep(self._connections)
 
     def configure(
-        self, connections: Iterable[Connection], secrets: Iterable[SharedSecret]
+        self,
+        connections: Iterable[Connection],
+        secrets: Iterable[SharedSecret],
+        listen: Sequence[Address] | None = None,
     ) -> None:
         """
         From now on these, and no others: what is the same goes on undisturbed, and what is gone is
         torn down.  What has changed counts from the next negotiation on.
 
+        :param listen: addresses and ports to bind; by default those bound so far.
         :raises ConfigurationError: if they cannot be; then nothing has changed.
         """
         connections = tuple(connections)
-        self._assembly.configure(connections, tuple(secrets))
-        self._connections = connections
-        kept = {c.name: {child.name for child in c.children} for c in connections}
-        gone = [
-            sa
-            for sa in self.node.registry
-            if sa.connection not in kept
-            or (isinstance(sa, SABundle) and sa.policy.name not in kept[sa.connection])
-        ]
-        self.endpoint.delete(gone).addErrback(
-            lambda failure: self._log.failure("could not delete what is gone", failure)
-        )
+        wanted = self._listen if listen is None else tuple(dict.fromkeys(listen))
+        opened = self._open(wanted) if self._bound else ()
+        try:
+            self._assembly.configure(connections, tuple(secrets))
+        except ConfigurationError:
+            self._close(opened)
+            raise
+        self._connections, self._listen = connections, wanted
+        self._delete([sa for sa in self.node.registry if not self._is_configured(sa)])
+        self._close([got for asked, got in self._bound.items() if asked not in wanted])
         if self.running:
             self._assembly.initiation.keep(connections)
+
+    def _established(self, event: Established) -> None:
+        # What it is for may have gone while it was negotiated.
+        if not self._is_configured(event.sa):
+            self._delete([event.sa])
+
+    def _is_configured(self, sa: IManagementSA | SABundle) -> bool:
+        try:
+            connection = self.node.policy.connection(sa.connection)
+            if isinstance(sa, SABundle):
+                connection.child(sa.policy.name)
+        except LookupError:
+            return False
+        return True
+
+    def _delete(self, sas: Sequence[IManagementSA | SABundle]) -> None:
+        self.endpoint.delete(sas).addErrback(
+            lambda failure: self._log.failure("could not delete what is gone", failure)
+        )
 
     def stopService(self) -> Deferred[None]:
         """Tell the peers, empty the sink, close the sockets."""

@@ -64,7 +64,7 @@ class UDPPorts:
         self._received = received
         self._sockets: dict[Address, _Socket] = {}
         self._everywhere: dict[Address, PacketInfoPort] = {}
-        self._ports: list[IListeningPort] = []
+        self._ports: dict[Address, IListeningPort] = {}
 
     def listen(self, address: str, port: int) -> Address:
         """
@@ -86,19 +86,17 @@ class UDPPorts:
 
     def _listen_at(self, address: str, port: int) -> Address:
         one = _Socket(self._received)
-        self._ports.append(
-            self._reactor.listenUDP(port, one, interface=address, maxPacketSize=MAX_DATAGRAM)
-        )
+        bound = self._reactor.listenUDP(port, one, interface=address, maxPacketSize=MAX_DATAGRAM)
+        self._ports[one.local] = bound
         self._sockets[one.local] = one
         return one.local
 
     def _listen_everywhere(self, address: str, port: int) -> Address:
         bound = PacketInfoPort(address, port, self._arrived, self._reactor)
         bound.startListening()
-        self._ports.append(bound)
-        number: int = bound.getHost().port
-        self._everywhere[address, number] = bound
-        return address, number
+        local: Address = address, bound.getHost().port
+        self._ports[local] = self._everywhere[local] = bound
+        return local
 
     def _arrived(self, octets: bytes, local: Address, remote: Address) -> None:
         self._received(Datagram(octets, Path(local, remote)))
@@ -110,16 +108,19 @@ class UDPPorts:
         :raises ConfigurationError: if there is none.
         """
         version = ":" in remote
-        for host, number in self._sockets:
-            if number == port and (":" in host) is version:
-                return host, number
-        for host, number in self._everywhere:
-            if number == port and (":" in host) is version:
-                try:
-                    return _route(remote), number
-                except OSError as error:
-                    raise ConfigurationError(f"no route to {remote}: {_said(error)}") from None
-        raise ConfigurationError(f"nothing listens on port {port} that could reach {remote}")
+        hosts = [
+            host for host, number in self._ports if number == port and (":" in host) is version
+        ]
+        if not hosts:
+            raise ConfigurationError(f"nothing listens on port {port} that could reach {remote}")
+        every = _EVERY[version] in hosts
+        try:
+            routed = _route(remote)
+        except OSError as error:
+            if every:
+                raise ConfigurationError(f"no route to {remote}: {_said(error)}") from None
+            routed = ""
+        return routed if every or routed in hosts else hosts[0], port
 
     def send(self, datagram: Datagram) -> None:
         """Send from the path's local end; what cannot be sent is lost, as datagrams may be."""
@@ -141,13 +142,21 @@ class UDPPorts:
                 error=_said(error),
             )
 
+    def leave(self, *addresses: Address) -> Deferred[None]:
+        """
+        Stop to listen there.
+
+        :param addresses: as :meth:`listen` returned them.
+        """
+        closing = [maybeDeferred(self._ports.pop(local).stopListening) for local in addresses]
+        for local in addresses:
+            self._sockets.pop(local, None)
+            self._everywhere.pop(local, None)
+        return DeferredList(closing, consumeErrors=True).addCallback(lambda _: None)
+
     def close(self) -> Deferred[None]:
         """Stop to listen everywhere."""
-        closing = [maybeDeferred(port.stopListening) for port in self._ports]
-        self._ports.clear()
-        self._sockets.clear()
-        self._everywhere.clear()
-        return DeferredList(closing, consumeErrors=True).addCallback(lambda _: None)
+        return self.leave(*self._ports)
 
 
 def _route(remote: str) -> str:

@@ -73,7 +73,10 @@ class SpeechlessEndpoint:
         pass
 
     def establish(
-        self, connection: Connection, child: Child | Sequence[Child]
+        self,
+        connection: Connection,
+        child: Child | Sequence[Child],
+        sa: IManagementSA | None = None,
     ) -> Deferred[Sequence[SABundle]]:
         return succeed(())
 

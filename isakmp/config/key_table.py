@@ -55,7 +55,7 @@ def _connection() -> Iterator[Key]:
         ("remote_addrs", Kind.LIST, "addresses, networks and ranges; names are refused"),
         ("local_port", Kind.PORT, "`port` of isakmp.toml unless said"),
         ("remote_port", Kind.PORT, "500 unless said"),
-        ("proposals", Kind.LIST, "see below"),
+        ("proposals", Kind.LIST, "see Proposals"),
         ("reauth_time", _T, "as rekey_time: IKEv1 has one way to renew an ISAKMP SA"),
         ("rekey_time", _T, "4 hours unless reauth_time is said"),
         ("over_time", _T, "a tenth of the longer of both unless said; offered with it as lifetime"),
@@ -92,8 +92,8 @@ def _connection() -> Iterator[Key]:
         (
             "unique",
             Kind.WORD,
-            "with no, SAs of the same identity go when it says INITIAL-CONTACT; with never, we "
-            "do not say it, but still hear it; replace is like no; keep is not built yet",
+            "with never, INITIAL-CONTACT is not said, but still heard; replace is as no; keep, "
+            "which turns peers away, is not built yet",
             {"no": _H, "never": _W, "replace": _W, "keep": _R},
         ),
     )
@@ -184,7 +184,7 @@ def _child() -> Iterator[Key]:
         at,
         _H,
         ("", _S, "one child"),
-        ("esp_proposals", Kind.LIST, "see below"),
+        ("esp_proposals", Kind.LIST, "see Proposals"),
         ("local_ts", Kind.LIST, "as initiator the first is asked for, as responder any is taken"),
         ("remote_ts", Kind.LIST, "likewise"),
         ("rekey_time", _T, "an hour, or life_time divided by 1.1"),

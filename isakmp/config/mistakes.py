@@ -160,6 +160,7 @@ def listed(words: Sequence[str]) -> str:
 
 
 def similar(word: str, known: Sequence[str]) -> str:
-    """``; did you mean dpd_delay?``, or nothing."""
-    close = get_close_matches(word[:100], known, 1)
-    return f"; did you mean {close[0]}?" if close else ""
+    """``; did you mean dpd_delay?``, or nothing; of ``ike<suffix>`` the beginning is compared."""
+    names = {name.partition("<")[0]: name for name in known}
+    close = get_close_matches(word[:100], names, 1)
+    return f"; did you mean {names[close[0]]}?" if close else ""

@@ -7,7 +7,8 @@ beforehand what it will be asked when a peer comes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from twisted.internet.defer import Deferred
 
@@ -54,21 +55,29 @@ def _consistent(
 ) -> list[tuple[Section, SharedSecret]]:
     """Without those that say something else than one before them."""
     for _ in range(_MOST):
-        low, high = 0, len(found)
-        trouble = ""
+        trouble = _trouble(found)
+        if not trouble:
+            break
+        low, high = 0, len(found) - 1
         while low < high:  # the longest beginning without a contradiction
             middle = (low + high + 1) // 2
-            try:
-                PreSharedKeys(secret for _, secret in found[:middle])
+            if again := _trouble(found[:middle]):
+                high, trouble = middle - 1, again
+            else:
                 low = middle
-            except ConfigurationError as error:
-                high, trouble = middle - 1, str(error)
-        if low == len(found):
-            break
         section, _ = found.pop(low)
         findings.faulty = True
         findings.mistake(section.place, section.path, trouble)
     return found
+
+
+def _trouble(found: Sequence[tuple[Section, SharedSecret]]) -> str:
+    """Why these cannot be used together; empty if they can."""
+    try:
+        PreSharedKeys(secret for _, secret in found)
+    except ConfigurationError as error:
+        return str(error)
+    return ""
 
 
 def check_secrets(
@@ -85,35 +94,39 @@ def check_secrets(
         store = PreSharedKeys(secrets)
     except ConfigurationError:
         return  # told before
+    known = _Addresses.of(secrets)
     for path, (place, connection) in connections.items():
-        reasons = tuple(_reasons(connection, store, secrets))
-        if all(reasons):
+        reason = _reason(connection, store, known)
+        if reason:
             peer = connection.remote_identity.exact
             owner = str(peer or next(iter(connection.remote), ANYBODY))
             findings.missing(
                 place,
                 path,
-                f"{reasons[0]}; valid: a section secrets.ike... with id = {owner} and a secret",
+                f"{reason}; valid: a section secrets.ike... with id = {owner} and a secret",
             )
 
 
-def _reasons(
-    connection: Connection, store: PreSharedKeys, secrets: Sequence[SharedSecret]
-) -> Iterator[str]:
-    """For each way to find the secret: why there is none, or nothing if there is one."""
+def _reason(connection: Connection, store: PreSharedKeys, known: _Addresses) -> str:
+    """Why no secret can be found for a connection; empty if one can."""
     address = next(filter(values.is_address, connection.local), "0.0.0.0")
     ours = connection.local_identity or Identity.address(address)
     exact = connection.remote_identity.exact
     single = [remote for remote in connection.remote if values.is_address(remote)]
-    wide = len(single) < len(connection.remote) or not connection.remote
+    reason = ""
     for remote in single or (["0.0.0.0"] if exact is not None else []):
         path = Path((address, connection.local_port), (remote, connection.remote_port))
-        yield _missing(store.shared_secret(ours, exact, path))
-    if wide:
+        missing = _missing(store.shared_secret(ours, exact, path))
+        if not missing:
+            return ""
+        reason = reason or missing
+    if len(single) < len(connection.remote) or not connection.remote:
         # In Main Mode only the address of a peer is known when its secret is needed.
+        if known.touch(connection.remote):
+            return ""
         whom = ", ".join(connection.remote) or "peers with any address"
-        known = any(_may_own(owner, connection.remote) for s in secrets for owner in s.owners)
-        yield "" if known else f"no pre-shared key is configured for {whom}"
+        reason = reason or f"no pre-shared key is configured for {whom}"
+    return reason
 
 
 def _missing(asked: Deferred[bytes]) -> str:
@@ -123,17 +136,35 @@ def _missing(asked: Deferred[bytes]) -> str:
     return "".join(reasons)
 
 
-def _may_own(owner: str, networks: Sequence[str]) -> bool:
-    """Whether some peer in these networks can be who is meant; no networks are all."""
-    if owner == ANYBODY:
-        return True
-    try:
-        addresses = TrafficSelector.parse(owner)
-    except ConfigurationError:
-        return False
-    return not networks or any(
-        addresses.version == other.version
-        and addresses.first <= other.last
-        and other.first <= addresses.last
-        for other in map(TrafficSelector.parse, networks)
-    )
+@dataclass(frozen=True, slots=True)
+class _Addresses:
+    """
+    The addresses that own secrets.
+
+    :ivar anybody: whether there is a secret of everybody's.
+    """
+
+    anybody: bool
+    some: tuple[TrafficSelector, ...]
+
+    @classmethod
+    def of(cls, secrets: Sequence[SharedSecret]) -> _Addresses:
+        """Those among the owners of secrets."""
+        owners = dict.fromkeys(owner for secret in secrets for owner in secret.owners)
+        some = []
+        for owner in owners:
+            try:
+                some.append(TrafficSelector.parse(owner))
+            except ConfigurationError:
+                continue  # a name
+        return cls(ANYBODY in owners, tuple(some))
+
+    def touch(self, networks: Sequence[str]) -> bool:
+        """Whether any peer in these networks can be meant; no networks are all."""
+        if self.anybody or not networks:
+            return self.anybody or bool(self.some)
+        return any(
+            one.version == other.version and one.first <= other.last and other.first <= one.last
+            for other in map(TrafficSelector.parse, networks)
+            for one in self.some
+        )

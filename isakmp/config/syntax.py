@@ -134,21 +134,22 @@ def _content(
 
     :param place: what asks for it.
     """
+    what = "this file" if required else path
     try:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):
             # Neither a directory nor a pipe that nobody writes to.
             if required:
-                findings.fault(place, f"{path} is not a file")
+                findings.fault(place, "this is not a file")
             return None
         with open(path, "rb") as file:
             octets = file.read(budget.octets + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        findings.fault(place, f"{path} cannot be read: {reason}")
+        findings.fault(place, f"{what} cannot be read: {reason}")
         return None
     if len(octets) > budget.octets:
-        findings.fault(place, f"{path}: more than {MAX_OCTETS} octets of configuration")
+        findings.fault(place, f"with {what} it is more than {MAX_OCTETS} octets of configuration")
         return None
     budget.octets -= len(octets)
     budget.files -= 1

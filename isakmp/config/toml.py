@@ -184,16 +184,15 @@ class Table:
 
     def addresses(self, key: str) -> tuple[str, ...]:
         """A list of IP addresses, canonical; none if it is not there, and only then."""
-        found = []
-        for text in self.words(key, ()):
+        texts = self.words(key, ())
+        found: list[str] = []
+        for text in texts:
             try:
-                address = ipaddress.ip_address(text)
+                found.append(str(ipaddress.ip_address(text)))
             except ValueError:
                 self.mistake(key, f"{text!r} is not an IP address")
-                continue
-            if str(address) in found:
-                self.mistake(key, f"{address} stands twice in this list")
-            found.append(str(address))
+        if len(set(found)) < len(found) and len(set(texts)) == len(texts):
+            self.mistake(key, "something stands twice in this list, spelled differently")
         if self.document.get(key) == []:
             self.mistake(key, "no address is left to listen on; leave it out to listen on all")
         return tuple(found)

@@ -322,6 +322,25 @@ class Conversation:
         self._remember(error, b"")
         self._lose_patience(error)
 
+    def answered_sealed(self) -> None:
+        """
+        The peer answers our first sealed message with a notification under an SA that is not yet.
+
+        It cannot be read; but a peer that could take our message would have gone on.
+        """
+        if self.role is Role.INITIATOR and self.protection is not None and not self._opened:
+            self._lose_patience(
+                Unreadable(
+                    Reason(
+                        "the peer did not accept our first sealed message, and says so in one that "
+                        "cannot be read",
+                        remedy="Most likely the secrets configured for this peer differ, or it "
+                        "does not know this end by its identity.",
+                        rejected=tuple(self._drops),
+                    )
+                )
+            )
+
     def refused_by_peer(self, kind: int) -> None:
         """
         The peer says so under an SA: that is final.

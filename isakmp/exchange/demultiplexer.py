@@ -346,6 +346,10 @@ class Demultiplexer:
             return
         sa = self._node.registry.find(cookies)
         if sa is None:
+            beginning = self._conversations.get((cookies.initiator, b"", 0))
+            if beginning is not None and beginning.cookies == cookies:
+                if beginning.path.remote[0] == datagram.path.remote[0]:
+                    beginning.answered_sealed()
             raise InvalidCookie("no SA has these cookies")
         assert IManagementSA.providedBy(sa)
         if not header.flags & Flags.ENCRYPTION:

@@ -6,7 +6,7 @@ interpretation.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.python.failure import Failure
@@ -83,7 +83,7 @@ class ISAKMPEndpoint:
         self.demultiplexer = Demultiplexer(node, self._refusals, self._answer)
         self._removals = Removals(node, self.begin, self._abandon)
         self._running: dict[Exchange, Deferred[object]] = {}
-        self._beginning: dict[str, _Beginning] = {}
+        self._beginning: dict[tuple[str, Path | None], _Beginning] = {}
         self._closed = False
 
     # -- IKeyExchangeEndpoint ------------------------------------------------------------------
@@ -94,23 +94,30 @@ class ISAKMPEndpoint:
             self.demultiplexer.datagram_received(datagram)
 
     def establish(
-        self, connection: Connection, child: Child | Sequence[Child]
+        self,
+        connection: Connection,
+        child: Child | Sequence[Child],
+        sa: IManagementSA | None = None,
     ) -> Deferred[Sequence[SABundle]]:
         """
         Have a child's SAs, beginning an ISAKMP SA if there is none with this connection.
+
+        :param sa: the ISAKMP SA to do it under, where there may be several: of a connection that is
+            for many peers.
 
         Fails with the :class:`PeerError` that ended it, or :class:`ConfigurationError`.
         """
         if self._closed:
             return fail(Cancelled("this node has stopped"))
         children = (child,) if isinstance(child, Child) else tuple(child)
-        return Deferred.fromCoroutine(self._establish(connection, children))
+        return Deferred.fromCoroutine(self._establish(connection, children, sa))
 
     async def _establish(
-        self, connection: Connection, children: tuple[Child, ...]
+        self, connection: Connection, children: tuple[Child, ...], sa: IManagementSA | None
     ) -> Sequence[SABundle]:
-        standing = self._node.registry.by_connection(connection.name)
-        sa = standing[-1] if standing else await self._management_sa(connection)
+        if sa is None:
+            standing = self._node.registry.by_connection(connection.name)
+            sa = standing[-1] if standing else await self._management_sa(connection)
         kind = establishing_type(self._node, sa)
         bundles = await self.begin(sa, kind.number, children)
         assert isinstance(bundles, (list, tuple))
@@ -187,11 +194,12 @@ class ISAKMPEndpoint:
         self, connection: Connection, path: Path | None = None
     ) -> Deferred[IManagementSA]:
         """
-        Begin an SA with a connection, once for all who want it.
+        Begin an SA with a connection, once for all who want it there.
 
         :param path: where the peer is, if that is known better than the connection says.
         """
-        beginning = self._beginning.setdefault(connection.name, _Beginning())
+        key = connection.name, path
+        beginning = self._beginning.setdefault(key, _Beginning())
         waiting: Deferred[IManagementSA] = Deferred(beginning.given_up)
         beginning.waiting.append(waiting)
         if len(beginning.waiting) == 1:
@@ -200,11 +208,11 @@ class ISAKMPEndpoint:
                 beginning.running = self._begin_phase_1(connection, path)
             except (ConfigurationError, PeerError):
                 beginning.running = fail()
-            beginning.running.addBoth(self._begun, connection.name)
+            beginning.running.addBoth(self._begun, key)
         return waiting
 
-    def _begun(self, result: object, name: str) -> None:
-        for waiting in self._beginning.pop(name).waiting:
+    def _begun(self, result: object, key: tuple[str, Path | None]) -> None:
+        for waiting in self._beginning.pop(key).waiting:
             if isinstance(result, Failure):
                 waiting.errback(result)
             else:
@@ -246,7 +254,7 @@ class ISAKMPEndpoint:
 
     def reauthenticate(self, sa: IManagementSA) -> Deferred[IManagementSA]:
         """
-        A new SA with the peer of this one, on its path; it adopts the children of the old one.
+        A new SA with the peer of this one, where it is; it adopts the children of the old one.
 
         Fails with the :class:`PeerError` that ended the exchange, or :class:`ConfigurationError`.
         """
@@ -254,23 +262,17 @@ class ISAKMPEndpoint:
             connection = self._node.policy.connection(sa.connection)
         except LookupError as error:
             return fail(ConfigurationError(str(error)))
-        return self._management_sa(connection, sa.path)
+        # Not there if the connection is for other addresses by now.
+        still = self._node.policy.candidates(sa.path, sa.doi, connection.exchange).remaining
+        return self._management_sa(connection, sa.path if connection in still else None)
 
     async def _registered(self, sa: IManagementSA, exchange: Exchange) -> object:
         seconds = sa.lifetime.seconds
         hard = self._node.clock.seconds() + seconds if seconds else 0.0
         await self._node.registry.add(sa, Expiry(hard))
         exchange.arrived(sa)
-        await self._adopt(sa)
+        self._removals.adopt(sa)
         return sa
-
-    async def _adopt(self, sa: IManagementSA) -> None:
-        """Children of older SAs with the same peer go on under the new one: both ends do so."""
-        registry = self._node.registry
-        for older in registry.by_connection(sa.connection):
-            if older.key != sa.key and older.theirs.same_party(sa.theirs):
-                for bundle in registry.children(older.key):
-                    await registry.replace(bundle, replace(bundle, parent=sa.key))
 
     def _completed(self, result: object, exchange: Exchange) -> object:
         if exchange.sa is None:

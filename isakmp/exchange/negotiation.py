@@ -103,7 +103,9 @@ async def propose(exchange: IExchange, policy: ChildPolicy) -> Proposed:
         )
     spis: dict[int, bytes] = {}
     for protocol in dict.fromkeys(p.protocol for suite in suites for p in suite.proposals):
-        spis[protocol] = await _reserve(exchange, policy.doi, protocol)
+        spi = await exchange.node.sink.reserve_spi(policy.doi, protocol, exchange.path)
+        _release_if_failing(exchange, _receiving(exchange, policy.doi, protocol, spi))
+        spis[protocol] = spi
     numbered = tuple(
         suite.with_spis(spis).numbered(number) for number, suite in enumerate(suites, 1)
     )
@@ -166,7 +168,10 @@ def choose(
         lambda policy: ", ".join(map(doi.spell, policy.suites)),
         lambda policy: policy.name in chosen,
         NoProposalChosen,
-        "; ".join(f"{name}: {refusal.reason.remedy}" for name, refusal in refusals.items()),
+        "; ".join(
+            f"{name}: {refusal.reason.remedy or refusal.reason.rule}"
+            for name, refusal in refusals.items()
+        ),
     )
     return candidates.first, chosen[candidates.first.name]
 
@@ -306,28 +311,28 @@ def _sending(exchange: IExchange, doi: int, proposal: Proposal) -> SPIKey:
     return SPIKey(doi, proposal.protocol, proposal.spi, exchange.path.remote[0])
 
 
-async def _reserve(exchange: IExchange, doi: int, protocol: int, avoid: bytes = b"") -> bytes:
-    spi = await exchange.node.sink.reserve_spi(doi, protocol, exchange.path, avoid)
-    key = _receiving(exchange, doi, protocol, spi)
+def _release_if_failing(exchange: IExchange, key: SPIKey) -> None:
     exchange.otherwise(
-        lambda: _undone(Deferred.fromCoroutine(_release(exchange, key)), f"SPI {spi.hex()}")
+        lambda: _undone(Deferred.fromCoroutine(_release(exchange, key)), f"SPI {key.spi.hex()}")
     )
-    return spi
 
 
 async def _reserve_other(
     exchange: IExchange, doi: int, proposal: Proposal, others: Collection[bytes]
 ) -> bytes:
     """An SPI of ours that is none of these.  A sink avoids one, which is nearly always the one."""
-    protocol = proposal.protocol
-    reserved = [await _reserve(exchange, doi, protocol, proposal.spi)]
-    while reserved[-1] in others and len(reserved) <= len(others):
-        reserved.append(await _reserve(exchange, doi, protocol, proposal.spi))
-    for spi in reserved[:-1]:
-        await _release(exchange, _receiving(exchange, doi, protocol, spi))
-    if reserved[-1] in others:
-        raise LimitReached(Reason("the sink has no SPI but the peer's own", reserved[-1].hex()))
-    return reserved[-1]
+    protocol, passed_over = proposal.protocol, []
+    try:
+        for _ in range(len(others) + 1):
+            spi = await exchange.node.sink.reserve_spi(doi, protocol, exchange.path, proposal.spi)
+            if spi not in others:
+                _release_if_failing(exchange, _receiving(exchange, doi, protocol, spi))
+                return spi
+            passed_over.append(spi)
+    finally:
+        for spi in passed_over:
+            await _release(exchange, _receiving(exchange, doi, protocol, spi))
+    raise LimitReached(Reason("the sink has no SPI but the peer's own", proposal.spi.hex()))
 
 
 async def _release(exchange: IExchange, key: SPIKey) -> None:

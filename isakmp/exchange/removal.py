@@ -7,6 +7,7 @@ A Delete says what its sender has removed already; it is sent once and never ans
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, succeed
 from twisted.python.failure import Failure
@@ -20,6 +21,10 @@ from isakmp.numbers import ExchangeType, ProtocolID
 from isakmp.paths import Path
 from isakmp.wire.message import CookiePair
 from isakmp.wire.payloads import Delete
+
+
+_INHERITED = frozenset({Removal.DELETED_BY_PEER, Removal.EXPIRED, Removal.REPLACED})
+"""Ends of a management SA that its children outlive, if there is another one with the peer."""
 
 
 class Removals:
@@ -45,7 +50,12 @@ class Removals:
     def delete(
         self, sas: Sequence[IManagementSA | SABundle], why: Removal
     ) -> Deferred[None]:
-        """Remove them here and tell the peer; with a management SA go its children."""
+        """
+        Remove them here and tell the peer.
+
+        With a management SA go its children; but if it was replaced, or is over, another with the
+        same peer inherits them.
+        """
         registry = self._node.registry
         removals: list[Deferred[None]] = []
         for sa in sas:
@@ -54,6 +64,7 @@ class Removals:
                 continue
             if registry.find(sa.key) is None:
                 continue
+            self._bequeath(sa, why)
             for bundle in registry.children(sa.key):
                 removals.append(self._delete_bundle(bundle, why))
             self._tell(sa, Delete(sa.doi, ProtocolID.ISAKMP, (sa.key.octets,)))
@@ -61,7 +72,8 @@ class Removals:
         return _all(removals)
 
     def gone(self, sa: IManagementSA, why: Removal) -> None:
-        """Remove an SA that the peer does not have any more, and its children."""
+        """Remove an SA that the peer does not have any more, and its children that nobody inherits."""
+        self._bequeath(sa, why)
         for bundle in self._node.registry.children(sa.key):
             self._remove_bundle(bundle, why)
         self._remove(sa, why)
@@ -86,6 +98,28 @@ class Removals:
             parent = registry.find(bundle.parent)
             if IManagementSA.providedBy(parent) and parent.theirs.same_party(sa.theirs):
                 self._remove_bundle(bundle, Removal.DELETED_BY_PEER)
+
+    def adopt(self, heir: IManagementSA) -> None:
+        """Children of other SAs with the same peer go on under this one: both ends do so."""
+        if self._node.registry.find(heir.key) is heir:
+            for other in self._others(heir):
+                self._move(other, heir)
+
+    def _bequeath(self, sa: IManagementSA, why: Removal) -> None:
+        others = self._others(sa)
+        if why in _INHERITED and others:
+            self._move(sa, others[-1])
+
+    def _others(self, sa: IManagementSA) -> Sequence[IManagementSA]:
+        """Other SAs with the same peer by the same connection, the oldest first."""
+        same = self._node.registry.by_peer(sa.theirs)
+        return [one for one in same if one.key != sa.key and one.connection == sa.connection]
+
+    def _move(self, sa: IManagementSA, heir: IManagementSA) -> None:
+        registry = self._node.registry
+        for bundle in registry.children(sa.key):
+            moved = registry.replace(bundle, replace(bundle, parent=heir.key))
+            moved.addErrback(self._could_not, "store who a bundle belongs to")
 
     def _delete_bundle(self, bundle: SABundle, why: Removal) -> Deferred[None]:
         current = self._node.registry.find(bundle.key)

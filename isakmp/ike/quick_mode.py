@@ -302,10 +302,11 @@ class QuickMethod:
         )
 
     async def _install(self) -> None:
-        if self.exchange.role is Role.INITIATOR:
-            await negotiation.release_unused(self.exchange, self._proposed, self._negotiated)
         for bundle in self._bundles:
             await negotiation.install(self.exchange, bundle)
+        if self.exchange.role is Role.INITIATOR:
+            # Last: what has been given back may be another exchange's when this one fails.
+            await negotiation.release_unused(self.exchange, self._proposed, self._negotiated)
 
 
 def _identification(selector: TrafficSelector) -> Identification:

@@ -22,7 +22,8 @@ from isakmp.errors import (
     SituationNotSupported,
     UnexpectedPayload,
 )
-from isakmp.events import MessageDropped
+from isakmp.events import MessageDropped, MessageSent
+from isakmp.ike import method, quick_mode
 from isakmp.ike.key_exchange import ike
 from isakmp.ike.sa import ISAKMPSA
 from isakmp.numbers import ExchangeType
@@ -38,7 +39,7 @@ from isakmp.wire.payloads import (
 )
 from tests.ike.ends import Change, changed_offer, established, two
 from tests.ike.lies import Lie, beside, domain, doubled, instead, raw, suites
-from tests.nodes import Member, Pair, Settings, disagreements
+from tests.nodes import ALICE, BOB, Member, Pair, Settings, connection, disagreements
 
 STRONG, WEAK = "aes256-sha512-curve25519", "3des-sha1-curve25519"
 
@@ -67,6 +68,11 @@ def taking(*spellings: str) -> Change:
         )
 
     return change
+
+
+def exactly(connection: Connection) -> Change:
+    """This connection."""
+    return lambda _: connection
 
 
 def lasting(seconds: int) -> Change:
@@ -126,6 +132,39 @@ class AgreementTests(SynchronousTestCase):
             pair = two(settings=Settings(suite=f"aes128-sha256-{group}"))
             established(pair)
             self.assertEqual(disagreements(pair.a, pair.b), [], group)
+
+    def test_nonces(self) -> None:
+        """
+        The shortest and the longest nonce are as good as any, in both phases.
+
+        Proves: RFC 2409 section 5
+        """
+        for size in (8, 256):
+            for module in (method, quick_mode):
+                self.patch(module, "NONCE_SIZE", size)
+            pair = two()
+            established(pair)
+            self.assertEqual(disagreements(pair.a, pair.b), [])
+            sizes = {
+                len(event.message.one(Nonce).data)
+                for member in (pair.a, pair.b)
+                for event in member.published(MessageSent)
+                if event.message.has(Nonce)
+            }
+            self.assertEqual(sizes, {size})
+
+    def test_connection(self) -> None:
+        """
+        Of two connections that the peer may mean, it is the one that takes what is chosen.
+        """
+        for hers, name in (((STRONG, WEAK), "strong"), ((WEAK, STRONG), "weak")):
+            others = [
+                replace(taking(suite)(connection(BOB, ALICE, "r.lab", "i.lab")), name=other)
+                for suite, other in ((STRONG, "strong"), (WEAK, "weak"), (STRONG, "too late"))
+            ]
+            pair = two(taking(*hers), exactly(others[1]), his_others=others[::2])
+            established(pair)
+            self.assertEqual([sa.connection for sa in pair.b.sas], [name])
 
     def test_lifetime(self) -> None:
         """
@@ -220,6 +259,22 @@ class AnswerTests(_BetweenTestCase):
 
 class QuestionTests(_BetweenTestCase):
     """The initiator's offer, changed."""
+
+    def test_nothing_in_common(self) -> None:
+        """
+        An offer of which nothing is acceptable is refused at its first message: the log says what
+        differed, the peer is told, and nothing is kept.
+
+        Proves: RFC 2408 section 5.4
+        """
+        pair = two(taking("aes256-sha384-curve25519", WEAK), taking(STRONG))
+        with self.assertRaisesRegex(PeerError, "NO-PROPOSAL-CHOSEN"):
+            established(pair)
+        reason = reasons(pair.b)[0]
+        self.assertIsInstance(reason, NoProposalChosen)
+        self.assertIn(f"configured: {STRONG}", str(reason))
+        self.assertIn("Nearest: the peer's hash sha384 against sha512 here", str(reason))
+        self.assertEqual(len(pair.b.demultiplexer.half_open), 0)
 
     def test_offers(self) -> None:
         """What is no offer is refused by the responder, who keeps nothing of it."""

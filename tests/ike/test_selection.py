@@ -17,7 +17,7 @@ from isakmp.doi.ipsec import ipsec
 from isakmp.errors import AttributesNotSupported, NoProposalChosen
 from isakmp.ike.key_exchange import ike
 from isakmp.ike.parameters import KEY_IKE, proposal_of
-from isakmp.ike.selection import SHOWN, acceptable_to, choose, confirm
+from isakmp.ike.selection import MAX_COMPARED, SHOWN, acceptable_to, choose, confirm
 from isakmp.numbers import AuthenticationMethod, Phase1Attribute, ProtocolID
 from isakmp.wire.attributes import Attribute
 from isakmp.wire.proposals import Proposal, Transform
@@ -181,6 +181,10 @@ class ChoiceTests(SynchronousTestCase):
         both = offer(ProtectionSuite((proposal(authenticated_by(65001), authenticated_by(1)),)))
         suite, _ = choose(both, ours)
         self.assertEqual(suite.proposals[0].transforms, (authenticated_by(1),))
+        signed = ProtectionSuite((proposal(authenticated_by(3)),))
+        wanted = Candidates((Connection("lab", (signed,)),))
+        self.assertRaises(NoProposalChosen, acceptable_to, offer(signed), wanted)
+        self.assertRaises(NoProposalChosen, choose, offer(signed), wanted)
 
 
 class RefusalTests(SynchronousTestCase):
@@ -234,6 +238,10 @@ class RefusalTests(SynchronousTestCase):
         """
         A long offer is refused in a short sentence, and in little time.
         """
+        far = ["aes256-sha512-modp2048"] * MAX_COMPARED
+        for count, nearest in ((1, "hash md5"), (0, "cipher aes256")):
+            sentence = self.refusal(offered(*far[count:], "3des-md5-modp1024"), lab=C)
+            self.assertIn(f"the peer's {nearest}", sentence)
         many = offered(*["aes256-sha512-modp2048"] * 255)
         wanted = " ".join([C, "des-md5-modp768", "aes192-sha384-ecp384"] * 3)
         began = time.process_time()

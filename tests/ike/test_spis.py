@@ -21,6 +21,8 @@ from tests.ike.ends import between, child, established, refused, two, with_child
 from tests.nodes import Member, Pair, assert_clean, disagreements, left_over
 
 HERE, THERE = "10.1.0.0/24", "10.2.0.0/24"
+CONFIRMATION = 28 + 48
+"""Octets of Quick Mode's third message: header, HASH payload and padding."""
 
 
 class SinkError(Exception):
@@ -81,6 +83,40 @@ class SPITests(SynchronousTestCase):
         self.assertEqual(disagreements(pair.a, pair.b), [])
         released = [int.from_bytes(event.key.spi) for event in pair.b.published(SPIReleased)]
         self.assertEqual(sorted(released), [263, 263, 264, 264, 265, 265])  # passed over, not lost
+
+    def test_given_back_once(self) -> None:
+        """
+        An SPI that was passed over, or not chosen, is given back once: whoever has got it since
+        keeps it, also if the exchange fails later.
+        """
+        names = ("x", "y")
+        children = [child(HERE, THERE, "aes128gcm16", name=name) for name in names]
+        pair = with_same_spis(
+            two(with_children(*children), with_children(child(THERE, HERE, "aes128gcm16")))
+        )
+        pair.network.taps.append(lambda d: () if len(d.octets) == CONFIRMATION else None)
+        established(pair, *names)
+        path = pair.b.path_to(pair.a.address)
+        spi = self.successResultOf(pair.b.sink.reserve_spi(DOI.IPSEC, ProtocolID.ESP, path))
+        passed_over = {event.key.spi for event in pair.b.published(SPIReleased)}
+        self.assertIn(spi, passed_over)
+        pair.wait(pair.settings.intervals.total)
+        self.assertEqual(pair.b.bundles, [])
+        self.assertEqual({key.spi for key in pair.b.sink.reserved}, {spi})
+
+        pair = self.with_ah(("ah=sha256", "aes128-sha256"), ("aes128-sha256",))
+        path = pair.a.path_to(pair.b.address)
+        reserved: list[bytes] = []
+
+        def refuse(bundle: SABundle) -> None:
+            for event in pair.a.published(SPIReleased):
+                reserved.append(event.key.spi)
+            raise SinkError(bundle.name)
+
+        pair.a.sink.refuse = refuse
+        refused(self, pair, SinkError)  # type: ignore[arg-type]
+        self.assertEqual(reserved, [])  # what is not needed is given back when all else is done
+        self.assertEqual(len(self.flushLoggedErrors(SinkError)), 1)
 
     def test_only_the_peers(self) -> None:
         """A sink that has no SPI but the peer's makes the exchange fail, and that soon."""
@@ -316,8 +352,7 @@ class FailureTests(SynchronousTestCase):
         A responder that is never confirmed takes back what it installed, and tells the peer.
         """
         pair = self.pair()
-        confirmation = 28 + 48  # octets of header, HASH payload and padding
-        pair.network.taps.append(lambda d: () if len(d.octets) == confirmation else None)
+        pair.network.taps.append(lambda d: () if len(d.octets) == CONFIRMATION else None)
         (bundle,) = settle(pair.clock, pair.a.establish())
         pair.wait(0.5)
         self.assertEqual(pair.a.bundles, [bundle])

@@ -78,6 +78,15 @@ class Namespace:
         """
         return ["setpriv", "--pdeathsig", "KILL", "ip", "netns", "exec", self.name, *arguments]
 
+    def add_addresses(self, addresses: Sequence[str]) -> None:
+        """
+        Gives this end of the cable more addresses.
+
+        :raises RuntimeError: with what ``ip`` said.
+        """
+        commands = (f"addr add {address}/{NETWORK_BITS} dev eth0" for address in addresses)
+        _ip(*commands, namespace=self.name)
+
 
 class NamespacePair:
     """

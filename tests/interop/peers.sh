@@ -3,7 +3,8 @@
 #
 # strongSwan: Debian's own packages, unpacked into a private tree and not installed, because they
 # conflict with other IKE daemons that the machine may have.  Our kernel-null plugin goes into the
-# tree.  Says nothing and takes no time when all of it is there.
+# tree.  tcpdump, tshark and what makes namespaces are installed, and only as root.  Says nothing and
+# takes no time when all of it is there.
 set -eu
 PATH=$PATH:/usr/sbin:/sbin
 
@@ -66,7 +67,7 @@ download() {
 
 complete() {
     [ -x "$tree/usr/sbin/charon-systemd" ] && cmp -s "$here/kernel_null.c" "$tree/kernel_null.c" &&
-        has ip && has setpriv
+        has ip && has setpriv && has tcpdump && has tshark
 }
 
 unresolved() {
@@ -115,6 +116,8 @@ log=$work/log
 
 has flock && has setpriv || install_missing util-linux
 has ip || install_missing iproute2
+# What looks at our messages from outside.
+has tcpdump && has tshark || install_missing tcpdump tshark
 
 # One at a time: two of us would take the tree away under each other.
 exec 9>"$peers/lock"

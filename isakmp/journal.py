@@ -1,0 +1,113 @@
+"""
+The journal: one line of the log for each SA that comes or goes, and for what peers say of them.
+
+The fields of a line have the same names everywhere, for whoever reads the log with a program:
+``connection``, ``child``, ``peer`` and ``local`` (addresses), ``cookies``, ``spi_in``, ``spi_out``,
+``why``.  No key is ever written.  What fails is written where it fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from isakmp.associations import CookiePair, ProtectionSA, SABundle
+from isakmp.events import Established, NotificationReceived, Removal, Removed, Replaced
+from isakmp.interfaces import IEvents, IManagementSA
+from isakmp.logs import Logger
+from isakmp.numbers import NotifyType
+from isakmp.paths import endpoint
+
+_MANAGEMENT = "{connection}, ISAKMP SA {cookies} with {theirs} at {peer},"
+_CHILD = "{connection}/{child}, SPI {spi_in} in, {spi_out} out,"
+
+
+class Journal:
+    """
+    Writes into the log what a node's events say.
+    """
+
+    _log = Logger()
+
+    def __init__(self, events: IEvents) -> None:
+        self._childless: set[CookiePair] = set()
+        events.subscribe(Established, self._established)
+        events.subscribe(Replaced, self._replaced)
+        events.subscribe(Removed, self._removed)
+        events.subscribe(NotificationReceived, self._notified)
+
+    def _established(self, event: Established) -> None:
+        sa = event.sa
+        if isinstance(sa, SABundle):
+            self._childless.discard(sa.parent)
+            self._log.info(
+                _CHILD + " is established: {selectors}",
+                selectors=f"{sa.policy.local} - {sa.policy.remote}",
+                **_child(sa),
+            )
+        else:
+            self._childless.add(sa.key)
+            parameters = getattr(sa, "parameters", None)  # not every key exchange's SA has them
+            self._log.info(
+                _MANAGEMENT + " is established: {algorithms}",
+                algorithms=getattr(parameters, "spelled", "algorithms not told"),
+                **_management(sa),
+            )
+
+    def _replaced(self, event: Replaced) -> None:
+        if isinstance(event.new, SABundle):
+            self._childless.discard(event.new.parent)
+
+    def _removed(self, event: Removed) -> None:
+        sa, why = event.sa, event.why.value
+        if isinstance(sa, SABundle):
+            self._log.info(_CHILD + " is gone: {why}", why=why, **_child(sa))
+        else:
+            if sa.key in self._childless and event.why is Removal.DELETED_BY_PEER:
+                # A responder has its SA before the initiator has seen who it is.
+                why += f", before it had a child; it may not know this end as {sa.ours}"
+            self._childless.discard(sa.key)
+            self._log.info(_MANAGEMENT + " is gone: {why}", why=why, **_management(sa))
+
+    def _notified(self, event: NotificationReceived) -> None:
+        # What is not proven could be said by anybody, and any number of times.
+        if event.authenticated:
+            self._log.info(
+                "{peer} says {kind}",
+                peer=endpoint(event.path.remote),
+                local=endpoint(event.path.local),
+                kind=NotifyType(event.kind).spelled,
+            )
+
+
+def _management(sa: IManagementSA) -> dict[str, str]:
+    """The fields of a management SA."""
+    return {
+        "connection": sa.connection,
+        "cookies": str(sa.key),
+        "theirs": str(sa.theirs),
+        "ours": str(sa.ours),
+        "peer": endpoint(sa.path.remote),
+        "local": endpoint(sa.path.local),
+    }
+
+
+def _child(bundle: SABundle) -> dict[str, str]:
+    """The fields of a child."""
+    return {
+        "connection": bundle.connection,
+        "child": bundle.policy.name,
+        "cookies": str(bundle.parent),
+        "spi_in": _spis(bundle.inbound),
+        "spi_out": _spis(bundle.outbound),
+        # Who receives by an SPI is its destination.
+        "peer": _destination(bundle.outbound),
+        "local": _destination(bundle.inbound),
+    }
+
+
+def _spis(sas: Sequence[ProtectionSA]) -> str:
+    return " ".join(sa.key.spi.hex() for sa in sas) or "none"
+
+
+def _destination(sas: Sequence[ProtectionSA]) -> str:
+    return sas[0].key.destination if sas else ""

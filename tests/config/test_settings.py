@@ -1,0 +1,379 @@
+"""``isakmp.toml``."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from isakmp.config import toml
+from isakmp.config.load import load as load_swanctl
+from isakmp.config.mistakes import ConfigurationErrors, Place
+from isakmp.config.settings import (
+    MAX_OCTETS,
+    ChildSettings,
+    ConnectionSettings,
+    LogSettings,
+    PluginNames,
+    Settings,
+    load,
+)
+from isakmp.connections import Limits
+from isakmp.node import Node
+from isakmp.plugins import builtin
+from tests.config.samples import ConfigurationTestCase, conf
+
+PAGE = Path(__file__).resolve().parents[2] / "doc" / "reference" / "isakmp-toml.rst"
+
+EVERYTHING = """\
+listen = ["192.0.2.1", "2001:DB8::1"]
+port = 1500
+sink = "memory"
+install_routes = false
+
+[plugins]
+doi = ["ipsec"]
+key_exchange = ["ike"]
+sink = ["tun"]
+
+[limits]
+half_open = 10
+half_open_seconds = 5
+grace = 0.5
+refusals = 0
+
+[log]
+level = "warn"
+
+[connection.gw]
+doi = "ipsec"
+key_exchange = "ike"
+exchange = "main"
+authentication = "psk"
+lenient = false
+
+[connection.gw.children.net]
+suites = ["esp=aes128-sha256", "transport:ah=sha1"]
+
+[connection."a b"]
+
+[plugin.ike]
+any = 1
+[plugin.ike.thing]
+x = [true]
+"""
+
+
+class SettingsTestCase(ConfigurationTestCase):
+    """What reads files called ``isakmp.toml``."""
+
+    def settings(self, text: str | bytes) -> Settings:
+        """What a file says."""
+        return load(self.write(text, "isakmp.toml"))
+
+    def told(self, text: str | bytes) -> list[str]:
+        """All that is wrong with one: line, key and sentence."""
+        path = self.write(text, "isakmp.toml")
+        error = self.assertRaises(ConfigurationErrors, load, path)
+        return [str(mistake).removeprefix(path) for mistake in error.mistakes]
+
+    def mistake_in(self, text: str | bytes) -> str:
+        """The one thing that is wrong."""
+        (found,) = self.told(text)
+        return found
+
+
+class MeaningTests(SettingsTestCase):
+    def test_nothing(self) -> None:
+        """Without a file, or with an empty one, the defaults hold: no name of them is public."""
+        self.assertEqual(load(None), Settings())
+        self.assertEqual(load(f"{self.mktemp()}/isakmp.toml"), Settings())
+        self.assertEqual(self.settings(""), Settings())
+        self.assertEqual(
+            dataclasses.asdict(Settings()),
+            {
+                "listen": (),
+                "port": 500,
+                "port_nat_t": 4500,
+                "sink": "log",
+                "vici": None,
+                "install_routes": False,
+                "plugins": {"doi": ("isakmp", "ipsec"), "key_exchange": ("ike",), "sink": ()},
+                "limits": dataclasses.asdict(Limits()),
+                "log": {"level": "info"},
+                "connections": {},
+                "plugin_settings": {},
+            },
+        )
+
+    def test_everything(self) -> None:
+        """Every key does what it says."""
+        found = self.settings(EVERYTHING)
+        self.assertEqual(
+            found,
+            Settings(
+                listen=("192.0.2.1", "2001:db8::1"),
+                port=1500,
+                sink="memory",
+                plugins=PluginNames(("ipsec",), ("ike",), ("tun",)),
+                limits=Limits(half_open=10, half_open_seconds=5.0, grace=0.5, refusals=0),
+                log=LogSettings("warn"),
+                connections={
+                    "gw": ConnectionSettings(
+                        children={
+                            "net": ChildSettings(suites=("esp=aes128-sha256", "transport:ah=sha1"))
+                        }
+                    ),
+                    "a b": ConnectionSettings(),
+                },
+                plugin_settings={"ike": {"any": 1, "thing": {"x": [True]}}},
+            ),
+        )
+        self.assertIsInstance(found.limits.half_open_seconds, float)
+        self.assertEqual(found.connections["gw"].place.line, 20)
+        self.assertEqual(found.connections["gw"].children["net"].place.line, 27)
+
+    def test_what_comes_with_the_package(self) -> None:
+        """The names that are switched on by default are there."""
+        available, default = builtin(), PluginNames()
+        self.assertEqual(len(available.enabled_dois(default.doi)), 2)
+        self.assertEqual(len(available.enabled_key_exchanges(default.key_exchange)), 1)
+        for sink in ("log", "memory"):
+            self.assertEqual(available.enabled_sink(sink).name, sink)
+
+    def test_handed_over(self) -> None:
+        """``[plugin.NAME]`` is what a node holds for it."""
+        self.assertIn("settings", {field.name for field in dataclasses.fields(Node)})
+        found = self.settings("[plugin.memory]\nsize = 3\n")
+        self.assertEqual(found.plugin_settings["memory"], {"size": 3})
+
+    def test_sink_of_a_plugin(self) -> None:
+        """A sink that is switched on by name can be chosen, and no other."""
+        self.assertEqual(self.settings('sink = "tun"\n[plugins]\nsink = ["tun"]').sink, "tun")
+        self.assertIn("not built yet", self.mistake_in('sink = "tun"'))
+
+    def test_names_the_other_file(self) -> None:
+        """A connection that swanctl.conf has not is told with its line in this file."""
+        path = self.write("[connection.gw]\n\n[connection.gone]\n", "isakmp.toml")
+        error = self.assertRaises(ConfigurationErrors, load_swanctl, self.write(conf()), load(path))
+        (mistake,) = error.mistakes
+        self.assertEqual((mistake.file, mistake.line), (path, 3))
+        self.assertIn("has no connection gone; there are: gw", mistake.text)
+
+    def test_page(self) -> None:
+        """The reference page names every key, and its example is one."""
+        page = PAGE.read_text(encoding="utf-8")
+        names = {field.name for field in dataclasses.fields(Settings)}
+        tables = {"plugins", "limits", "log"}
+        names = names - tables - {"connections", "plugin_settings"} | set(Limits.__slots__)
+        for name in (*names, "doi", "key_exchange", "level", "exchange", "child_exchange"):
+            self.assertIn(f"``{name}``", page)
+        for name in tables:
+            self.assertIn(f"``[{name}]``", page)
+        for name in ("authentication", "lenient", "suites", "identities", "[plugin.NAME]"):
+            self.assertIn(f"``{name}``", page)
+
+
+class MistakeTests(SettingsTestCase):
+    def test_all_at_once(self) -> None:
+        """Everything that is wrong is told, each with its line, key and what would be valid."""
+        found = self.told(
+            'lisen = []\nport = "500"\nsink = "kernel"\n\n[limit]\n[limits]\nhalf_open = 0\n'
+            "grace = -1\nnotes = 3\n[log]\nlevel = 3\n[plugins]\ndoi = [3]\n"
+            '[connection.gw]\nexchange = "slow"\nspeed = 1\n[connection]\ngx = 3\n'
+            '[plugin.foo]\nx = 1\n[connection.gw.children.n]\nsuites = "x"\nsuite = 1\n'
+        )
+        for text, (where, valid) in zip(
+            found,
+            (
+                (":1: lisen", "did you mean listen?"),
+                (":2: port", "from 1 to 65535"),
+                (":3: sink", "valid: 'log' or 'memory'"),
+                (":5: limit", "did you mean limits?"),
+                (":7: limits.half_open", "from 1 to"),
+                (":8: limits.grace", "above 0"),
+                (":9: limits.notes", "valid here: half_open, "),
+                (":11: log.level", "valid: 'debug', 'info', 'warn', 'error' or 'critical'"),
+                (":13: plugins.doi", "a list of texts"),
+                (":15: connection.gw.exchange", "valid: 'main'"),
+                (":16: connection.gw.speed", "valid here: children, exchange, "),
+                (":18: connection.gx", "a table is expected"),
+                (":19: plugin.foo", "no plugin foo is switched on"),
+                (":22: connection.gw.children.n.suites", "a list of texts"),
+                (":23: connection.gw.children.n.suite", "did you mean suites?"),
+            ),
+            strict=True,
+        ):
+            self.assertTrue(text.startswith(f"{where}: "), text)
+            self.assertIn(valid, text)
+
+    def test_not_built_yet(self) -> None:
+        """A key whose capability is not built is refused when it is given, whatever it says."""
+        for text, why in (
+            ("port_nat_t = 4500", "NAT traversal is not built yet"),
+            ('vici = "unix:///run/isakmp/isakmp.vici"', "the control socket is not built yet"),
+            ("install_routes = true", "no sink installs routes yet; valid: false"),
+            ('install_routes = "no"', "valid: false"),
+            ('sink = "kernel"', "sinks that carry traffic are not built yet"),
+            ('[connection.gw]\nexchange = "aggressive"', "it is not built yet; valid: 'main'"),
+            ('[connection.gw]\nexchange = "base"', "it is not built yet"),
+            ('[connection.gw]\nexchange = "authentication-only"', "it is not built yet"),
+            ('[connection.gw]\nchild_exchange = "quick"', "is not built"),
+            ('[connection.gw]\nauthentication = "signature"', "are not built yet; valid: 'psk'"),
+            ("[connection.gw]\nlenient = true", "nothing is overlooked"),
+            ('[connection.gw]\nlenient = ["x"]', "nothing is overlooked"),
+            ('[connection.gw]\ndoi = "gdoi"', "it is not switched on"),
+            ('[connection.gw]\nkey_exchange = "kink"', "it is not switched on"),
+            ("[connection.gw.children.n]\nidentities = []", "are not built"),
+        ):
+            self.assertIn(why, self.mistake_in(text), text)
+
+    def test_values(self) -> None:
+        """What a key cannot have."""
+        for text in (
+            *("port = 0", "port = 65536", "port = true", "port = 1.5", "port = []"),
+            *("listen = []", 'listen = ["x"]', 'listen = "::1"', "listen = [1]", 'listen = [""]'),
+            *('listen = ["::1", "0::1"]', 'listen = ["::1", "::1"]', 'listen = ["10.0.0.0/8"]'),
+            *(
+                "sink = 3",
+                "sink = []",
+                "limits = 3",
+                "plugins = []",
+                "connection = 1",
+                "plugin = 1",
+            ),
+            *("limits.grace = inf", "limits.grace = nan", "limits.grace = true"),
+            *("limits.half_open = true", "limits.half_open = 1.0", "limits.drops = -1"),
+            f"limits.grace = {10**400}",
+            f"limits.half_open = {10**30}",
+            '[plugins]\ndoi = ["ipsec", "ipsec"]',
+            "[[connection.gw]]",
+            "[plugin]\nike = 3",
+        ):
+            self.assertTrue(self.mistake_in(text), text)
+
+    def test_syntax(self) -> None:
+        """What is no TOML is one line, with its line."""
+        for text, line in (
+            ("port = 500\nport = 501", 2),
+            ("a = 1\nb =\n", 2),
+            ("x", 1),
+            ('a = """\n\n', 0),
+            ("[" * 3000, 0),
+            ("a = " + "[" * 50_000, 0),
+            ("a = " + "{a = " * 50_000, 0),
+        ):
+            self.assertRegex(self.mistake_in(text), rf"^:({line or '[0-9]+'}: | )?")
+        self.assertIn(":2: TOML is UTF-8", self.mistake_in(b"a = 1\nb = '\xff'"))
+        self.assertIn("octets", self.mistake_in(b"#" * (MAX_OCTETS + 1)))
+
+    def test_no_file(self) -> None:
+        """A folder, a pipe or a file that may not be read is not taken for a missing one."""
+        at = self.mktemp()
+        os.makedirs(at)
+        os.mkfifo(f"{at}/pipe")
+        os.symlink("loop", f"{at}/loop")
+        for path, why in (
+            (at, "this is not a file"),
+            (f"{at}/pipe", "this is not a file"),
+            (f"{at}/loop", "it cannot be read"),
+            (f"{at}/\0", "it cannot be read"),
+        ):
+            error = self.assertRaises(ConfigurationErrors, load, path)
+            self.assertIn(why, str(error))
+
+
+class LinesTests(SettingsTestCase):
+    def test_lines(self) -> None:
+        """A key is found on its line, however its table is written."""
+        text = (
+            '# [a]\nx = 1\n"y" . z = 2 # c\n[a.b] # c\nx = """\n[no]\nx = 9\n"""\n'
+            "'k k' = 3\n[[c]]\nd = 4\n[a.'q.r']\ns = 5\n[]\n[broken\n = 3\n"
+        )
+        self.assertEqual(
+            toml.lines(text),
+            {
+                ("x",): 2,
+                ("y",): 3,
+                ("y", "z"): 3,
+                ("a",): 4,
+                ("a", "b"): 4,
+                ("a", "b", "x"): 5,
+                ("a", "b", "k k"): 9,
+                ("c",): 10,
+                ("c", "d"): 11,
+                ("a", "q.r"): 12,
+                ("a", "q.r", "s"): 13,
+            },
+        )
+
+    def test_no_line(self) -> None:
+        """Of what stands in an inline table, the table's line is told."""
+        found = self.mistake_in("\nlimits = { half_open = 0 }\n")
+        self.assertTrue(found.startswith(":2: limits.half_open: "), found)
+        self.assertEqual(toml.Table("f", {}, {}, None).place(), Place("f"))  # type: ignore[arg-type]
+
+    def test_hostile_lines(self) -> None:
+        """A line on which a pattern could stumble takes no time."""
+        for line in ("[" + '"' * 50_000, "[" + '""' * 25_000 + "x", "a" * 100_000, "'" * 99_999):
+            toml.lines(line)
+
+
+class HostileTests(SettingsTestCase):
+    VALUES = st.recursive(
+        st.integers() | st.booleans() | st.floats() | st.sampled_from(["log", "main", "x", "::1"]),
+        lambda inner: (
+            st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["a", "net"]), inner)
+        ),
+        max_leaves=4,
+    )
+
+    @settings(
+        max_examples=200, deadline=None, suppress_health_check=[HealthCheck.differing_executors]
+    )
+    @given(
+        st.dictionaries(
+            st.sampled_from(
+                [
+                    *("listen", "port", "sink", "vici", "plugins", "limits", "log", "connection"),
+                    *("plugin", "limits.grace", "connection.gw.children", "connection.gw.doi"),
+                ]
+            ),
+            VALUES,
+            max_size=3,
+        )
+    )
+    def test_any_values(self, values: dict[str, Any]) -> None:
+        """Whatever stands there, it is settings or mistakes."""
+        text = "".join(f"{key} = {self.spelled(value)}\n" for key, value in values.items())
+        try:
+            self.settings(text)
+        except ConfigurationErrors as error:
+            self.assertTrue(error.mistakes)
+
+    def spelled(self, value: Any) -> str:
+        """A value in TOML."""
+        if isinstance(value, bool):
+            return str(value).lower()
+        if isinstance(value, str):
+            return f'"{value}"'
+        if isinstance(value, list):
+            return f"[{', '.join(map(self.spelled, value))}]"
+        if isinstance(value, dict):
+            return f"{{{', '.join(f'{k} = {self.spelled(v)}' for k, v in value.items())}}}"
+        return str(value)
+
+    @settings(
+        max_examples=200, deadline=None, suppress_health_check=[HealthCheck.differing_executors]
+    )
+    @given(st.text() | st.binary())
+    def test_any_text(self, text: str | bytes) -> None:
+        """No text raises anything else."""
+        try:
+            self.settings(text if isinstance(text, bytes) else text.encode("utf-8", "replace"))
+        except ConfigurationErrors as error:
+            self.assertTrue(error.mistakes)
