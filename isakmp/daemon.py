@@ -9,22 +9,25 @@ from __future__ import annotations
 
 import signal
 import socket
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
 
 from isakmp.config import load, settings
 from isakmp.config.load import Configuration
+from isakmp.config.mistakes import ConfigurationErrors, Mistake
 from isakmp.config.settings import Settings
 from isakmp.errors import ConfigurationError
-from isakmp.interfaces import ISASink
+from isakmp.interfaces import IDomainOfInterpretation, IISAKMPKeyExchange, ISASink
 from isakmp.logs import Logger, set_level
 from isakmp.paths import Address
 from isakmp.plugins import Plugins, builtin, installed
 from isakmp.service import ISAKMPService
+
+P = TypeVar("P")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,86 +36,106 @@ class Files:
     Where the configuration stands.
 
     :ivar config: ``swanctl.conf``.
-    :ivar settings: ``isakmp.toml``, or None.
+    :ivar settings: ``isakmp.toml``; it may be missing.
     """
 
     config: str
-    settings: str | None = None
+    settings: str
 
-    def read(self) -> tuple[Settings, Configuration]:
+    def read(self, running: Settings | None = None) -> Description:
         """
         Read both.
 
-        :raises ConfigurationErrors: with every mistake of the first file that has one.
+        :param running: what a daemon runs with.  Its sockets and plug-ins stay: of ``isakmp.toml``
+            only what it says of connections, and of the log, counts then.
+        :raises ConfigurationErrors: with every mistake of both.
         """
-        own = settings.load(self.settings)
-        available = _plugins()
-        return own, load.load(
-            self.config,
-            own,
-            dois=tuple(available.enabled_dois(own.plugins.doi).values()),
-            key_exchanges=tuple(
-                available.enabled_key_exchanges(own.plugins.key_exchange).values()
-            ),
-        )
+        mistakes: Sequence[Mistake] = ()
+        try:
+            said = own = settings.load(self.settings)
+            if running is not None:
+                own = replace(running, connections=said.connections, log=said.log)
+            dois, key_exchanges = _enabled(own, self.settings)
+        except ConfigurationErrors as errors:
+            mistakes = errors.mistakes
+            said = own = Settings()
+            dois, key_exchanges = _enabled(own, self.settings)
+        try:
+            configuration = load.load(self.config, own, dois=dois, key_exchanges=key_exchanges)
+        except ConfigurationErrors as errors:
+            raise ConfigurationErrors((*mistakes, *errors.mistakes)) from None
+        if mistakes:
+            raise ConfigurationErrors(mistakes)
+        return Description(self, own, configuration, dois, key_exchanges, said != own)
 
 
-def _plugins() -> Plugins:
-    return builtin() + installed()
+@dataclass(frozen=True, slots=True)
+class Description:
+    """
+    What the files say of a daemon.
+
+    :ivar settings: what counts of ``isakmp.toml``.
+    :ivar dois: the domains of interpretation that are switched on; ``key_exchanges`` likewise.
+    :ivar later: whether ``isakmp.toml`` says more, which counts from the next start on.
+    """
+
+    files: Files
+    settings: Settings
+    configuration: Configuration
+    dois: tuple[IDomainOfInterpretation, ...]
+    key_exchanges: tuple[IISAKMPKeyExchange, ...]
+    later: bool = False
+
+    @property
+    def listen(self) -> Sequence[Address]:
+        """What is to be bound: every address on the port, and on those that connections name."""
+        connections = self.configuration.connections
+        ports = dict.fromkeys((self.settings.port, *(c.local_port for c in connections)))
+        hosts = self.settings.listen or _everywhere()
+        return tuple((host, port) for port in ports for host in hosts)
 
 
 class Daemon(ISAKMPService):
     """
     One configured node.
-
-    :param files: read again on SIGHUP.
-    :param own: what ``isakmp.toml`` says; it is not read again, because sockets and plug-ins stay.
     """
 
     _log = Logger()
 
     def __init__(
-        self,
-        files: Files,
-        own: Settings,
-        configuration: Configuration,
-        sink: ISASink | None = None,
-        reactor: Any = None,
+        self, description: Description, sink: ISASink | None = None, reactor: Any = None
     ) -> None:
         """
+        :param description: what its files say; they are read again on SIGHUP.
         :param sink: instead of the configured one.
         :raises ConfigurationError: if what is configured cannot be.
         """
-        available = _plugins()
-        self._files = files
-        self._own = own
-        self._warnings = configuration.warnings
-        self._hangup: object = None
+        own, configuration = description.settings, description.configuration
+        self._description = description
+        self._hangup: Any = None
         super().__init__(
             configuration.connections,
             configuration.secrets,
-            listen=_addresses(own, configuration),
-            sink=sink or available.enabled_sink(own.sink),
+            listen=description.listen,
+            sink=sink or _plugins().enabled_sink(own.sink),
             reactor=reactor,
             limits=own.limits,
-            dois=tuple(available.enabled_dois(own.plugins.doi).values()),
-            key_exchanges=tuple(
-                available.enabled_key_exchanges(own.plugins.key_exchange).values()
-            ),
+            dois=description.dois,
+            key_exchanges=description.key_exchanges,
             settings=own.plugin_settings,
         )
 
     def startService(self) -> None:
         """Say what was ignored, begin to answer, and begin what shall stand."""
-        set_level(self._own.log.level)
-        self._warn(self._warnings)
+        set_level(self._description.settings.log.level)
+        self._warn()
         super().startService()
         self._hangup = signal.signal(signal.SIGHUP, self._hung_up)
 
     def stopService(self) -> Deferred[None]:
         """Tell the peers, empty the sink, close the sockets."""
         if self._hangup is not None:
-            signal.signal(signal.SIGHUP, self._hangup)  # type: ignore[arg-type]
+            signal.signal(signal.SIGHUP, self._hangup)
             self._hangup = None
         return super().stopService()
 
@@ -121,35 +144,78 @@ class Daemon(ISAKMPService):
 
     def reload(self) -> None:
         """
-        Read ``swanctl.conf`` again: only what has changed changes.
+        Read the files again: only what has changed changes.
 
         A mistake is logged, and nothing changes.
         """
+        if not self.running:
+            return  # it was stopped meanwhile
+        files = self._description.files
         try:
-            own, configuration = self._files.read()
-            if own != self._own:
-                self._log.warn("isakmp.toml has changed: that counts from the next start on")
-            self.configure(configuration.connections, configuration.secrets)
+            found = files.read(self._description.settings)
+            configuration = found.configuration
+            self.configure(configuration.connections, configuration.secrets, found.listen)
         except ConfigurationError as error:
             for line in str(error).splitlines():
                 self._log.error("not reloaded: {line}", line=line)
             return
-        self._warn(configuration.warnings)
+        self._description = found
+        set_level(found.settings.log.level)
+        self._warn()
         self._log.info(
             "reloaded {config}: {count} connections",
-            config=self._files.config,
+            config=files.config,
             count=len(configuration.connections),
         )
 
-    def _warn(self, warnings: Sequence[object]) -> None:
-        for warning in warnings:
+    def _warn(self) -> None:
+        for warning in self._description.configuration.warnings:
             self._log.warn("{warning}", warning=str(warning))
+        if self._description.later:
+            self._log.warn(
+                "{settings}: what has changed besides connections and the log counts from the "
+                "next start on",
+                settings=self._description.files.settings,
+            )
 
 
-def _addresses(own: Settings, configuration: Configuration) -> tuple[Address, ...]:
-    """What is to be bound: every address on the port, and on those that connections name."""
-    ports = dict.fromkeys((own.port, *(c.local_port for c in configuration.connections)))
-    return tuple((host, port) for port in ports for host in own.listen or _everywhere())
+def _plugins() -> Plugins:
+    return builtin() + installed()
+
+
+def _enabled(
+    own: Settings, file: str
+) -> tuple[tuple[IDomainOfInterpretation, ...], tuple[IISAKMPKeyExchange, ...]]:
+    """
+    The domains of interpretation and the key exchanges that are switched on.
+
+    :param file: where that is said.
+    :raises ConfigurationErrors: if one of them, or a sink, is not there.
+    """
+    available, names = _plugins(), own.plugins
+    mistakes: list[Mistake] = []
+
+    def mistake(key: str, text: str) -> None:
+        mistakes.append(Mistake(file, names.place.line, f"plugins.{key}", text))
+
+    def chosen(
+        key: str, choose: Callable[[Collection[str]], Mapping[int, P]], of: Collection[str]
+    ) -> tuple[P, ...]:
+        try:
+            return tuple(choose(of).values())
+        except ConfigurationError as error:
+            mistake(key, str(error))
+            return ()
+
+    dois = chosen("doi", available.enabled_dois, names.doi)
+    key_exchanges = chosen("key_exchange", available.enabled_key_exchanges, names.key_exchange)
+    sinks = dict.fromkeys(sink.name for sink in available.sinks)
+    for name in names.sink:
+        if name not in sinks:
+            mistake("sink", f"no sink is named {name!r}; there are: {', '.join(sinks)}")
+    if mistakes:
+        raise ConfigurationErrors(mistakes)
+    return dois, key_exchanges
 
 
 def _everywhere() -> tuple[str, ...]:

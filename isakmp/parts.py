@@ -24,8 +24,7 @@ class Role(enum.Enum):
         return Role.RESPONDER if self is Role.INITIATOR else Role.INITIATOR
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(str):
     """
     One word of a diagram.
 
@@ -33,10 +32,15 @@ class Part:
     own (GROUPKEY-PULL has SEQ and KD).
     """
 
-    name: str
+    __slots__ = ()
+
+    @property
+    def name(self) -> str:
+        """The word."""
+        return str(self)
 
     def __repr__(self) -> str:
-        return self.name
+        return str(self)
 
 
 SA = Part("SA")

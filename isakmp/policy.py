@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from twisted.internet.defer import Deferred, execute
 from zope.interface import implementer
@@ -118,8 +119,7 @@ class ConfiguredPolicy:
         The one whose remote addresses are the fewest is the first; of equals the first configured.
         ``rejected`` says why the others fell, of the first :data:`EXPLAINED` of them.
         """
-        local = TrafficSelector.host(path.local[0])
-        remote = TrafficSelector.host(path.remote[0])
+        local, remote = _host(path.local[0]), _host(path.remote[0])
         fitting: list[tuple[int, Connection]] = []
         fallen: list[_Configured] = []
         for configured in self._connections.values():
@@ -174,10 +174,10 @@ class ConfiguredPolicy:
             raise LookupError(f"no connection is named {name}") from None
 
     def _phase2(self, sa: IManagementSA, request: ChildRequest) -> Candidates[ChildPolicy]:
-        asked = f"{request.local} - {request.remote}"
         try:
             configured = self._configured(sa.connection)
         except LookupError:
+            asked = _asked(request)
             reason = Reason(f"connection {sa.connection} is not configured any longer", asked)
             raise InvalidIdentity(reason) from None
         if request.doi != sa.doi:
@@ -193,12 +193,12 @@ class ConfiguredPolicy:
                 fitting.append((not exact, child))
             else:
                 wanted = f"{_listed(local)} - {_listed(remote)}"
-                rejected.append(Rejection(child.name, "traffic", asked, wanted))
+                rejected.append(Rejection(child.name, "traffic", _asked(request), wanted))
         if not fitting:
             raise InvalidIdentity(
                 Reason(
                     f"no child of connection {sa.connection} is for this traffic",
-                    asked,
+                    _asked(request),
                     "; ".join(f"{r.name}: {r.configured}" for r in rejected) or "no children",
                     "Both ends must be configured for the same traffic.",
                     tuple(rejected),
@@ -239,6 +239,10 @@ def _child_policy(
     )
 
 
+# Asked for several times in every exchange, with the same two addresses.
+_host = lru_cache(maxsize=1024)(TrafficSelector.host)
+
+
 def _addresses(connection: Connection, texts: Sequence[str]) -> tuple[TrafficSelector, ...]:
     """Addresses, networks or ranges."""
     selectors = []
@@ -259,7 +263,7 @@ def _why(configured: _Configured, path: Path, doi: int, number: int) -> Rejectio
         fell = "domain of interpretation", str(doi), str(connection.doi)
     elif connection.exchange != number:
         fell = "exchange type", str(number), str(connection.exchange)
-    elif not _among(TrafficSelector.host(path.local[0]), configured.local):
+    elif not _among(_host(path.local[0]), configured.local):
         fell = "our address", path.local[0], ", ".join(connection.local)
     else:
         fell = "the peer's address", path.remote[0], ", ".join(connection.remote)
@@ -287,9 +291,13 @@ def _selectors(
 ) -> tuple[Sequence[TrafficSelector], Sequence[TrafficSelector]]:
     """A child's traffic at both ends; the hosts that keep the SA, where it says none."""
     return (
-        child.local or (TrafficSelector.host(sa.path.local[0]),),
-        child.remote or (TrafficSelector.host(sa.path.remote[0]),),
+        child.local or (_host(sa.path.local[0]),),
+        child.remote or (_host(sa.path.remote[0]),),
     )
+
+
+def _asked(request: ChildRequest) -> str:
+    return f"{request.local} - {request.remote}"
 
 
 def _listed(selectors: Sequence[TrafficSelector]) -> str:

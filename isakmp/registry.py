@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from twisted.internet.defer import CancelledError, Deferred, DeferredLock, succeed
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock, maybeDeferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -276,14 +276,23 @@ class SARegistry:
 
     def _write(self, key: SAKey, write: Callable[[], Deferred[None]]) -> Deferred[None]:
         """One key's writes reach the store one after another: a slow one cannot undo a later."""
-        lock = self._writing.setdefault(key, DeferredLock())
+        waiting = self._writing.get(key)
+        if waiting is None:
+            writing = maybeDeferred(write)
+            if writing.called and not writing.paused:
+                return writing  # a store that answers at once keeps nobody waiting
+            waiting = DeferredLock()
+            waiting.acquire()
+            self._writing[key] = waiting
+            return writing.addBoth(self._written, key, waiting, True)
+        return waiting.run(write).addBoth(self._written, key, waiting)
 
-        def written(result: T) -> T:
-            if not lock.locked and self._writing.get(key) is lock:
-                del self._writing[key]
-            return result
-
-        return lock.run(write).addBoth(written)
+    def _written(self, result: T, key: SAKey, lock: DeferredLock, first: bool = False) -> T:
+        if first:
+            lock.release()
+        if not lock.locked and self._writing.get(key) is lock:
+            del self._writing[key]
+        return result
 
     def _delete(self, key: SAKey) -> Deferred[None]:
         return self._write(key, lambda: self._store.delete([key]))

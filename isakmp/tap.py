@@ -23,13 +23,13 @@ class Options(usage.Options):
     """
     Options of ``twistd isakmp``.
 
-    ``self["daemon"]`` is what makes the daemon, once everything is checked.
+    ``self["daemon"]`` is what both files say, once everything is checked.
     """
 
     synopsis = "[--config=swanctl.conf] [--settings=isakmp.toml]"
     longdesc = (
         "Serve and begin the IKEv1 connections of a swanctl.conf.  Both files are checked before "
-        "anything is started, and every mistake is told.  SIGHUP reads the first one again."
+        "anything is started, and every mistake is told.  SIGHUP reads them again."
     )
     optParameters: ClassVar = [
         ["config", "c", DEFAULT_CONFIG, "The connections and their secrets."],
@@ -46,9 +46,8 @@ class Options(usage.Options):
         from isakmp.daemon import Files
         from isakmp.errors import ConfigurationError
 
-        files = Files(self["config"], self["settings"])
         try:
-            self["files"], self["read"] = files, files.read()
+            self["daemon"] = Files(self["config"], self["settings"]).read()
         except ConfigurationError as error:
             lines = "".join(f"isakmp: {line}\n" for line in str(error).splitlines())
             sys.stderr.write(lines)
@@ -61,12 +60,13 @@ def makeService(options: Options) -> IService:
 
     Nothing is bound yet.  ``privilegedStartService`` does that, while a port below 1024 may still
     be had, and leaves with one line if an address is not this host's or its port is taken.
+
+    :raises SystemExit: with one line, if what is configured cannot be.
     """
     from isakmp.daemon import Daemon
     from isakmp.errors import ConfigurationError
 
-    own, configuration = options["read"]
     try:
-        return Daemon(options["files"], own, configuration)
+        return Daemon(options["daemon"])
     except ConfigurationError as error:
         raise SystemExit(f"isakmp: {error}") from None

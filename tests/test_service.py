@@ -83,6 +83,10 @@ class ServiceTestCase(TestCase):
             [],
         )
 
+    async def turn(self) -> None:
+        """The reactor closes what is to be closed."""
+        await deferLater(reactor, 0.0, lambda: None)  # type: ignore[arg-type]
+
     def service(
         self, listen: Sequence[Address], connections: Iterable[Connection] = (), **words: Any
     ) -> ISAKMPService:
@@ -113,7 +117,7 @@ class ServiceTestCase(TestCase):
         return waiting.addTimeout(5.0, reactor)
 
 
-class TwoServicesTests(ServiceTestCase):
+class PairTestCase(ServiceTestCase):
     """Two of them on one host, with a socket each."""
 
     def setUp(self) -> None:
@@ -130,6 +134,10 @@ class TwoServicesTests(ServiceTestCase):
         road = self.ours.node.policy.connection("lab")
         await self.ours.endpoint.establish(road, road.child("net"))
         await installed
+
+
+class TwoServicesTests(PairTestCase):
+    """What two of them do."""
 
     async def test_tunnel(self) -> None:
         """Two daemons that have each other's secret agree a tunnel, with the same keys."""
@@ -223,39 +231,6 @@ class TwoServicesTests(ServiceTestCase):
         self.assertEqual(len(tap.sent), 4)
         self.assertEqual({datagram.path for datagram in tap.sent}, {Path(self.two, self.one)})
 
-    # -- configured anew --------------------------------------------------------------------------
-
-    async def test_same(self) -> None:
-        """What I leave as it is goes on undisturbed when I configure anew."""
-        await self.up()
-        standing = list(self.ours.node.registry)
-        self.ours.configure((connection(self.one, self.two, "i.lab", "r.lab"),), SECRETS)
-        self.assertEqual(list(self.ours.node.registry), standing)
-
-    async def test_gone(self) -> None:
-        """A connection that I take away is torn down, and the peer is told; so is a child."""
-        road = connection(self.one, self.two, "i.lab", "r.lab")
-        await self.up()
-        for connections, left in (((replace(road, children=()),), 1), ((), 0)):
-            told = self.happens(self.theirs, Removed)
-            self.ours.configure(connections, SECRETS)
-            self.assertEqual(len(list(self.ours.node.registry)), left)
-            await told
-            self.assertEqual(len(list(self.theirs.node.registry)), left)
-
-    async def test_mistake(self) -> None:
-        """If what I write cannot be, nothing changes."""
-        await self.up()
-        standing = list(self.ours.node.registry)
-        road = connection(self.one, self.two, "i.lab", "r.lab")
-        for connections, secrets in (
-            ((road, road), SECRETS),
-            ((), (SharedSecret(b"x", ("%nobody",)),)),
-        ):
-            self.assertRaises(ConfigurationError, self.ours.configure, connections, secrets)
-            self.assertEqual(list(self.ours.node.registry), standing)
-            self.assertEqual(self.ours.node.policy.connection("lab"), road)
-
 
 class StartTests(ServiceTestCase):
     """Its sockets, and what becomes of them."""
@@ -315,7 +290,7 @@ class StartTests(ServiceTestCase):
             service = self.service((one, two))
             self.assertRaises(ConfigurationError, service.bind)
             self.assertEqual(service.bound, ())
-            await deferLater(reactor, 0.0, lambda: None)  # type: ignore[arg-type]
+            await self.turn()
             self.assertTrue(bindable(one))
         service.startService()
         self.assertEqual(service.bound, (one, two))

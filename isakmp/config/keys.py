@@ -95,8 +95,6 @@ class Key:
             word = values.one_of(value, tuple(self.words))
             return self.words[word]
         read = _READ[self.kind]
-        if self.status is Status.REFUSED and self.kind is Kind.IDENTITY:
-            return self.status  # what cannot be written in it does not matter
         meant = read(value)
         if self.status is Status.HONOURED:
             return self.status

@@ -41,11 +41,13 @@ class PluginNames:
     What is switched on.
 
     :ivar sink: sinks besides those that come with the package.
+    :ivar place: where that is said.
     """
 
     doi: tuple[str, ...] = ("isakmp", "ipsec")
     key_exchange: tuple[str, ...] = ("ike",)
     sink: tuple[str, ...] = ()
+    place: Place = field(default=Place(""), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +204,7 @@ def _plugins(table: Table) -> PluginNames:
         doi=table.words("doi", default.doi),
         key_exchange=table.words("key_exchange", default.key_exchange),
         sink=table.words("sink", default.sink),
+        place=table.place(),
     )
     table.end()
     return found

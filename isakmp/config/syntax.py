@@ -78,7 +78,7 @@ class Reference:
     place: Place
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Block:
     """
     A section as it is written, over all places where it is; ``place`` is the first.
@@ -203,17 +203,17 @@ class _Text:
         self._at = found.end()
         return self._at < len(self._text)
 
-    def _place(self, at: int | None = None) -> Place:
-        """Where we are, or were; asked in the order of the text, mostly."""
-        at = self._at if at is None else at
-        if at < self._counted:
-            return Place(self._file, self._line - self._text.count("\n", at, self._counted))
-        self._line += self._text.count("\n", self._counted, at)
-        self._counted = at
+    def _place(self) -> Place:
+        """Where we are; that is counted on from where it was asked before."""
+        if self._at < self._counted:
+            self._line -= self._text.count("\n", self._at, self._counted)
+        else:
+            self._line += self._text.count("\n", self._counted, self._at)
+        self._counted = self._at
         return Place(self._file, self._line)
 
-    def _fault(self, text: str, at: int | None = None) -> None:
-        self._findings.fault(self._place(at), text)
+    def _fault(self, text: str) -> None:
+        self._findings.fault(self._place(), text)
 
     def _statement(self) -> None:
         place = self._place()

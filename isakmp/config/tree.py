@@ -8,14 +8,18 @@ and are followed in the sections they lead to as well.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from isakmp.config.mistakes import Findings, Place
 from isakmp.config.syntax import MAX_DEPTH, Block, Reference
 
-MAX_LOOKS = 2_000_000
+MAX_LOOKS = 500_000
 """How many blocks may be looked into while references are followed."""
+
+
+Row = tuple[Block, ...]
+"""The blocks that a section consists of: its own first, then those it inherits from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +70,12 @@ def followed(root: Block, findings: Findings) -> tuple[Section, frozenset[str]]:
     :param findings: takes what is wrong with references.
     """
     inheritance = _Inheritance(root, findings)
-    return inheritance.section("", (root,), 0), frozenset(inheritance.roots)
+    return inheritance.section("", (root,)), frozenset(inheritance.roots)
 
 
 class _Inheritance:
     """
     Follows references from one root.
-
-    A section is a row of blocks: its own first, then those it inherits from.
 
     :ivar roots: the first words of the references seen.
     """
@@ -81,39 +83,49 @@ class _Inheritance:
     def __init__(self, root: Block, findings: Findings) -> None:
         self._root = root
         self._findings = findings
-        self._found: dict[str, tuple[Block, ...]] = {}
+        self._found: dict[str, Row] = {}
         self._following: list[str] = []
         self._left = MAX_LOOKS
+        self._given_up = False
         self.roots: set[str] = set()
 
-    def section(self, path: str, row: Sequence[Block], depth: int) -> Section:
-        """What a row of blocks amounts to."""
+    def section(self, path: str, row: Row, around: tuple[Row, ...] = ()) -> Section:
+        """
+        What a row of blocks amounts to.
+
+        :param around: the rows of the sections it is in.
+        """
         data: dict[str, Datum | None] = {}
         for block in row:
             for key, setting in block.settings.items():
                 if key not in data:
                     value = setting.value
                     data[key] = None if value is None else Datum(value, setting.place)
-        names = dict.fromkeys(name for block in row for name in block.blocks)
         sections: dict[str, Section] = {}
-        for name in names:
+        around = (*around, row)
+        for name in dict.fromkeys(name for block in row for name in block.blocks):
             inner = f"{path}.{name}" if path else name
             row_of = self._inner(row, name)
-            if depth >= MAX_DEPTH:
-                self._findings.mistake(
-                    row_of[0].place, inner, f"more than {MAX_DEPTH} sections inside one another"
-                )
-                break
-            if self._left < 0:
-                self._findings.mistake(
+            # What a section holds depends on its row alone: one that is in itself has no end.
+            if any(row_of == other for other in around) or len(around) > MAX_DEPTH:
+                self._give_up(row_of[0].place, inner, "by its references this section is in itself")
+            elif self._left < 0:
+                self._give_up(
                     self._root.place, "", "the references multiply into too many sections"
                 )
+            if self._given_up:
                 break
-            sections[name] = self.section(inner, row_of, depth + 1)
+            sections[name] = self.section(inner, row_of, around)
         own = {key: datum for key, datum in data.items() if datum is not None}
         return Section(path, row[0].place, own, sections)
 
-    def _inner(self, row: Sequence[Block], name: str) -> tuple[Block, ...]:
+    def _give_up(self, place: Place, key: str, text: str) -> None:
+        """Follow nothing any more: it would not end, or not soon."""
+        if not self._given_up:
+            self._given_up = True
+            self._findings.fault(place, text, key)
+
+    def _inner(self, row: Row, name: str) -> Row:
         """The row of a section inside: of each block in order its own, then what that refers to."""
         blocks: dict[int, Block] = {}
         for outer in row:
@@ -125,7 +137,7 @@ class _Inheritance:
         self._left -= len(row) + len(blocks)
         return tuple(blocks.values())
 
-    def _referred(self, reference: Reference) -> tuple[Block, ...]:
+    def _referred(self, reference: Reference) -> Row:
         name = reference.name
         self.roots.add(name.partition(".")[0])
         if name not in self._found:
@@ -135,7 +147,7 @@ class _Inheritance:
                 )
                 return ()
             self._following.append(name)
-            row: tuple[Block, ...] = (self._root,)
+            row: Row = (self._root,)
             for word in name.split("."):
                 row = self._inner(row, word)
             self._following.pop()

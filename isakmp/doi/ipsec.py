@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from zope.interface import implementer
 
@@ -24,7 +25,7 @@ from isakmp.associations import (
 )
 from isakmp.doi import selection, suites
 from isakmp.doi.selection import valid_spi
-from isakmp.doi.transforms import CIPHERS, DEFAULT_LIFETIME, INTEGRITIES, Protection, read
+from isakmp.doi.transforms import CIPHERS, DEFAULT_LIFETIME, INTEGRITIES, Protection, Reading, read
 from isakmp.errors import AttributesNotSupported, BadProposalSyntax, Reason, SituationNotSupported
 from isakmp.identity import Identity
 from isakmp.interfaces import Effect, IExchangeType, INegotiatingDomain
@@ -165,15 +166,7 @@ class IPsecDOI:
         reading = read(chosen.protocol, chosen.transforms[0])
         if reading.fault:
             raise AttributesNotSupported(f"proposal {chosen.number}: {reading.fault}")
-        protection = reading.protection
-        return Terms(
-            sum(protection.octets) if protection.supported else 0,
-            protection.group or None,
-            Lifetime(
-                reading.lifetime.seconds or DEFAULT_LIFETIME,
-                reading.lifetime.kilobytes,
-            ),
-        )
+        return _terms(reading)
 
     def security_association(
         self, chosen: Proposal, spi: bytes, keymat: bytes, agreed: Agreed
@@ -198,7 +191,6 @@ class IPsecDOI:
             raise ValueError(
                 f"{len(keymat)} octets of keying material, not {encryption + integrity}"
             )
-        ah = protection.protocol == ProtocolID.AH
         path = agreed.path
         return ProtectionSA(
             SPIKey(
@@ -208,13 +200,36 @@ class IPsecDOI:
                 path.remote[0] if agreed.outbound else path.local[0],
             ),
             {"encryption": keymat[:encryption], "integrity": keymat[encryption:]},
-            IPsecParameters(
-                _MODES[_mode(protection, agreed.policy.suites)],
-                "none" if ah else CIPHERS[protection.transform_id].name,
-                INTEGRITIES[protection.integrity].name if protection.integrity else "none",
-            ),
+            _parameters(protection, _mode(protection, agreed.policy.suites)),
             agreed.lifetime,
         )
+
+
+# The SAs of a node are of few kinds: these are made once, and shared by all of one kind.
+
+
+@lru_cache(maxsize=64)
+def _terms(reading: Reading) -> Terms:
+    protection = reading.protection
+    return Terms(
+        sum(protection.octets) if protection.supported else 0,
+        protection.group or None,
+        Lifetime(
+            reading.lifetime.seconds or DEFAULT_LIFETIME,
+            reading.lifetime.kilobytes,
+        ),
+    )
+
+
+@lru_cache(maxsize=64)
+def _parameters(protection: Protection, mode: Encapsulation) -> IPsecParameters:
+    return IPsecParameters(
+        _MODES[mode],
+        "none"
+        if protection.protocol == ProtocolID.AH
+        else CIPHERS[protection.transform_id].name,
+        INTEGRITIES[protection.integrity].name if protection.integrity else "none",
+    )
 
 
 def _mode(protection: Protection, configured: Sequence[ProtectionSuite]) -> Encapsulation:

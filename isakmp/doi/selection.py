@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from isakmp.associations import Offer, ProtectionSuite
 from isakmp.doi.suites import (
@@ -64,7 +65,7 @@ def select(offered: Offer, acceptable: Offer) -> ProtectionSuite:
     """
     _same_situation(offered, acceptable)
     suites = [_read(suite) for suite in offered.suites]
-    wanted = [_read(suite) for suite in acceptable.suites]
+    wanted = [_configured(suite) for suite in acceptable.suites]
     for suite in suites:
         _refuse_contradictions(suite)
     possible = [suite for suite in suites if suite.invalid_spi is None]
@@ -222,6 +223,10 @@ def _read(suite: ProtectionSuite) -> _Suite:
             for proposal in suite.proposals
         ),
     )
+
+
+_configured = lru_cache(maxsize=256)(_read)
+"""For suites of ours, which are the same for every peer."""
 
 
 def _refuse_contradictions(suite: _Suite) -> None:

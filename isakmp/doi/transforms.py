@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 
 from isakmp.associations import Lifetime
@@ -221,6 +222,7 @@ class Reading:
     contradictory: bool = False
 
 
+@lru_cache(maxsize=256)
 def read(protocol: int, transform: Transform) -> Reading:
     """
     What a transform asks for.  Never raises: faults are part of what is returned.

@@ -51,6 +51,8 @@ Report = Callable[[PeerError, Datagram, "Conversation", bool], None]
 _SOON = 1e-6
 """Less than any interval, more than the rounding of a clock."""
 
+_ENCRYPTION = int(Flags.ENCRYPTION)
+
 
 class Conversation:
     """
@@ -108,7 +110,8 @@ class Conversation:
         self._expects: Expected = ()
         self._waiting: Deferred[Message] | None = None
         self._queued: Datagram | None = None
-        self._deadline = node.clock.seconds() + intervals.total
+        self._total = intervals.total
+        self._deadline = node.clock.seconds() + self._total
         self._repeats: Iterator[float] = iter(())
         self._repeat_at: float | None = None
         self._timer: IDelayedCall | None = None
@@ -137,7 +140,7 @@ class Conversation:
         self._verdict = None
         self._refusals = 0
         now = self._node.clock.seconds()
-        self._deadline = now + self.intervals.total
+        self._deadline = now + self._total
         # A responder never repeats on its own to an address that has proved nothing.
         repeats = self.role is Role.INITIATOR or self.proven
         waits = tuple(self.intervals)[:-1] if repeats and not self.kind.one_way else ()
@@ -182,10 +185,11 @@ class Conversation:
         self._expects = expects
         waiting: Deferred[Message] = Deferred(self._cancelled)
         self._waiting = waiting
-        self._schedule()
         queued, self._queued = self._queued, None
         if queued is not None:
             self.datagram_received(queued)
+        if self._waiting is waiting:
+            self._schedule()
         return waiting
 
     def datagram_received(self, datagram: Datagram) -> None:
@@ -217,8 +221,8 @@ class Conversation:
         self._accepted.append(octets)
         self._datagram = datagram
         self.answers = False
+        # The timer goes on: almost always there is one more message to wait for.
         waiting, self._waiting = self._waiting, None
-        self._stop()
         if self._withheld is None and self._node.events.wanted(MessageReceived):
             sealed = self.protection is not None
             self._node.events.publish(
@@ -238,10 +242,10 @@ class Conversation:
             _, message, protection = self._preopened
             self._preopened = None
         elif (protection := copy(self.protection)) is None:
-            if header.flags & Flags.ENCRYPTION:
+            if header.flags & _ENCRYPTION:
                 raise InvalidFlags("a sealed message before there are keys")
             message = Message.decode(octets, self.kind.payloads)
-        elif header.flags & Flags.ENCRYPTION:
+        elif header.flags & _ENCRYPTION:
             message = protection.unseal(octets)
         else:
             raise InvalidFlags("clear text where the message must be sealed")
@@ -366,15 +370,22 @@ class Conversation:
         self._repeat_at = None if wait is None else now + wait
 
     def _schedule(self) -> None:
-        self._stop()
         if self._waiting is None:
             return
         now = self._node.clock.seconds()
         at = self._deadline if self._repeat_at is None else min(self._deadline, self._repeat_at)
-        self._timer = self._node.clock.callLater(max(0.0, at - now), self._due)
+        wait = max(0.0, at - now)
+        timer = self._timer
+        if timer is not None and timer.active() and timer.getTime() <= now + wait:
+            timer.reset(wait)  # later costs nothing; sooner would be looked for among all timers
+        else:
+            self._stop()
+            self._timer = self._node.clock.callLater(wait, self._due)
 
     def _due(self) -> None:
         self._timer = None
+        if self._waiting is None:
+            return
         now = self._node.clock.seconds()
         if now >= self._deadline - _SOON:
             self._end(self._verdict or self._timeout())

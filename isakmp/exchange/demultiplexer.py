@@ -13,7 +13,6 @@ from copy import copy
 from dataclasses import dataclass
 from typing import TypeVar
 
-from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
@@ -246,11 +245,11 @@ class Demultiplexer:
             self._refusals.dropped(error, datagram, cookies, first=True)
             return
         # Run it for its answer only; message 3 will bring it back, and with it a proven address.
-        exchange.start().addErrback(self._no_answer, datagram, cookies)
         exchange.conversation.datagram_received(datagram)
+        exchange.start().addErrback(self._no_answer, datagram, cookies)
         if exchange.conversation.sent:
             self.half_open.add(cookies, datagram, exchange.conversation.sent)
-        exchange.cancel()
+        exchange.abandon()
 
     def _answer_again(self, half_open: HalfOpen) -> None:
         """Message 1 once more: message 2 once more, from memory."""
@@ -265,7 +264,7 @@ class Demultiplexer:
         if isinstance(error, PeerError):
             if not error.reported:
                 self._refusals.dropped(error, datagram, cookies, first=True)
-        elif not isinstance(error, CancelledError):
+        else:
             self._log.failure("message 1 could not be answered", failure)
 
     def _read_first(self, datagram: Datagram) -> _Newcomer:

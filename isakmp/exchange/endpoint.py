@@ -27,6 +27,7 @@ from isakmp.exchange.conversation import Conversation
 from isakmp.exchange.demultiplexer import Demultiplexer
 from isakmp.exchange.exchange import Exchange
 from isakmp.exchange.explanations import explained
+from isakmp.exchange.phase1 import path_of
 from isakmp.exchange.refusals import Refusals
 from isakmp.exchange.removal import Removals
 from isakmp.exchange.types import (
@@ -42,7 +43,6 @@ from isakmp.interfaces import (
     IKeyExchangeEndpoint,
     IManagementSA,
     INode,
-    IPorts,
 )
 from isakmp.logs import Logger
 from isakmp.numbers import NotifyType
@@ -204,7 +204,7 @@ class ISAKMPEndpoint:
         beginning.waiting.append(waiting)
         if len(beginning.waiting) == 1:
             try:
-                path = path or _path_of(connection, self._node.ports)
+                path = path or path_of(connection, self._node.ports)
                 beginning.running = self._begin_phase_1(connection, path)
             except (ConfigurationError, PeerError):
                 beginning.running = fail()
@@ -379,28 +379,3 @@ class ISAKMPEndpoint:
         for older in registry.by_peer(sa.theirs):
             if older.key != sa.key and registry.since(older) < began:
                 self._removals.gone(older, Removal.PEER_RESTARTED)
-
-
-def _path_of(connection: Connection, ports: IPorts) -> Path:
-    """
-    Where a connection's peer is to be found, by its configuration.
-
-    :raises ConfigurationError: if it does not say, or nothing of ours reaches it.
-    """
-    remote = next(filter(_is_address, connection.remote), None)
-    if remote is None:
-        raise ConfigurationError(
-            f"connection {connection.name} names no address of the peer: "
-            "it can be answered, but not begun"
-        )
-    local = next(filter(_is_address, connection.local), None)
-    if local is None:
-        source = ports.source(remote, connection.local_port)
-    else:
-        source = local, connection.local_port
-    return Path(source, (remote, connection.remote_port))
-
-
-def _is_address(text: str) -> bool:
-    """Not a network, of which there are many."""
-    return "/" not in text and "-" not in text

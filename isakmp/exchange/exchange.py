@@ -4,8 +4,9 @@ One exchange at work: the diagram's verbs over a conversation, a method and the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from copy import copy
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -63,6 +64,7 @@ class Exchange:
         self.vendor_ids: frozenset[bytes] = frozenset()
         self._undo: list[Callable[[], object]] = []
         self._running: Deferred[object] | None = None
+        self._coroutine: Coroutine[Any, Any, object] | None = None
         self.riders: tuple[IRider, ...] = tuple(make() for make in node.riders)
         self.method: IKeyExchangeMethod = conversation.kind.method(self, order)
 
@@ -104,24 +106,27 @@ class Exchange:
 
     async def _hear(self, arrow: Arrow) -> None:
         while True:
-            message = await self.conversation.receive(self.method.expects(arrow.parts))
+            received = await self.conversation.receive(self.method.expects(arrow.parts))
             before, vendor_ids = self.method, self.vendor_ids
             # `hear` works on a copy: a refused message leaves no trace.
             self.method = copy(before)
             try:
                 # Vendor IDs first: some change what an SA payload means.
-                self._note_vendor_ids(message)
-                message = await self.method.hear(arrow.parts, message)
+                self._note_vendor_ids(received)
+                message = await self.method.hear(arrow.parts, received)
                 break
             except PeerError as refusal:
                 self.method, self.vendor_ids = before, vendor_ids
                 self.conversation.refuse(refusal.at(arrow))
-        self._note_vendor_ids(message)  # again: a method may have opened some
+        if message is not received:
+            self._note_vendor_ids(message)  # again: the method has opened some
         if arrow.parts:
             self._ridden(arrow, message)
 
     def _note_vendor_ids(self, message: Message) -> None:
-        self.vendor_ids |= {payload.data for payload in message.all(VendorID)}
+        found = message.all(VendorID)
+        if found:
+            self.vendor_ids = self.vendor_ids.union([payload.data for payload in found])
 
     # -- riders: optional by definition, so their faults are logged and the exchange goes on -------
 
@@ -159,20 +164,32 @@ class Exchange:
         :return: its result, or the :class:`PeerError` it ended with; then everything that was to be
             undone has been.
         """
-        self._running = Deferred.fromCoroutine(self._run())
+        self._coroutine = self._run()
+        self._running = Deferred.fromCoroutine(self._coroutine)
         return self._running.addErrback(self._failed)
 
     async def _run(self) -> object:
         return await self.type.run(self)
 
     def _failed(self, failure: Failure) -> Failure:
+        self._end()
+        return failure
+
+    def abandon(self) -> None:
+        """
+        End it at once, as if it had never begun: it has no result, and fails with nothing.
+        """
+        if self._coroutine is not None:
+            self._coroutine.close()
+        self._end()
+
+    def _end(self) -> None:
         self.conversation.finish()
         while self._undo:
             try:
                 self._undo.pop()()
             except Exception:
                 self._log.failure("could not undo")
-        return failure
 
     def cancel(self) -> None:
         """Give it up."""

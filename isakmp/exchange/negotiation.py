@@ -27,6 +27,7 @@ from isakmp.associations import (
     ProtectionSuite,
     SABundle,
     SPIKey,
+    Transform,
 )
 from isakmp.connections import Candidates
 from isakmp.errors import (
@@ -161,10 +162,11 @@ def choose(
             refusals[policy.name] = refusal
     if len(candidates.remaining) == 1 and refusals:
         raise refusals[candidates.first.name]  # it says which attribute differed
-    offered = ", ".join(doi.spell(suite) for offer in offers for suite in offer.suites)
+    if not refusals:
+        return candidates.first, chosen[candidates.first.name]
     candidates = candidates.narrow(
         "proposal",
-        offered,
+        ", ".join(doi.spell(suite) for offer in offers for suite in offer.suites),
         lambda policy: ", ".join(map(doi.spell, policy.suites)),
         lambda policy: policy.name in chosen,
         NoProposalChosen,
@@ -234,7 +236,7 @@ def group_of(exchange: IExchange, suites: Sequence[ProtectionSuite]) -> int | No
     """
     doi = negotiating(exchange)
     groups = {
-        doi.terms(replace(proposal, transforms=(transform,))).group
+        doi.terms(_with_one(proposal, transform)).group
         for suite in suites
         for proposal in suite.proposals
         for transform in proposal.transforms
@@ -243,6 +245,11 @@ def group_of(exchange: IExchange, suites: Sequence[ProtectionSuite]) -> int | No
         names = ", ".join(str(group or "none") for group in sorted(groups, key=lambda g: g or 0))
         raise NoProposalChosen(Reason("one group only can travel with an offer", names))
     return next(iter(groups), None)
+
+
+def _with_one(proposal: Proposal, transform: Transform) -> Proposal:
+    alone = len(proposal.transforms) == 1
+    return proposal if alone else replace(proposal, transforms=(transform,))
 
 
 def bundle(

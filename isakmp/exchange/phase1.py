@@ -1,10 +1,12 @@
 """
-What the framework's exchange types have in common: where their method comes from.
+What the framework's exchange types have in common: where their method comes from, and where they
+begin.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import cast
 
 from isakmp.associations import Offer, suites_of
@@ -24,9 +26,11 @@ from isakmp.interfaces import (
     IKeyExchangeMethod,
     IManagementSA,
     INode,
+    IPorts,
     Sealed,
 )
 from isakmp.numbers import ProtocolID
+from isakmp.paths import Path
 from isakmp.wire.payloads import PAYLOADS, Payload, SecurityAssociation
 from isakmp.wire.proposals import Proposal, decode_proposals
 from isakmp.wire.reader import Reader
@@ -88,12 +92,24 @@ def offer_of(doi: IDomainOfInterpretation, payload: SecurityAssociation) -> Offe
 
     :raises Malformed: or what the domain makes of the situation.
     """
-    reader = Reader(payload.body)
+    offer = _known_offer if len(payload.body) <= _SHORT else _offer
+    return offer(doi, payload.doi, payload.body)
+
+
+def _offer(doi: IDomainOfInterpretation, number: int, body: bytes) -> Offer:
+    reader = Reader(body)
     situation = doi.situation(reader)
     proposals = decode_proposals(reader)
     if not proposals:
         raise BadProposalSyntax(Reason("an SA payload without a proposal"))
-    return Offer(payload.doi, situation, suites_of(proposals))
+    return Offer(number, situation, suites_of(proposals))
+
+
+_SHORT = 1024
+"""Octets of an offer that is remembered: what it takes in memory is bounded by that."""
+
+# What begins an SA is the same for all peers of one make, and each time it is asked for again.
+_known_offer = lru_cache(maxsize=64)(_offer)
 
 
 def key_exchange_of(
@@ -125,3 +141,29 @@ def key_exchange_of(
             ", ".join(k.name for k in node.key_exchanges.values()),
         )
     )
+
+
+def path_of(connection: Connection, ports: IPorts) -> Path:
+    """
+    Where a connection's peer is to be found, by its configuration.
+
+    :raises ConfigurationError: if it does not say, or nothing of ours reaches it.
+    """
+    remote = next(filter(_is_address, connection.remote), None)
+    if remote is None:
+        raise ConfigurationError(
+            f"connection {connection.name} names no address of the peer: "
+            "it can be answered, but not begun"
+        )
+    same_version = (text for text in connection.local if (":" in text) is (":" in remote))
+    local = next(filter(_is_address, same_version), None)
+    if local is None:
+        source = ports.source(remote, connection.local_port)
+    else:
+        source = local, connection.local_port
+    return Path(source, (remote, connection.remote_port))
+
+
+def _is_address(text: str) -> bool:
+    """Not a network, of which there are many."""
+    return "/" not in text and "-" not in text

@@ -22,7 +22,6 @@ from isakmp.paths import Path
 from isakmp.wire.message import CookiePair
 from isakmp.wire.payloads import Delete
 
-
 _INHERITED = frozenset({Removal.DELETED_BY_PEER, Removal.EXPIRED, Removal.REPLACED})
 """Ends of a management SA that its children outlive, if there is another one with the peer."""
 
@@ -47,9 +46,7 @@ class Removals:
         self._begin = begin
         self._abandon = abandon
 
-    def delete(
-        self, sas: Sequence[IManagementSA | SABundle], why: Removal
-    ) -> Deferred[None]:
+    def delete(self, sas: Sequence[IManagementSA | SABundle], why: Removal) -> Deferred[None]:
         """
         Remove them here and tell the peer.
 
@@ -72,7 +69,7 @@ class Removals:
         return _all(removals)
 
     def gone(self, sa: IManagementSA, why: Removal) -> None:
-        """Remove an SA that the peer does not have any more, and its children that nobody inherits."""
+        """Remove an SA that the peer does not have any more, with children that none inherits."""
         self._bequeath(sa, why)
         for bundle in self._node.registry.children(sa.key):
             self._remove_bundle(bundle, why)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from isakmp.associations import Lifetime, ProtectionSuite
 from isakmp.connections import Connection
@@ -102,7 +103,7 @@ class Parameters:
         What must be equal for an offer to be acceptable: cipher with the octets of its key, hash,
         group and authentication; not the lifetime.
         """
-        octets = key_length(self.encryption, self.key_bits)
+        octets = _key_length(self.encryption, self.key_bits)
         return (self.encryption, octets), self.hash, self.group, self.authentication
 
     @classmethod
@@ -153,6 +154,10 @@ class Parameters:
         :raises AttributesNotSupported: if one is unknown, said twice, missing, of the wrong form,
             or of a value that cannot be served here.
         """
+        return _read(transform)
+
+    @classmethod
+    def _read(cls, transform: Transform) -> Parameters:
         values: dict[int, int] = {}
         life: dict[int, int] = {}
         unit = 0
@@ -230,6 +235,9 @@ class Parameters:
         """As a configuration spells it; readable also for what cannot be configured."""
         return "-".join((self._cipher, self._hash, self._group))
 
+    def __str__(self) -> str:
+        return self.spelled
+
     def difference(self, other: Parameters) -> str:
         """Which attributes differ from another's, in words: ours first."""
         ours, theirs = (AuthenticationMethod(p.authentication) for p in (self, other))
@@ -268,14 +276,51 @@ def _refusal(what: str, kind: int) -> AttributesNotSupported:
     return AttributesNotSupported(Reason(f"{Phase1Attribute(kind).spelled} {what}"))
 
 
-def configured(connection: Connection) -> tuple[Parameters, ...]:
-    """What a connection takes, by preference."""
-    return tuple(
+# Every peer of one make offers the same.
+_key_length = lru_cache(maxsize=64)(key_length)
+_read = lru_cache(maxsize=1024)(Parameters._read)
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """
+    What a connection takes, understood.
+
+    :ivar parameters: by preference.
+    :ivar algorithms: of all of them.
+    """
+
+    parameters: tuple[Parameters, ...]
+    algorithms: frozenset[tuple[tuple[int, int], int, int, int]]
+
+
+_choices: dict[int, tuple[Connection, Choices]] = {}
+# By the connection's identity, because its hash takes longer than its choices; it is kept with
+# them, so that no other can have its identity.
+_MAX_CHOICES = 4096
+
+
+def choices(connection: Connection) -> Choices:
+    """What a connection takes.  It is asked for with every fact that is learned of a stranger."""
+    known = _choices.get(id(connection))
+    if known is not None:
+        return known[1]
+    parameters = tuple(
         Parameters.read(transform)
         for suite in connection.suites
         for proposal in suite.proposals
         for transform in proposal.transforms
     )
+    made = Choices(parameters, frozenset(p.algorithms for p in parameters))
+    if len(_choices) >= _MAX_CHOICES:
+        _choices.clear()
+    _choices[id(connection)] = connection, made
+    return made
+
+
+def configured(connection: Connection) -> tuple[Parameters, ...]:
+    """What a connection takes, by preference."""
+    return choices(connection).parameters
 
 
 def proposal_of(choices: Sequence[Parameters]) -> Proposal:

@@ -12,7 +12,7 @@ from isakmp.associations import Offer, ProtectionSuite
 from isakmp.connections import Candidates, Connection
 from isakmp.errors import AttributesNotSupported, NoProposalChosen, Reason
 from isakmp.ike.authentication import AUTHENTICATIONS
-from isakmp.ike.parameters import KEY_IKE, Parameters, configured
+from isakmp.ike.parameters import KEY_IKE, Parameters, choices, configured
 from isakmp.numbers import ProtocolID
 from isakmp.spelling import advice
 from isakmp.wire.proposals import Proposal, Transform
@@ -57,18 +57,32 @@ def acceptable_to(
     algorithms = {p.algorithms for p in offered if p.authentication in AUTHENTICATIONS}
 
     def takes(connection: Connection) -> bool:
-        return any(p.algorithms in algorithms for p in configured(connection))
+        return not choices(connection).algorithms.isdisjoint(algorithms)
 
     # An explanation costs more than the decision, and a stranger can have as many as it likes.
     refused = not any(map(takes, candidates.remaining))
     return candidates.narrow(
         "no common proposal",
-        _said(offer),
+        _Said(offer),
         lambda connection: ", ".join(p.spelled for p in configured(connection)),
         takes,
         NoProposalChosen,
         _nearest(offered, candidates.remaining) if refused else "",
     )
+
+
+class _Said:
+    """An offer in words, found when they are first needed: mostly never."""
+
+    __slots__ = ("_offer", "_words")
+
+    def __init__(self, offer: Offer) -> None:
+        self._offer = offer
+        self._words = ""
+
+    def __str__(self) -> str:
+        self._words = self._words or _said(self._offer)
+        return self._words
 
 
 def _said(offer: Offer) -> str:
@@ -105,7 +119,7 @@ def choose(
 
     :raises NoProposalChosen: if there is none.
     """
-    wanted = {p.algorithms for connection in candidates.remaining for p in configured(connection)}
+    wanted = frozenset().union(*(choices(c).algorithms for c in candidates.remaining))
     for proposal, transform, parameters in _readable(offer):
         if parameters.authentication in AUTHENTICATIONS and parameters.algorithms in wanted:
             return ProtectionSuite((replace(proposal, transforms=(transform,)),)), parameters

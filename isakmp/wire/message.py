@@ -7,7 +7,8 @@ from __future__ import annotations
 import enum
 import struct
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar, Final, Self, TypeVar
 
 from isakmp.errors import Malformed, UnequalPayloadLengths, UnexpectedPayload
@@ -106,7 +107,7 @@ class Header:
     length: int
 
     @classmethod
-    def decode(cls, data: bytes) -> Self:
+    def decode(cls, data: bytes) -> Header:
         """
         Read the header of a datagram.  Whether anyone speaks its version is not asked.
 
@@ -114,11 +115,7 @@ class Header:
         :raises Malformed: if it is too short for a header.
         :raises UnequalPayloadLengths: if its length is not what the header says.
         """
-        initiator, responder, first, version, exchange_type, flags, message_id, length = _fields(
-            data
-        )
-        cookies = CookiePair(initiator, responder)
-        return cls(cookies, first, version, exchange_type, flags, message_id, length)
+        return _header(data)
 
     def encode(self) -> bytes:
         """
@@ -144,6 +141,14 @@ class Header:
     def major(self) -> int:
         """The major version: 1 for ISAKMP, 2 for IKEv2."""
         return self.version >> 4
+
+
+@lru_cache(maxsize=4)
+def _header(data: bytes) -> Header:
+    # Whoever passes a datagram on reads its header: it is decoded once.
+    initiator, responder, first, version, exchange_type, flags, message_id, length = _fields(data)
+    cookies = CookiePair(initiator, responder)
+    return Header(cookies, first, version, exchange_type, flags, message_id, length)
 
 
 def _fields(data: bytes) -> tuple[bytes, bytes, int, int, int, int, int, int]:
@@ -253,7 +258,14 @@ class Message:
 
     def with_payloads(self, payloads: Iterable[Payload]) -> Message:
         """The same message with other payloads."""
-        return replace(self, payloads=tuple(payloads))
+        return Message(
+            self.cookies,
+            self.exchange_type,
+            self.flags,
+            self.message_id,
+            tuple(payloads),
+            self.version,
+        )
 
 
 def decode_chain(
@@ -326,15 +338,24 @@ def encode_chain(payloads: Iterable[Payload]) -> bytes:
 
     :raises ValueError: if a payload does not fit its fields or is longer than 65531 octets.
     """
-    chain = tuple(payloads)
-    if not chain:
-        return b""
+    # From the last to the first: each names the one that follows it.
     parts: list[bytes] = []
-    following = [payload.number for payload in chain[1:]] + [_NONE]
-    for payload, number in zip(chain, following, strict=True):
-        body = payload.encode()
-        if len(body) > 0xFFFF - 4:
-            raise ValueError(f"{PayloadType(payload.number).spelled} payload of {len(body)} octets")
-        parts.append(_GENERIC.pack(number, 0, len(body) + 4))
-        parts.append(body)
+    number: int = _NONE
+    for payload in reversed(tuple(payloads)):
+        parts.append(chained(payload, number))
+        number = payload.number
+    parts.reverse()
     return b"".join(parts)
+
+
+def chained(payload: Payload, following: int) -> bytes:
+    """
+    One payload with its generic header in front.
+
+    :param following: the type of the payload after it; 0 if it is the last.
+    :raises ValueError: if it does not fit its fields or is longer than 65531 octets.
+    """
+    body = payload.encode()
+    if len(body) > 0xFFFF - 4:
+        raise ValueError(f"{PayloadType(payload.number).spelled} payload of {len(body)} octets")
+    return _GENERIC.pack(following, 0, len(body) + 4) + body

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from isakmp.errors import Malformed
@@ -26,6 +27,10 @@ _PROPOSAL: Final = 2
 _TRANSFORM: Final = 3
 _PROPOSAL_HEAD = struct.Struct("!BBHBBBB")
 _TRANSFORM_HEAD = struct.Struct("!BBHBBH")
+_GENERIC = struct.Struct("!BBH")
+_TRANSFORM_BODY = struct.Struct("!BBH")
+_SHORT = 128
+"""Octets of a transform that is remembered; longer ones are nobody's habit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,14 @@ class Transform:
     number: int
     transform_id: int
     attributes: tuple[Attribute, ...]
+    _hash: int = field(default=0, init=False, repr=False, compare=False)
+
+    def __hash__(self) -> int:
+        # Computed once: what was made of a transform is remembered by it.
+        if not self._hash:
+            known = hash((self.number, self.transform_id, self.attributes)) or 1
+            object.__setattr__(self, "_hash", known)
+        return self._hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,17 +130,28 @@ def _transforms(reader: Reader, count: int) -> tuple[Transform, ...]:
     transforms: list[Transform] = []
     while count:
         count -= 1
-        following, reserved, length, number, transform_id, reserved2 = _TRANSFORM_HEAD.unpack(
-            reader.take(8)
-        )
+        following, reserved, length = _GENERIC.unpack(reader.take(4))
         if following != (_TRANSFORM if count else 0):
             raise Malformed(f"payload type {following} after a Transform, {count} announced")
-        if reserved or reserved2:
+        if reserved:
             raise Malformed("Transform: a reserved octet is not zero")
-        attributes = attributes_of(reader.take(length - 8))
-        transforms.append(Transform(number, transform_id, attributes))
+        body = reader.take(length - 4)
+        transforms.append(_known(body) if len(body) <= _SHORT else _transform(body))
     reader.finish()
     return tuple(transforms)
+
+
+def _transform(body: bytes) -> Transform:
+    if len(body) < 4:
+        raise Malformed(f"a Transform of {len(body)} octets")
+    number, transform_id, reserved = _TRANSFORM_BODY.unpack_from(body)
+    if reserved:
+        raise Malformed("Transform: a reserved octet is not zero")
+    return Transform(number, transform_id, attributes_of(body[4:]))
+
+
+# A peer offers the same transforms every time, and so do all peers of one make.
+_known = lru_cache(maxsize=256)(_transform)
 
 
 def encode_proposals(proposals: Iterable[Proposal]) -> bytes:

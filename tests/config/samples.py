@@ -4,7 +4,6 @@ Configurations to read: one that is served, and what stands in a file written fo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -86,8 +85,3 @@ class ConfigurationTestCase(SynchronousTestCase):
         """All that is warned of."""
         path = self.write(text)
         return [str(r).removeprefix(f"{path}:") for r in load(path, settings).warnings]
-
-    def assert_all(self, cases: Mapping[str, str], say: str, found: str) -> None:
-        """Each of the texts that a case stands for is in what was found."""
-        for case in cases:
-            self.assertIn(case, found, say)

@@ -372,6 +372,22 @@ class MistakeTests(ConfigurationTestCase):
         )
         self.assertIsInstance(error, ConfigurationError)
 
+    def test_long(self) -> None:
+        """A mistake is one line of some length, whatever stands in the file."""
+        self.assertLess(len(self.mistake(conf(f"encap = {'x' * 100_000}"))), 2000)
+
+    def test_refused_mode(self) -> None:
+        """Where the mode itself is refused, no more is said of the proposals."""
+        self.assertIn("valid: tunnel or transport", self.mistake(conf(child="mode = drop")))
+        found = self.mistake(conf(child="esp_proposals = aes128-aes128gcm16"))
+        self.assertIn("proposals of their own", found)
+        (warning,) = self.warnings(
+            conf(child="esp_proposals = aes128-sha1-ke1_mlkem768, aes128-sha1")
+        )
+        self.assertIn("left out: 'aes128-sha1-ke1_mlkem768'", warning)
+        found = self.mistake(conf("proposals = aes128-sha256-prfsha1-modp2048"))
+        self.assertIn("leave prfsha1 out", found)
+
     def test_once(self) -> None:
         """A key that a hundred connections have is warned of once, with the number."""
         one = "local { auth = psk }\nremote { auth = psk }\nversion = 1\ndpd_delay = 30s"

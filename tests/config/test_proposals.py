@@ -146,10 +146,6 @@ class ProposalTests(SynchronousTestCase):
 
 
 class LibreswanTests(SynchronousTestCase):
-    def spelled(self, suite: ProtectionSuite) -> str:
-        """In libreswan's words; in strongSwan's it reads as itself."""
-        return libreswan_spelling(suite)
-
     def test_ike(self) -> None:
         """The ISAKMP SA: cipher, hash, and the group behind a semicolon."""
         for text, wanted in (

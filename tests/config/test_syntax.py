@@ -131,7 +131,7 @@ class MeaningTests(ConfigurationTestCase):
         assert value is not None
         self.assertEqual(value.encode("utf-8", "surrogateescape"), b"p\xe4ss")
         self.assertEqual(findings.mistakes, [])
-        self.assertNotIn("p", repr(root.settings["a"].value is None))
+        self.assertNotIn("ss", repr(root.settings["a"]))
         path = self.write(b"a = 1\nb = \0\n")
         read(path, findings)
         self.assertEqual(
@@ -235,12 +235,6 @@ class IncludeTests(ConfigurationTestCase):
     def test_relative(self) -> None:
         """A file is included where it is named, relative to the file that names it."""
         root, findings, at = self.tree(
-            main="a { include d/b.conf\n include 'no' }\nb = 2",
-            d__c="inner = 1\ns { x = 1 }",
-        )
-        self.assertEqual(findings.mistakes, [])
-        self.assertEqual(root.blocks["a"].settings, {})
-        root, findings, at = self.tree(
             main="a {\n include d/b.conf\n}\nb = 2",
             **{"d__b.conf": "include ../e/*\ny = 1"},
             e__1="x = 1\ns { }",
@@ -250,10 +244,8 @@ class IncludeTests(ConfigurationTestCase):
         section = root.blocks["a"]
         self.assertEqual({k: s.value for k, s in section.settings.items()}, {"x": "2", "y": "1"})
         self.assertIn("s", section.blocks)
-        self.assertEqual(
-            os.path.normpath(section.settings["x"].place.file), os.path.normpath(f"{at}/e/2")
-        )
-        self.assertEqual(section.settings["x"].place.line, 1)
+        place = section.settings["x"].place
+        self.assertEqual((os.path.normpath(place.file), place.line), (f"{at}/e/2", 1))
         self.assertEqual(root.settings["b"].value, "2")
 
     def test_order(self) -> None:

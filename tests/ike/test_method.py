@@ -12,8 +12,9 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from isakmp.associations import SABundle
+from isakmp.associations import Lifetime, SABundle
 from isakmp.connections import Candidates
+from isakmp.crypto.ciphers import cipher
 from isakmp.crypto.groups import group
 from isakmp.crypto.keys import Phase1Keys, cipher_key
 from isakmp.ike import method, sa
@@ -120,9 +121,9 @@ class ReplayTests(SynchronousTestCase):
                 self.assertEqual(
                     result.derive(b"x", 8), keyed(expected.skeyid_d)(b"x")[:8], conversation.name
                 )
-                cipher, theirs = result.keys.cipher, conversation.cipher()
-                block = bytes(cipher.block)
-                self.assertEqual(cipher.encrypt(block, block), theirs.encrypt(block, block))
+                used, theirs = result.keys.cipher, conversation.cipher()
+                block = bytes(used.block)
+                self.assertEqual(used.encrypt(block, block), theirs.encrypt(block, block))
                 ka = cipher_key(
                     conversation.prf, expected.skeyid_e, len(conversation["ka"])
                 )
@@ -202,6 +203,25 @@ class ReplayTests(SynchronousTestCase):
         connections = Candidates((self.node.policy.connection("lab"),))
         phase_1_exchange = main_mode(conversation, Role.RESPONDER, self.node, connections)
         self.assertRaises(RuntimeError, QuickMethod, phase_1_exchange, ())
+
+
+class KeysTests(SynchronousTestCase):
+    """What is made of SKEYID_d, SKEYID_a and SKEYID_e."""
+
+    def test_weak_key(self) -> None:
+        """
+        A weak key of DES is passed over for the octets that follow it; other ciphers have none.
+
+        Proves: RFC 2409 appendix B
+        """
+        weak, next_one = bytes.fromhex("01fe01fe01fe01fe"), bytes(range(2, 18, 2))
+        derived = Phase1Keys(bytes(20), bytes(20), weak + next_one + bytes(4))
+        block = bytes(8)
+        for words, key in (("des", next_one), ("blowfish128", weak + next_one)):
+            parameters = Parameters.parse(f"{words}-sha1-modp768", 1, Lifetime())
+            used = sa.Keys.of(derived, parameters).cipher
+            expected = cipher(parameters.encryption, key)
+            self.assertEqual(used.encrypt(block, block), expected.encrypt(block, block))
 
 
 class AgreementTests(SynchronousTestCase):

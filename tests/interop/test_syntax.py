@@ -164,8 +164,10 @@ class Texts:
         choose = self._chance.choice
         what = self._chance.random()
         if what < 0.55:
-            key = choose(("k1", "k2", "k3", "local_addrs"))
-            return f"{key}{choose((' ', ''))}={self._value()}\n"
+            key, value = choose(("k1", "k2", "k3", "local_addrs")), self._value()
+            if key in LISTS:  # swanctl takes quotes in a list for something of their own
+                value = value.replace('\\"', "")
+            return f"{key}{choose((' ', ''))}={value}\n"
         if what < 0.65 or depth > 3:
             return choose(("# x { }\n", "  # x = y\n", "\n", "\r\n", "include none/*.conf\n"))
         colon = ""
@@ -240,7 +242,7 @@ class SyntaxTests(SynchronousTestCase):
         path = self.directory / "some.conf"
         path.write_bytes(text)
         ours, mistakes = self.ours(path)
-        if any("inside one another" in m or "leads back to itself" in m for m in mistakes):
+        if any("is in itself" in m or "leads back to itself" in m for m in mistakes):
             return "circle"  # swanctl may well hang itself with it
         theirs = self.theirs(path)
         if theirs is None:

@@ -1,0 +1,250 @@
+"""
+Our daemon and strongSwan's charon, both configured by ``swanctl.conf``, in both roles: whatever it
+asks for is agreed, both ends name the same SAs, and our daemon goes in order.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tests.interop.configured import ConfiguredTestCase, including
+from tests.interop.conversing import AES128_SHA256, MAIN_MODE, spelled
+from tests.interop.daemon import SunkSA
+from tests.interop.swanctl import IKESA
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """
+    What both ends must say of one child.
+
+    :ivar isakmp: what charon says is agreed for the ISAKMP SA.
+    :ivar algorithms: what charon says is agreed for the child, and ``sunk`` what our log sink says.
+    :ivar begun: the traffic at the end that begins, ``answered`` at the other.
+    """
+
+    connection: str
+    child: str
+    isakmp: str
+    algorithms: str
+    sunk: str
+    begun: str
+    answered: str
+    mode: str = "tunnel"
+
+
+_SHA256 = "aes-cbc hmac-sha2-256-128"
+
+AGREED = (
+    Agreed(
+        "aes128-sha256-modp2048",
+        "net",
+        MAIN_MODE,
+        AES128_SHA256,
+        _SHA256,
+        "10.81.1.0/24",
+        "10.82.1.0/24",
+    ),
+    Agreed(
+        "3des-sha1-modp1024",
+        "net",
+        "3DES_CBC/HMAC_SHA1_96/PRF_HMAC_SHA1/MODP_1024",
+        "3DES_CBC/HMAC_SHA1_96",
+        "3des-cbc hmac-sha1-96",
+        "10.81.2.0/24",
+        "10.82.2.0/24",
+    ),
+    Agreed(
+        "aes256-sha384-ecp256",
+        "net",
+        "AES_CBC-256/HMAC_SHA2_384_192/PRF_HMAC_SHA2_384/ECP_256",
+        "AES_CBC-256/HMAC_SHA2_384_192",
+        "aes-cbc hmac-sha2-384-192",
+        "10.81.3.0/24",
+        "10.82.3.0/24",
+    ),
+    Agreed(
+        "curve25519",
+        "net",
+        f"{AES128_SHA256}/PRF_HMAC_SHA2_256/CURVE_25519",
+        "AES_GCM_16-128",
+        "aes-gcm-16",
+        "10.81.4.0/24",
+        "10.82.4.0/24",
+    ),
+    Agreed(
+        "md5",
+        "net",
+        "AES_CBC-128/HMAC_MD5_96/PRF_HMAC_MD5/MODP_1536",
+        "AES_CBC-128/HMAC_MD5_96",
+        "aes-cbc hmac-md5-96",
+        "10.81.5.0/24",
+        "10.82.5.0/24",
+    ),
+    Agreed(
+        "modp4096",
+        "net",
+        "AES_CBC-256/HMAC_SHA2_512_256/PRF_HMAC_SHA2_512/MODP_4096",
+        "AES_CBC-256/HMAC_SHA2_512_256",
+        "aes-cbc hmac-sha2-512-256",
+        "10.81.6.0/24",
+        "10.82.6.0/24",
+    ),
+    Agreed(
+        "pfs",
+        "net",
+        MAIN_MODE,
+        f"{AES128_SHA256}/MODP_2048",
+        _SHA256,
+        "10.81.7.0/24",
+        "10.82.7.0/24",
+    ),
+    Agreed(
+        "two-children", "net", MAIN_MODE, AES128_SHA256, _SHA256, "10.81.8.0/25", "10.82.8.0/25"
+    ),
+    Agreed(
+        "two-children",
+        "other",
+        MAIN_MODE,
+        AES128_SHA256,
+        _SHA256,
+        "10.81.8.128/25",
+        "10.82.8.128/25",
+    ),
+    Agreed(
+        "protocol-and-port",
+        "web",
+        MAIN_MODE,
+        AES128_SHA256,
+        _SHA256,
+        "10.81.9.0/24[tcp]",
+        "10.82.9.10/32[tcp/80]",
+    ),
+    Agreed(
+        "transport",
+        "host",
+        MAIN_MODE,
+        AES128_SHA256,
+        _SHA256,
+        "10.77.10.1/32",
+        "10.77.10.2/32",
+        "transport",
+    ),
+)
+
+CONNECTIONS = tuple(dict.fromkeys(agreed.connection for agreed in AGREED))
+
+
+class DaemonAsInitiatorTests(ConfiguredTestCase):
+    """
+    Our daemon begins what its ``swanctl.conf`` says, and charon answers.
+    """
+
+    role = "initiator"
+
+    def test_agreements(self) -> None:
+        """
+        Whatever a ``swanctl.conf`` asks for, charon agrees on it with us: ciphers, hashes and
+        groups of all ages, perfect forward secrecy, two children under one ISAKMP SA, one service
+        of one host, tunnels and transport mode.  Our log and ``swanctl --list-sas`` name the same
+        SAs, and after our SIGTERM charon lists none.
+        """
+        ours, peer = self.begin(*CONNECTIONS)
+        wanted = [(agreed.connection, agreed.child) for agreed in AGREED]
+        self.wait_for_children(ours, peer, *wanted)
+        sas = self.wait_for_agreement(ours, peer)
+        sunk = ours.sunk()
+        self.assertEqual(
+            [(agreed, self.said(agreed, sas, sunk)) for agreed in AGREED],
+            [(agreed, self.to_be_said(agreed)) for agreed in AGREED],
+        )
+        # Both ISAKMP SAs and children: nothing has come up twice.
+        self.assertEqual(len(sas), len(CONNECTIONS))
+        self.assertEqual(len(sunk), len(AGREED))
+        self.assert_stops(ours, peer)
+
+    def said(
+        self, agreed: Agreed, sas: Sequence[IKESA], sunk: Sequence[SunkSA]
+    ) -> list[tuple[str, ...]]:
+        """What charon says of a child, and then our log sink."""
+        name = agreed.connection, agreed.child
+        return [
+            (sa.algorithms, child.algorithms, child.mode.lower(), *child.local_ts, *child.remote_ts)
+            for sa in sas
+            for child in sa.children
+            if (sa.name, child.name) == name
+        ] + [
+            (one.algorithms, one.mode, one.local, one.remote)
+            for one in sunk
+            if (one.connection, one.child) == name
+        ]
+
+    def to_be_said(self, agreed: Agreed) -> list[tuple[str, ...]]:
+        """What they must say."""
+        ours, theirs = agreed.begun, agreed.answered
+        if self.role == "responder":
+            ours, theirs = theirs, ours
+        return [
+            (agreed.isakmp, agreed.algorithms, agreed.mode, spelled(theirs), spelled(ours)),
+            (agreed.sunk, agreed.mode, ours.replace("/32", ""), theirs.replace("/32", "")),
+        ]
+
+    def test_own_port(self) -> None:
+        """
+        With a port of its own in ``isakmp.toml`` our daemon talks to a charon at port 500, plainly.
+        """
+        name = f"own-port-of-{self.role}"
+        ours, peer = self.begin(name)
+        self.wait_for_children(ours, peer, (name, "net"))
+        self.wait_for_agreement(ours, peer)
+        received = re.findall(r"received packet: from \S+\[(\d+)\] to \S+\[(\d+)\]", peer.log())
+        self.assertEqual(set(received), {("10500", "500")})
+        self.assert_stops(ours, peer)
+
+    def test_reload(self) -> None:
+        """
+        On SIGHUP our daemon reads its ``swanctl.conf`` again.  The connection that is not there any
+        more goes, at both ends; the others stand as they did, and a new one can be had.  A file
+        with a mistake changes nothing.
+        """
+        ours, peer = self.prepare("aes128-sha256-modp2048", "two-children", "pfs", "md5")
+        before = ("aes128-sha256-modp2048", "two-children", "pfs")
+        conf = ours.directory / "swanctl.conf"
+        conf.write_text(including(before, self.our_end))
+        self.run_both(ours, peer)
+        children = [(a.connection, a.child) for a in AGREED if a.connection in before]
+        self.wait_for_children(ours, peer, *children)
+        kept = {sa for sa in ours.standing().children if sa[0] != "pfs"}
+
+        conf.write_text(including(("aes128-sha256-modp2048", "two-children", "md5"), self.our_end))
+        ours.hang_up()
+        ours.expect("reloaded swanctl.conf: 3 connections")
+        if self.role == "responder":
+            peer.swanctl("--initiate", "--ike", "md5", "--child", "net", "--timeout", "8")
+        self.wait_for_children(ours, peer, ("md5", "net"))
+        sas = self.wait_for_agreement(
+            ours, peer, lambda standing: "pfs" not in {name for name, *_ in standing.isakmp}
+        )
+        after = ours.standing()
+        self.assertEqual({sa for sa in after.children if sa[0] != "md5"}, kept)
+        self.assertEqual(
+            sorted(sa.name for sa in sas), ["aes128-sha256-modp2048", "md5", "two-children"]
+        )
+
+        conf.write_text("connections {\n  md5 {\n    version = 3\n")
+        ours.hang_up()
+        ours.expect("not reloaded: swanctl.conf")
+        self.wait_for_agreement(ours, peer, lambda standing: standing == after)
+        self.assertTrue(all("not reloaded" in fault for fault in ours.faults()), ours.log())
+        ours.stop(within=2.0)
+        peer.wait_for_sas(lambda sas: not sas, timeout=2.0)
+
+
+class DaemonAsResponderTests(DaemonAsInitiatorTests):
+    """
+    charon begins, and our daemon answers: all that holds for our initiator holds here.
+    """
+
+    role = "responder"
