@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -244,7 +245,7 @@ class StatusTests(MainTestCase):
     def test_statuses(self) -> None:
         """The status of the demonstration is the program's."""
         for status in (0, 1, 4):
-            self.demonstrate(lambda choices, status=status: status)
+            self.demonstrate(partial(lambda status, choices: status, status))
             self.assertEqual(self.main("demo"), (status, "as it went\n", ""))
 
     def test_mistakes(self) -> None:

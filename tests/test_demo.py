@@ -302,7 +302,7 @@ class ChoicesTests(DemoTestCase):
             ("net", {"esp": "ah=sha256"}),
         ):
             lines: list[str] = []
-            wrong = Choices(**choices)  # type: ignore[arg-type]
+            wrong = Choices(**choices)
             with self.assertRaises(ConfigurationError) as caught:
                 await demonstrate(reactor, wrong, lines.append)
             self.assertIn(word, str(caught.exception))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import re
+from functools import partial
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -85,7 +86,7 @@ class LossTests(DemoTestCase):
         """It ends in time, whatever is lost when: in phase 1 or in phase 2."""
         self.patch(Choices, "seconds", property(lambda _: 1.3))
         for lost in (ExchangeType.IDENTITY_PROTECTION, ExchangeType.QUICK_MODE):
-            self.lose(lambda ports, header, lost=lost: header.exchange_type == lost)
+            self.lose(partial(lambda lost, ports, header: header.exchange_type == lost, lost))
             status, lines = await self.run_demo()
             self.assertEqual(status, FAILED)
             self.assertEqual(lines[-1], "No tunnel: it was not agreed within 1 seconds")

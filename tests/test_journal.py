@@ -17,7 +17,7 @@ from isakmp.stream import EventStream
 from isakmp.testing import settle
 from tests import nodes
 from tests.nodes import ALICE, BOB, SECRET, Settings
-from tests.samples import PATH, PEER, US, SampleSA, bundle, logged, protection_sa
+from tests.samples import PATH, PEER, US, SampleSA, bundle, cookies, logged, protection_sa
 
 COOKIES = "0000000000000001:ffffffff00000001"
 

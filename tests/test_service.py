@@ -26,7 +26,6 @@ from isakmp.marker import MARKER
 from isakmp.paths import Address, Datagram, Path
 from isakmp.service import ISAKMPService, responder_service
 from isakmp.sinks.memory import MemorySink
-from isakmp.udp import UDPPorts
 from tests import nodes
 from tests.loopback import UNBOUND, bindable, quietly_collect, unbound
 from tests.samples import logged
@@ -52,7 +51,7 @@ class Tap:
     :ivar sent: everything that was sent.
     """
 
-    def __init__(self, ports: UDPPorts) -> None:
+    def __init__(self, ports: IPorts) -> None:
         self._ports = ports
         self.sent: list[Datagram] = []
 
@@ -77,15 +76,15 @@ class ServiceTestCase(TestCase):
         self.assertEqual(
             [
                 call
-                for call in reactor.getDelayedCalls()  # type: ignore[attr-defined]
-                if not call.func.__module__.startswith("twisted.trial.")
+                for call in reactor.getDelayedCalls()
+                if not call.func.__module__.startswith("twisted.trial.")  # type: ignore[attr-defined]
             ],
             [],
         )
 
     async def turn(self) -> None:
         """The reactor closes what is to be closed."""
-        await deferLater(reactor, 0.0, lambda: None)  # type: ignore[arg-type]
+        await deferLater(reactor, 0.0, lambda: None)
 
     def service(
         self, listen: Sequence[Address], connections: Iterable[Connection] = (), **words: Any
@@ -217,7 +216,7 @@ class TwoServicesTests(PairTestCase):
         """What is put between a node and its sockets sees everything that is sent."""
         taps: list[Tap] = []
 
-        def wrap(ports: UDPPorts) -> Tap:
+        def wrap(ports: IPorts) -> Tap:
             taps.append(Tap(ports))
             return taps[-1]
 
@@ -351,7 +350,7 @@ def first_message(local: Address, remote: Address) -> bytes:
     """What an honest initiator sends first."""
     taps: list[Tap] = []
 
-    def wrap(ports: UDPPorts) -> Tap:
+    def wrap(ports: IPorts) -> Tap:
         taps.append(Tap(ports))
         return taps[-1]
 

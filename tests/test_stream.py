@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
@@ -29,6 +31,10 @@ class EventStreamTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.stream = EventStream()
         self.told: list[object] = []
+
+    def note(self, name: str, event: object) -> None:
+        """Who was told."""
+        self.told.append(name)
 
     def test_interface(self) -> None:
         """It is what a node publishes by."""
@@ -63,7 +69,7 @@ class EventStreamTests(SynchronousTestCase):
     def test_order(self) -> None:
         """Those who subscribed first are told first."""
         for name in "abc":
-            self.stream.subscribe(Rang, lambda event, name=name: self.told.append(name))
+            self.stream.subscribe(Rang, partial(self.note, name))
         self.stream.publish(Rang())
         self.assertEqual(self.told, ["a", "b", "c"])
 
@@ -140,15 +146,15 @@ class EventStreamTests(SynchronousTestCase):
 
     def test_end_while_told(self) -> None:
         """Who is ended by another while an event is told is not told that event any more."""
-        ends = []
-        self.stream.subscribe(Rang, lambda event: [end() for end in ends])
+        ends: list[Callable[[], None]] = []
+        self.stream.subscribe(Rang, lambda event: ends[0]())
         ends.append(self.stream.subscribe(Rang, self.told.append))
         self.stream.publish(Rang(1))
         self.assertEqual(self.told, [])
 
     def test_end_oneself(self) -> None:
         """An observer can end its own: it is told once, and nobody is left out."""
-        ends = []
+        ends: list[Callable[[], None]] = []
 
         def once(event: Rang) -> None:
             self.told.append(event)

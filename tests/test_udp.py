@@ -258,7 +258,7 @@ class LossTests(PortsTestCase):
             self.assert_lost(
                 ports, Datagram(b"x", Path(elsewhere, local)), "nothing is sent", elsewhere[0]
             )
-        await deferLater(reactor, 0.01, lambda: None)  # type: ignore[arg-type]
+        await deferLater(reactor, 0.01, lambda: None)
         self.assertEqual(received.datagrams, [])
 
     async def test_errors(self) -> None:
@@ -306,7 +306,7 @@ class LossTests(PortsTestCase):
         gone.close()
         for _ in range(3):
             ports.send(Datagram(b"anybody?", Path(local, remote)))
-            await deferLater(reactor, 0, lambda: None)  # type: ignore[arg-type]
+            await deferLater(reactor, 0, lambda: None)
         ports.send(Datagram(b"myself", Path(local, local)))
         (arrived,) = await received.at_least(1)
         self.assertEqual(arrived.octets, b"myself")

@@ -29,7 +29,7 @@ class EverywhereTestCase(PortsTestCase):
 
     async def turns(self) -> None:
         """The reactor does what it has to do by now."""
-        await deferLater(reactor, 0.01, lambda: None)  # type: ignore[arg-type]
+        await deferLater(reactor, 0.01, lambda: None)
 
 
 class ArrivalTests(EverywhereTestCase):

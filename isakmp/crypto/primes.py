@@ -16,8 +16,8 @@ class Modulus:
     """
     Where a MODP group computes.
 
-    :ivar prime: p.
-    :ivar generator: g.
+    :ivar prime: the number p.
+    :ivar generator: the number g.
     :ivar order: q, the prime order of the subgroup that g generates; None where p is a safe prime,
         whose only small subgroups are {1} and {1, p - 1}.
     :ivar exponent_bits: how long a private exponent is; unused where there is an ``order``, below

@@ -68,8 +68,8 @@ class ISAKMPDOI:
         The result has the numbers of :class:`~isakmp.numbers.IdentityType`, as every
         :class:`~isakmp.identity.Identity` has.
 
-        :param protocol: 0: section 3.8 has three octets for each domain to use, zero if unused.
-        :param port: 0.
+        :param protocol: zero: section 3.8 has three octets for each domain to use, zero if unused.
+        :param port: zero.
         :raises InvalidIdentity: if there is no such type, or its data has not the form it asks for.
         """
         known = _KINDS.get(kind)

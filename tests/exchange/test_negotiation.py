@@ -4,7 +4,7 @@ The core of phase 2: offers, answers, and the SPIs in them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -221,7 +221,7 @@ class AnswerTests(NegotiationTestCase):
         Proves: RFC 2409 section 5.5
         """
         avoided: list[tuple[int, bytes]] = []
-        reserve = self.theirs.sink.reserve_spi
+        reserve: Callable[..., Deferred[bytes]] = self.theirs.sink.reserve_spi
 
         def noted(doi: int, protocol: int, path: Path, avoid: bytes = b"") -> Deferred[bytes]:
             avoided.append((protocol, avoid))
@@ -303,7 +303,10 @@ class PeersSPITests(NegotiationTestCase):
     """
 
     def refused(self, *negotiated: Negotiated) -> InvalidSPI:
-        return self.assertRaises(InvalidSPI, negotiation.check_spis, self.ours, negotiated)
+        with self.assertRaises(InvalidSPI) as caught:
+            negotiation.check_spis(self.ours, negotiated)
+        error: InvalidSPI = caught.exception
+        return error
 
     def test_honest(self) -> None:
         """Of an honest peer there is nothing to say; AH and ESP may have the same number."""

@@ -1,0 +1,192 @@
+"""
+The configurations that our daemon and charon are given, and what looks at our daemon, by
+themselves.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from isakmp.config import settings
+from isakmp.config.load import load
+from tests.interop import namespaces
+from tests.interop.configured import CONFIGURATIONS, addresses, including, listed
+from tests.interop.configured import settings as settings_of
+from tests.interop.daemon import DaemonProcess, Standing, SunkSA
+from tests.interop.namespaces import Namespace, NamespacePair
+from tests.interop.swanctl import IKESA, ChildSA
+from tests.interop.test_daemon import CONNECTIONS
+from tests.interop.test_daemon_refusals import MISTAKES
+
+NAMES = sorted(entry.name for entry in CONFIGURATIONS.iterdir() if entry.is_dir())
+
+TRIED = {
+    *CONNECTIONS,
+    *MISTAKES,
+    *(f"own-port-of-{role}" for role in ("initiator", "responder")),
+    *(f"rekey-child-by-{role}" for role in ("initiator", "responder")),
+    *(f"rekey-isakmp-by-{role}" for role in ("initiator", "responder")),
+}
+"""What the cases with charon use."""
+
+LOG = """\
+2026-01-01T00:00:00+0000 [isakmp.sinks.log.LogSink#warn] not protected: lab net, SPI 0a0b0c0d in, \
+none out, tunnel aes-cbc hmac-sha2-256-128, 10.81.0.0/24[tcp] - 10.82.0.1[tcp/80]
+2026-01-01T00:00:00+0000 [isakmp.sinks.log.LogSink#warn] not protected: lab net, SPI 0a0b0c0d in, \
+01020304 out, tunnel aes-cbc hmac-sha2-256-128, 10.81.0.0/24[tcp] - 10.82.0.1[tcp/80]
+2026-01-01T00:00:00+0000 [isakmp.journal.Journal#info] lab, ISAKMP SA 0011223344556677:\
+8899aabbccddeeff with CN=r, O=lab at 192.0.2.1:500, is established: aes128-sha256-modp2048
+2026-01-01T00:00:00+0000 [isakmp.journal.Journal#info] lab, ISAKMP SA 0011223344556677:\
+0000000000000001 with CN=r, O=lab at 192.0.2.1:500, is established: aes128-sha256-modp2048
+2026-01-01T00:00:00+0000 [isakmp.journal.Journal#info] lab/net, SPI 0a0b0c0d in, 01020304 out, \
+is established: 10.81.0.0/24[tcp] - 10.82.0.1[tcp/80]
+2026-01-01T00:00:00+0000 [isakmp.journal.Journal#info] lab/net, SPI 0a0b0c0e in, 01020305 out, \
+is established: 10.81.0.0/24[tcp] - 10.82.0.1[tcp/80]
+2026-01-01T00:00:01+0000 [isakmp.journal.Journal#info] lab/net, SPI 0a0b0c0d in, 01020304 out, \
+is gone: replaced
+2026-01-01T00:00:01+0000 [isakmp.journal.Journal#info] lab, ISAKMP SA 0011223344556677:\
+0000000000000001 with CN=r, O=lab at 192.0.2.1:500, is gone: expired
+"""
+
+
+class ConfigurationTests(SynchronousTestCase):
+    """
+    Who reads them as examples may rely on them.
+    """
+
+    def test_read(self) -> None:
+        """
+        Each of them is read without a mistake and without a warning, as it stands.
+        """
+        for name in NAMES:
+            for end in ("i", "r"):
+                folder = CONFIGURATIONS / name / end
+                own = settings.load(str(folder / "isakmp.toml"))
+                found = load(str(folder / "swanctl.conf"), own)
+                self.assertEqual(own.sink, "log")
+                self.assertEqual([c.name for c in found.connections], [name])
+                self.assertEqual(found.warnings, (), folder)
+
+    def test_tried(self) -> None:
+        """
+        Each of them is tried with charon.
+        """
+        self.assertEqual(set(NAMES), TRIED)
+
+    def test_together(self) -> None:
+        """
+        No two have an address in common: one daemon can serve several.
+        """
+        found = [address for end in ("i", "r") for address in addresses(NAMES, end)]
+        self.assertEqual(len(found), 2 * len(NAMES))
+        self.assertEqual(len(set(found)), len(found))
+        whole = Path(self.mktemp())
+        whole.write_text(including(MISTAKES, "r"))
+        self.assertEqual([c.name for c in load(str(whole)).connections], list(MISTAKES))
+
+    def test_not_together(self) -> None:
+        """
+        Two with different settings are refused: one daemon cannot have both.
+        """
+        self.assertEqual(settings_of(CONNECTIONS, "i"), settings_of(MISTAKES, "r"))
+        with self.assertRaisesRegex(ValueError, "do not go together"):
+            settings_of(["md5", "own-port-of-initiator"], "i")
+
+
+class LogTests(SynchronousTestCase):
+    """
+    What our daemon's log says, as values.
+    """
+
+    def daemon(self, log: str) -> DaemonProcess:
+        """One that has written this."""
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        (folder / "daemon.log").write_text(log)
+        return DaemonProcess(Namespace("nowhere", "192.0.2.1"), folder)
+
+    def test_sunk(self) -> None:
+        """
+        A pair of SAs counts once, when both SPIs are there.
+        """
+        self.assertEqual(
+            self.daemon(LOG).sunk(),
+            [
+                SunkSA(
+                    *("lab", "net", "0a0b0c0d", "01020304", "tunnel"),
+                    *("aes-cbc hmac-sha2-256-128", "10.81.0.0/24[tcp]", "10.82.0.1[tcp/80]"),
+                )
+            ],
+        )
+
+    def test_standing(self) -> None:
+        """
+        What was established and is not gone stands.
+        """
+        child = ChildSA(
+            *("net", "INSTALLED", "ESP", "TUNNEL"), "01020305", "0a0b0c0e", "", ("a",), ("b",)
+        )
+        sa = IKESA(
+            "lab", "ESTABLISHED", "", "", "0011223344556677", "8899aabbccddeeff", "", (child,)
+        )
+        standing = self.daemon(LOG).standing()
+        self.assertEqual(standing, listed([sa]))
+        self.assertEqual((len(standing.isakmp), len(standing.children)), (1, 1))
+        self.assertEqual(self.daemon("").standing(), Standing(frozenset(), frozenset()))
+
+    def test_faults(self) -> None:
+        """
+        A traceback, and a line of level error, are faults; nothing else is.
+        """
+        self.assertEqual(self.daemon(LOG).faults(), [])
+        fault = "2026-01-01T00:00:01+0000 [isakmp.daemon.Daemon#error] not reloaded: a.conf:1: no"
+        self.assertEqual(self.daemon(LOG + fault).faults(), [fault])
+        self.assertEqual(
+            self.daemon("\tTraceback (most recent call last):\n").faults(),
+            ["\tTraceback (most recent call last):"],
+        )
+
+
+class DaemonProcessTests(SynchronousTestCase):
+    """
+    Nothing waits for a daemon that has ended.
+    """
+
+    skip = namespaces.obstacle()
+
+    def test_mistake(self) -> None:
+        """
+        A daemon that cannot read its configuration ends at once, and what it said is told.
+        """
+        ends = self.enterContext(NamespacePair())
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        (folder / "swanctl.conf").write_text("connections {\n  lab {\n    version = 3\n  }\n}\n")
+        daemon = DaemonProcess(ends.left, folder)
+        self.addCleanup(daemon.kill)
+        begun = time.monotonic()
+        with self.assertRaisesRegex(AssertionError, "swanctl.conf:3: "):
+            daemon.start()
+        self.assertLess(time.monotonic() - begun, 10.0)
+        with self.assertRaisesRegex(AssertionError, "does not run"):
+            daemon.hang_up()
+
+    def test_stop_while_beginning(self) -> None:
+        """
+        A daemon that has begun with a peer that is not there ends in time as well, and in order.
+        """
+        ends = self.enterContext(NamespacePair())
+        ends.left.add_addresses(addresses(["pfs"], "i"))
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        (folder / "swanctl.conf").write_text(including(["pfs"], "i"))
+        daemon = DaemonProcess(ends.left, folder)
+        self.addCleanup(daemon.kill)
+        daemon.start()
+        self.assertEqual(daemon.stop(within=2.0), -signal.SIGTERM)
+        self.assertEqual(daemon.faults(), [])
+        self.assertNotIn("tried again", daemon.log())
