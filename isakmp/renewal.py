@@ -42,14 +42,14 @@ class _Awaited:
     :ivar overlap: seconds that it stays beside its successor.
     :ivar timer: until its renewal, until the next attempt, or until it is deleted.
     :ivar running: the attempt.
-    :ivar succeeded: whether its successor is there: it only waits for its deletion.
+    :ivar successor: what it was renewed by; then it only waits for its deletion.
     """
 
     child: Child | None
     overlap: float
     timer: IDelayedCall | None = None
     running: Deferred[None] | None = None
-    succeeded: bool = False
+    successor: SAKey | None = None
 
 
 class Renewals:
@@ -80,7 +80,7 @@ class Renewals:
     def _established(self, sa: IManagementSA | SABundle) -> None:
         for older in self._others(sa):
             awaited = self._awaited.get(older.key)
-            if awaited is not None and awaited.running is None and not awaited.succeeded:
+            if awaited is not None and awaited.running is None and awaited.successor is None:
                 self._end(older.key)  # whoever made this one deletes that one
         try:
             connection = self._node.policy.connection(sa.connection)
@@ -138,37 +138,36 @@ class Renewals:
 
     def _renew(self, key: SAKey) -> None:
         awaited = self._awaited[key]
-        awaited.succeeded = False
         sa = self._node.registry.find(key)
         assert sa is not None  # else it would not be awaited
-        running = awaited.running = Deferred.fromCoroutine(self._renewed(sa, awaited.child))
+        running = awaited.running = Deferred.fromCoroutine(self._renewed(sa, awaited))
         running.addBoth(self._ended, key, awaited)
 
-    async def _renewed(self, sa: IManagementSA | SABundle, child: Child | None) -> None:
+    async def _renewed(self, sa: IManagementSA | SABundle, awaited: _Awaited) -> None:
+        awaited.successor = None
         endpoint = self._node.endpoints["isakmp"]
         if not isinstance(sa, SABundle):
-            await endpoint.reauthenticate(sa)
+            awaited.successor = (await endpoint.reauthenticate(sa)).key
             return
         connection = self._node.policy.connection(sa.connection)
         configured = connection.child(sa.policy.name)
-        if configured == child:  # else it may be for other traffic by now
+        if configured == awaited.child:  # else it may be for other traffic by now
             local, remote = (sa.policy.local,), (sa.policy.remote,)
             configured = replace(configured, local=local, remote=remote)
         parent = self._node.registry.find(sa.parent)
         under = parent if IManagementSA.providedBy(parent) else None
-        await endpoint.establish(connection, configured, under)
+        (bundle,) = await endpoint.establish(connection, configured, under)
+        awaited.successor = bundle.key
 
     def _ended(self, result: object, key: SAKey, awaited: _Awaited) -> None:
         awaited.running = None
-        failed = isinstance(result, Failure)
         expected = PeerError, ConfigurationError, LookupError, CancelledError
         if isinstance(result, Failure) and not result.check(*expected):
             self._log.failure("an SA could not be renewed", result)
         sa = self._node.registry.find(key)
         if self._awaited.get(key) is not awaited or sa is None:
             return  # it is gone
-        if not failed:
-            awaited.succeeded = True
+        if awaited.successor is not None:
             self._at(key, awaited.overlap, self._retire)
         elif self._succeeded(sa):
             self._end(key)  # the peer was faster
@@ -191,7 +190,9 @@ class Renewals:
         """
         sa = self._node.registry.find(key)
         assert sa is not None
-        if not self._succeeded(sa):
+        successor = self._awaited[key].successor
+        assert successor is not None
+        if self._node.registry.find(successor) is None and not self._succeeded(sa):
             self._renew(key)  # its successor is gone before it
             return
         self._end(key)

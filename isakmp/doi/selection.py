@@ -81,21 +81,24 @@ def select(offered: Offer, acceptable: Offer) -> ProtectionSuite:
             "no offered protection suite is acceptable",
             spell_all(offered.suites),
             spell_all(acceptable.suites),
-            f"{_nearest(possible, wanted)} {_advice(offered, acceptable)}".strip(),
+            _remedy(_nearest(possible, wanted), offered, acceptable),
         )
     )
 
 
-def _advice(offered: Offer, acceptable: Offer) -> str:
-    """What would have matched, where each end's first choice is one transform."""
-    firsts = [offer.suites[0] for offer in (offered, acceptable) if offer.suites]
-    if len(firsts) < 2 or any(len(suite.proposals) != 1 for suite in firsts):
-        return ""
+def _remedy(nearest: str, offered: Offer, acceptable: Offer) -> str:
+    """
+    What differs, and what would have matched where each end's first choice is of one protocol.
+    """
+    sentence = f"{nearest[:1].upper()}{nearest[1:]}."
+    firsts = [offer.suites[0].proposals for offer in (offered, acceptable) if offer.suites]
+    if len(firsts) < 2 or any(len(proposals) != 1 for proposals in firsts):
+        return sentence
     theirs, ours = (
-        ProtectionSuite((replace(suite.proposals[0], transforms=suite.proposals[0].transforms[:1]),))
-        for suite in firsts
+        spell(ProtectionSuite((replace(proposal, transforms=proposal.transforms[:1]),)))
+        for (proposal,) in firsts
     )
-    return advice(spell(theirs), spell(ours))
+    return f"{sentence} {advice(theirs, ours)}"
 
 
 def confirm(answer: Offer, offered: Offer) -> ProtectionSuite:

@@ -13,7 +13,7 @@ from typing import cast
 from isakmp.connections import Candidates, Child, Connection
 from isakmp.errors import ExchangeTimeout, PeerError, PeerRefused
 from isakmp.exchange.types import key_exchange_named
-from isakmp.interfaces import IExchange, INegotiatingDomain
+from isakmp.interfaces import IExchange, IManagementSA, INegotiatingDomain
 from isakmp.numbers import NotifyType
 from isakmp.parts import SA, Role
 from isakmp.spelling import libreswan
@@ -41,9 +41,13 @@ def explained(exchange: IExchange, order: object, error: PeerError) -> PeerError
         return error
     if isinstance(error, PeerRefused):
         remedy = _REMEDIES.get(error.kind, "")
-        offered = _offered(exchange, order) if error.kind == NotifyType.NO_PROPOSAL_CHOSEN else ""
-        if offered:
-            remedy += f" (in libreswan's words: {', '.join(map(libreswan, offered))})"
+        offered: Sequence[str] = ()
+        if error.kind == NotifyType.NO_PROPOSAL_CHOSEN:
+            offered = _offered(exchange, order)
+            if offered:
+                remedy += f" (in libreswan's words: {', '.join(map(libreswan, offered))})"
+        elif error.kind == NotifyType.INVALID_ID_INFORMATION and exchange.sa is not None:
+            offered = _traffic(exchange, exchange.sa, order)
         error.reason = replace(
             reason, offered=", ".join(offered), remedy=f"{remedy}." if remedy else ""
         )
@@ -66,9 +70,15 @@ def _offered(exchange: IExchange, order: object) -> Sequence[str]:
     doi = exchange.doi
     if not INegotiatingDomain.providedBy(doi):
         return ()
-    return [
-        doi.spell(suite)
-        for child in cast("Sequence[object]", order or ())
-        if isinstance(child, Child)
-        for suite in child.suites
-    ]
+    return [doi.spell(suite) for child in _children(order) for suite in child.suites]
+
+
+def _traffic(exchange: IExchange, sa: IManagementSA, order: object) -> Sequence[str]:
+    """What the children are for: the identities that were sent (RFC 2409 section 5.5)."""
+    policies = (exchange.node.policy.proposed(sa, child) for child in _children(order))
+    return [f"{policy.local} - {policy.remote}" for policy in policies]
+
+
+def _children(order: object) -> Sequence[Child]:
+    """Those that an exchange under an SA was to negotiate; none if it was to do something else."""
+    return [one for one in cast("Sequence[object]", order or ()) if isinstance(one, Child)]

@@ -1,4 +1,4 @@
-"""Proposal strings, and how libreswan spells them."""
+"""Proposal strings."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from isakmp.associations import Lifetime, ProtectionSuite
+from isakmp.associations import Lifetime
 from isakmp.config.proposals import (
     DEFAULT_ESP,
     DEFAULT_IKE,
@@ -14,13 +14,8 @@ from isakmp.config.proposals import (
     esp_proposals,
     ike_proposals,
 )
-from isakmp.config.spellings import libreswan_spelling
-from isakmp.crypto.groups import GROUPS
 from isakmp.doi.ipsec import ipsec
 from isakmp.ike.key_exchange import ike
-from isakmp.numbers import ProtocolID
-from isakmp.wire.attributes import Attribute
-from isakmp.wire.proposals import Proposal, Transform
 
 LIFE = Lifetime(seconds=3600)
 WORDS = ["aes128", "sha256", "none", "esn", "default", ",", "-", "foo", "modp1", "ke1_x", ""]
@@ -143,46 +138,3 @@ class ProposalTests(SynchronousTestCase):
             except ValueError:
                 continue
             self.assertTrue(found)
-
-
-class LibreswanTests(SynchronousTestCase):
-    def test_ike(self) -> None:
-        """The ISAKMP SA: cipher, hash, and the group behind a semicolon."""
-        for text, wanted in (
-            ("aes256-sha256-modp2048", "ike=aes256-sha2_256;modp2048"),
-            ("aes128-sha1-modp1536", "ike=aes128-sha1;modp1536"),
-            ("3des-md5-modp1024", "ike=3des-md5;modp1024"),
-            ("aes256-sha384-ecp384", "ike=aes256-sha2_384;dh20"),
-            ("aes256-sha512-curve25519", "ike=aes256-sha2_512;dh31"),
-            ("camellia256-sha256-modp4096", "ike=camellia256-sha2_256;modp4096"),
-        ):
-            self.assertEqual(libreswan_spelling(ike.suite(text, LIFE)), wanted)
-
-    def test_esp(self) -> None:
-        """Children: ESP and AH, modes, groups, alternatives, and both protocols together."""
-        for text, wanted in (
-            ("aes128-sha256", "esp=aes128-sha2_256"),
-            ("aes128-sha256-modp2048", "esp=aes128-sha2_256;modp2048"),
-            ("aes256gcm16", "esp=aes_gcm256"),
-            ("aes128gcm12|aes128gcm8", "esp=aes_gcm_b128,aes_gcm_a128"),
-            ("transport:3des-sha1|null-md5", "esp=3des-sha1,null-md5 type=transport"),
-            ("ah=sha256", "ah=sha2_256"),
-            ("esp=aes128-sha1+ah=sha1", "esp=aes128-sha1  ah=sha1"),
-        ):
-            self.assertEqual(libreswan_spelling(ipsec.suite(text, LIFE)), wanted)
-
-    def test_every_group(self) -> None:
-        """Every group there is has a word."""
-        for number, group in GROUPS.items():
-            found = libreswan_spelling(ike.suite(f"aes128-sha1-{group.name}", LIFE))
-            self.assertRegex(found, rf"^ike=aes128-sha1;(modp\d+|dh{number})$")
-
-    def test_what_nobody_can_configure(self) -> None:
-        """An offer that makes no sense is spelled somehow, and without end it is cut."""
-        nonsense = Transform(1, 99, (Attribute.tv(1, 7), Attribute.tv(99, 1)))
-        for protocol in (*ProtocolID, 200):
-            suite = ProtectionSuite((Proposal(1, protocol, b"", (nonsense,) * 20),))
-            self.assertTrue(libreswan_spelling(suite).endswith("..."))
-        self.assertEqual(libreswan_spelling(ProtectionSuite(())), "")
-        empty = ProtectionSuite((Proposal(1, ProtocolID.ISAKMP, b"", ()),))
-        self.assertEqual(libreswan_spelling(empty), "ike=")

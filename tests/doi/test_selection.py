@@ -329,7 +329,7 @@ class SelectTests(SynchronousTestCase):
 
     def test_nothing(self) -> None:
         """Nothing configured, or nothing offered, is a refusal that says so."""
-        self.assertIn("nothing is configured", str(refusal(offer("3des-md5"), of())))
+        self.assertIn("Nothing is configured", str(refusal(offer("3des-md5"), of())))
         self.assertIn("nothing was offered", str(refusal(of(), acceptable("3des-md5"))))
         empty = of(esp())
         self.assertIn("no transforms", str(refusal(empty, acceptable("3des-md5"))))
@@ -391,16 +391,24 @@ class ExplanationTests(SynchronousTestCase):
                 "Authentication Algorithm is sha1 there and not said here",
             ),
         ):
-            self.assertEqual(refusal(offer(*spellings), acceptable(*wanted)).reason.remedy, remedy)
+            sentence = refusal(offer(*spellings), acceptable(*wanted)).reason.remedy
+            self.assertTrue(sentence.startswith(f"N{remedy[1:]}."), sentence)
+
+    def test_advice(self) -> None:
+        """What to configure here, or there, stands in the words of both daemons."""
+        sentence = refusal(offer("aes256-sha256-modp2048"), acceptable("aes128gcm16")).reason.remedy
+        self.assertIn("configure esp=aes256-sha256-modp2048", sentence)
+        self.assertIn("(libreswan: esp=aes256-sha2_256;modp2048)", sentence)
+        self.assertIn("offer esp=aes128gcm16 (libreswan: esp=aes_gcm128)", sentence)
 
     def test_recorded(self) -> None:
         """What vpnc offers from behind a translator is refused, for now, with the reason."""
         offered = read_offer(bodies("vpnc-lab", "quick", "SA")[0])
         self.assertEqual(len(offered.suites), 12)
-        self.assertEqual(
+        self.assertIn(
+            "Nearest: proposal 0, ESP, transform 0: "
+            "Encapsulation Mode is udp_tunnel there and tunnel here. ",
             refusal(offered, acceptable("aes256-sha1")).reason.remedy,
-            "nearest: proposal 0, ESP, transform 0: "
-            "Encapsulation Mode is udp_tunnel there and tunnel here",
         )
 
     def test_thousand_transforms(self) -> None:

@@ -66,6 +66,7 @@ class RefusalsAsInitiatorTests(ConfiguredTestCase):
         ),
         "other-traffic": (
             "Quick Mode with 10.77.22.2:500 failed: the peer says INVALID-ID-INFORMATION",
+            "(offered: 10.81.22.0/24 - 10.82.22.0/24)",
             " Ask the peer's administrator ",
             " which traffic ",
         ),
