@@ -132,18 +132,22 @@ class SARegistry:
             entry.stored = True
             self._events.publish(Established(entry.sa))  # it may have been replaced
 
-        def not_stored(failure: Failure) -> Failure:
+        def leave(failure: Failure) -> Failure:
             if self._entries.get(sa.key) is entry:
                 self._leave(entry)
+            return failure
+
+        def not_stored(failure: Failure) -> Failure:
             if failure.check(CancelledError):
                 # Who gives up waiting cannot know how far the store got.
                 self._delete(sa.key).addErrback(self._not_deleted)
-            return failure
+            return leave(failure)
 
-        record = Record(sa.key, sa, expiry)
-        return self._write(sa.key, lambda: self._store.save([record])).addCallbacks(
-            stored, not_stored
-        )
+        def save() -> Deferred[None]:
+            # It leaves before the next write for its key has its turn.
+            return maybeDeferred(self._store.save, [Record(sa.key, sa, expiry)]).addErrback(leave)
+
+        return self._write(sa.key, save).addCallbacks(stored, not_stored)
 
     def replace(
         self, old: IManagementSA | SABundle, new: IManagementSA | SABundle

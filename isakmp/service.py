@@ -189,7 +189,15 @@ class ISAKMPService(Service):
             raise
         self._connections, self._listen = connections, wanted
         self._delete([sa for sa in self.node.registry if not self._is_configured(sa)])
-        self._close([got for asked, got in self._bound.items() if asked not in wanted])
+        # What stands goes on where it is, though its connection may have got another port.
+        used = {sa.path.local[1] for sa in self.node.registry if not isinstance(sa, SABundle)}
+        self._close(
+            [
+                got
+                for asked, got in self._bound.items()
+                if asked not in wanted and got[1] not in used
+            ]
+        )
         if self.running:
             self._assembly.initiation.keep(connections)
 

@@ -103,6 +103,60 @@ class ConnectionTests(SynchronousTestCase):
         policy(connection("road", "", "", child()), connection("rail", "", "", child()))
 
 
+class ConfigureTests(SynchronousTestCase):
+    """A policy that is configured anew."""
+
+    def setUp(self) -> None:
+        self.road = connection("road", PEER, "", child("net", "10.1.0.0/16", "10.2.0.0/16"))
+        self.rail = connection("rail", "", "", child())
+        self.policy = policy(self.road, self.rail)
+
+    def test_others(self) -> None:
+        """From now on these connections, and no others: by name and for strangers."""
+        changed = replace(self.road, children=(child("other", "10.1.0.0/16", "10.2.0.0/16"),))
+        self.policy.configure([connection("sea", "203.0.113.0/24"), changed])
+        self.assertIs(self.policy.connection("road"), changed)
+        self.assertRaises(LookupError, self.policy.connection, "rail")
+        self.assertEqual(names(self.policy.candidates(PATH, 1, 2)), ["road"])
+        self.assertEqual([r.name for r in self.policy.candidates(PATH, 1, 2).rejected], ["sea"])
+
+    def test_standing(self) -> None:
+        """
+        Under an ISAKMP SA that stands, what a peer asks for is measured by what is configured now;
+        if its connection is gone, it gets nothing, and reads why.
+        """
+        sa, request = (
+            SampleSA(),
+            ChildRequest(
+                1,
+                SampleSituation(),
+                TrafficSelector.parse("10.1.0.0/16"),
+                TrafficSelector.parse("10.2.0.0/16"),
+            ),
+        )
+        asked = self.successResultOf(self.policy.phase2(sa, request))
+        self.assertEqual(names(asked), ["net"])
+        self.policy.configure([replace(self.road, children=())])
+        self.failureResultOf(self.policy.phase2(sa, request), InvalidIdentity)
+        self.policy.configure([self.rail])
+        failure = self.failureResultOf(self.policy.phase2(sa, request), InvalidIdentity)
+        self.assertIn("road is not configured any longer", str(failure.value))
+
+    def test_mistakes(self) -> None:
+        """If one of them cannot be, I read which, and nothing at all has changed."""
+        for wrong in (
+            [self.rail, self.rail],
+            [connection("sea"), connection("air", doi=2)],
+            [connection("sea"), connection("air", remote="peer.example.org")],
+            [connection("sea"), connection("air", "", "", Child("net", (suite(RC4),)))],
+        ):
+            self.assertRaises(ConfigurationError, self.policy.configure, wrong)
+            self.assertIs(self.policy.connection("road"), self.road)
+            self.assertIs(self.policy.connection("rail"), self.rail)
+            self.assertRaises(LookupError, self.policy.connection, "sea")
+            self.assertEqual(names(self.policy.candidates(PATH, 1, 2)), ["road", "rail"])
+
+
 class CandidateTests(SynchronousTestCase):
     def candidates(
         self, made: ConfiguredPolicy, remote: str = PEER, local: str = US, **what: int

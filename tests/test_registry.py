@@ -5,6 +5,7 @@ The registry: what is established in this process.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import settings
@@ -19,7 +20,7 @@ from zope.interface.verify import verifyObject
 from isakmp.associations import CookiePair, SABundle, SPIKey
 from isakmp.connections import Limits
 from isakmp.errors import Cancelled
-from isakmp.events import Established, Removal, Removed
+from isakmp.events import Established, Removal, Removed, Replaced
 from isakmp.identity import Identity
 from isakmp.interfaces import Expiry, IManagementSA, ISARegistry, ISAStore, Record
 from isakmp.numbers import DOI, IdentityType, ProtocolID
@@ -445,10 +446,120 @@ class MessageIDTests(SynchronousTestCase):
         self.assertTrue(node.registry.fresh(cookies(1), 7))
 
 
+class ReplaceTests(SynchronousTestCase):
+    """A bundle that is adopted by another ISAKMP SA is the same under another value."""
+
+    def setUp(self) -> None:
+        self.node = Node()
+        self.registry = self.node.registry
+        self.replaced: list[Replaced] = []
+        self.node.stream.subscribe(Replaced, self.replaced.append)
+        self.old, self.new = bundle(), bundle(parent=cookies(2))
+        for sa in (SampleSA(cookies(1)), SampleSA(cookies(2)), self.old):
+            self.successResultOf(self.registry.add(sa, Expiry(60.0)))
+        self.node.events.clear()
+
+    def test_found(self) -> None:
+        """
+        It is found by all its names, and among the children of its new parent only; it has not
+        begun anew: its age and its end are the same, and it was neither established nor removed.
+        """
+        self.node.clock.advance(7.0)
+        self.successResultOf(self.registry.replace(self.old, self.new))
+        for key in self.new.keys:
+            self.assertIs(self.registry.find(key), self.new)
+        self.assertEqual(self.registry.children(cookies(1)), ())
+        self.assertEqual(self.registry.children(cookies(2)), (self.new,))
+        self.assertEqual(self.registry.expiry(self.new), Expiry(60.0))
+        self.assertEqual(self.registry.since(self.new), 0.0)
+        self.assertEqual(len(self.registry), 3)
+        self.assertEqual((self.node.events, self.replaced), ([], [Replaced(self.old, self.new)]))
+        self.assertEqual(
+            self.node.stored()[self.new.key], Record(self.new.key, self.new, Expiry(60.0))
+        )
+
+    def test_removed(self) -> None:
+        """Whoever still has the old value removes the same SA by it."""
+        self.successResultOf(self.registry.replace(self.old, self.new))
+        self.successResultOf(self.registry.remove(self.old, Removal.EXPIRED))
+        self.assertEqual(self.registry.children(cookies(2)), ())
+        self.assertEqual(self.node.events, [Removed(self.new, Removal.EXPIRED)])
+        self.assertEqual(set(self.node.stored()), {cookies(1), cookies(2)})
+
+    def test_management(self) -> None:
+        """The message ids used under an ISAKMP SA are used under its new value, too."""
+        sa = SampleSA(cookies(1), connection="rail")
+        self.assertTrue(self.registry.fresh(cookies(1), 7))
+        self.successResultOf(self.registry.replace(SampleSA(cookies(1)), sa))
+        self.assertFalse(self.registry.fresh(cookies(1), 7))
+        self.assertEqual(self.registry.by_connection("rail"), (sa,))
+        self.assertEqual([one.key for one in self.registry.by_connection("road")], [cookies(2)])
+
+    def test_hostile(self) -> None:
+        """What is not here cannot be replaced, nor one SA by another; nothing has changed then."""
+        other = bundle(0x1009, 0x2009)
+        self.assertRaises(LookupError, self.registry.replace, other, other)
+        turned = SABundle(
+            self.old.name, cookies(2), self.old.outbound, self.old.inbound, self.old.policy
+        )
+        for new in (other, bundle(name="other"), SampleSA(cookies(1)), turned):
+            self.assertRaises(ValueError, self.registry.replace, self.old, new)
+        self.assertEqual(self.registry.children(cookies(1)), (self.old,))
+        self.assertEqual((self.node.events, self.replaced), ([], []))
+        self.assertIs(self.node.stored()[self.old.key].sa, self.old)
+
+
+class SlowReplaceTests(SynchronousTestCase):
+    """The same with a store that takes its time."""
+
+    def setUp(self) -> None:
+        self.store = SlowStore()
+        self.node = Node(self.store)
+        self.replaced: list[Replaced] = []
+        self.node.stream.subscribe(Replaced, self.replaced.append)
+        self.old, self.new = bundle(), bundle(parent=cookies(2))
+        self.adding = self.node.registry.add(self.old, Expiry())
+        self.replacing = self.node.registry.replace(self.old, self.new)
+
+    def test_before_it_was_stored(self) -> None:
+        """An SA that is adopted before it is stored is established as what it is by then."""
+        self.assertIs(self.node.registry.find(self.old.key), self.new)
+        self.assertEqual(len(self.store.asked), 1)
+        self.store.asked[0][2].callback(None)
+        self.successResultOf(self.adding)
+        self.assertEqual((self.node.events, self.replaced), ([Established(self.new)], []))
+        self.assertNoResult(self.replacing)
+        what, records, answer = self.store.asked[1]
+        self.assertEqual((what, records), ("save", [Record(self.new.key, self.new, Expiry())]))
+        answer.callback(None)
+        self.successResultOf(self.replacing)
+
+    def test_not_stored(self) -> None:
+        """If it cannot be stored in the first place, its new value is not stored either."""
+        self.store.asked[0][2].errback(OSError("disk full"))
+        self.failureResultOf(self.adding, OSError)
+        self.successResultOf(self.replacing)
+        self.assertEqual(len(self.store.asked), 1)
+        self.assertEqual((list(self.node.registry), self.node.events), ([], []))
+        self.assertEqual(self.node.registry.children(cookies(2)), ())
+
+    def test_removed_meanwhile(self) -> None:
+        """If it is removed meanwhile, the store has neither value in the end."""
+        removing = self.node.registry.remove(self.old, Removal.DELETED)
+        self.store.asked[0][2].callback(None)
+        self.failureResultOf(self.adding, Cancelled)
+        self.successResultOf(self.replacing)
+        what, keys, answer = self.store.asked[1]
+        self.assertEqual((what, keys), ("delete", [self.old.key]))
+        answer.callback(None)
+        self.successResultOf(removing)
+        self.assertEqual(len(self.store.asked), 2)
+
+
 class RegistryMachine(RuleBasedStateMachine):
     """
-    Any order of additions and removals, with a store that fails now and then, against a plain list
-    of what must stand.
+    Any order of additions, replacements and removals, with a store that fails now and then, against
+    a plain list of what must stand.
     """
 
     sas = Bundle("sas")
@@ -511,6 +622,20 @@ class RegistryMachine(RuleBasedStateMachine):
         assert self.node.events[count:] == [Removed(each, Removal.DELETED) for each in same]
         self.standing = [each for each in self.standing if each not in same]
 
+    @rule(sa=sas, parent=st.integers(1, 4))
+    def adopt(self, sa: Any, parent: int) -> None:
+        self.failing = False
+        if not isinstance(sa, SABundle):
+            return
+        new = replace(sa, parent=cookies(parent))
+        same = [n for n, each in enumerate(self.standing) if self.names(each) == self.names(sa)]
+        try:
+            self.node.registry.replace(sa, new)
+        except LookupError:
+            assert not same
+            return
+        self.standing[same[0]] = new
+
     @rule(number=st.integers(1, 4), message_id=st.integers(0, 6))
     def fresh(self, number: int, message_id: int) -> None:
         key = cookies(number)
@@ -528,8 +653,9 @@ class RegistryMachine(RuleBasedStateMachine):
         management = [sa for sa in self.standing if not isinstance(sa, SABundle)]
         bundles = [sa for sa in self.standing if isinstance(sa, SABundle)]
         for number in range(1, 5):
-            children = tuple(sa for sa in bundles if sa.parent == cookies(number))
-            assert registry.children(cookies(number)) == children
+            children = [sa for sa in bundles if sa.parent == cookies(number)]
+            found_children = registry.children(cookies(number))
+            assert sorted(found_children, key=bundles.index) == children
             found = [sa for sa in management if sa.key == cookies(number)]
             assert registry.find(cookies(number)) is (found[0] if found else None)
         for number in range(0x1001, 0x1005):

@@ -7,8 +7,8 @@ from dataclasses import replace
 from isakmp.connections import StartAction
 from isakmp.credentials.pre_shared_keys import SharedSecret
 from isakmp.demo import addresses
-from isakmp.errors import ConfigurationError
-from isakmp.events import Established, Removed
+from isakmp.errors import Cancelled, ConfigurationError
+from isakmp.events import Established, MessageSent, Removed
 from tests.loopback import bindable, unbound
 from tests.test_service import SECRETS, PairTestCase, connection
 
@@ -72,6 +72,45 @@ class ConfigureTests(PairTestCase):
         await self.turn()
         self.assertTrue(bindable(self.one))
         self.assertEqual(self.ours.bound, (other,))
+
+    async def test_other_port(self) -> None:
+        """A connection that gets another port: what stands goes on where it is, to its end."""
+        other, _ = addresses()
+        road = connection(self.one, self.two, "i.lab", "r.lab")
+        await self.up()
+        self.ours.configure((replace(road, local_port=other[1]),), SECRETS, listen=(other,))
+        await self.turn()
+        self.assertFalse(bindable(self.one))
+        told = self.happens(self.theirs, Removed, 2)
+        self.ours.endpoint.delete(list(self.ours.node.registry))
+        await told
+        self.assertEqual(list(self.theirs.node.registry), [])
+        self.ours.configure((), SECRETS, listen=(other,))
+        await self.turn()
+        self.assertTrue(bindable(self.one))
+
+    async def test_gone_meanwhile(self) -> None:
+        """
+        A connection that I take away while a peer is about to use it: what still comes of that is
+        torn down at once, and the peer is told.
+        """
+        self.ours.startService()
+        self.theirs.startService()
+        sent: list[MessageSent] = []
+
+        def note(event: MessageSent) -> None:
+            sent.append(event)
+            if len(sent) == 2:  # message 4: from now on it runs in earnest
+                self.theirs.configure((), SECRETS)
+
+        self.theirs.node.events.subscribe(MessageSent, note)
+        road = self.ours.node.policy.connection("lab")
+        told = self.happens(self.ours, Removed)
+        attempt = self.ours.endpoint.establish(road, road.child("net"))
+        await told
+        self.failureResultOf(attempt, Cancelled)
+        self.assertEqual(list(self.theirs.node.registry), [])
+        self.assertEqual(list(self.ours.node.registry), [])
 
     @unbound
     async def test_address_taken(self) -> None:

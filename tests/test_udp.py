@@ -312,6 +312,29 @@ class LossTests(PortsTestCase):
         self.assertEqual(arrived.octets, b"myself")
 
 
+class SourceTests(PortsTestCase):
+    """Where a path of our own begins, with a socket for each address."""
+
+    def test_routed(self) -> None:
+        """
+        At the address from which the host's routes lead to the peer, if it is listened on, however
+        many others are; else at the first.
+        """
+        received = Received()
+        for hosts, expected in (
+            (("127.0.0.2", "127.0.0.1"), "127.0.0.1"),
+            (("127.0.0.1", "127.0.0.2"), "127.0.0.1"),
+            (("127.0.0.3", "127.0.0.2"), "127.0.0.3"),
+        ):
+            ports = self.ports(received)
+            try:
+                _, port = ports.listen(hosts[0], 0)
+                ports.listen(hosts[1], port)
+            except ConfigurationError as error:
+                raise SkipTest(str(error)) from None
+            self.assertEqual(ports.source("127.0.0.1", port), (expected, port))
+
+
 class CloseTests(PortsTestCase):
     """Nothing is kept."""
 
@@ -335,6 +358,19 @@ class CloseTests(PortsTestCase):
         self.assertEqual(received.datagrams, [])
         said = [note["local"] for note in notes if "local" in note]
         self.assertEqual(said, [f"127.0.0.1:{local[1]}"])
+
+    async def test_leave(self) -> None:
+        """One address is left, and the others go on."""
+        received = Received()
+        ports, (one, two) = self.listening(received, "127.0.0.1", "127.0.0.1")
+        await ports.leave(one)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+            other.bind(one)
+        ports.send(Datagram(b"still", Path(two, two)))
+        self.assertEqual((await received.at_least(1))[0].octets, b"still")
+        notes = logged(self)
+        ports.send(Datagram(b"gone", Path(one, two)))
+        self.assertEqual([note["local"] for note in notes], [f"127.0.0.1:{one[1]}"])
 
     async def test_twice(self) -> None:
         """To close what is closed, or was never open, is nothing."""

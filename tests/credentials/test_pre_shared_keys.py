@@ -261,6 +261,31 @@ class PreSharedKeyTests(SynchronousTestCase):
                 self.keys((b"x", text))
             self.assertIn(text, str(caught.exception))
 
+    def test_configure(self) -> None:
+        """Other secrets take the place of those before, by name as by address."""
+        keys = self.keys((b"old", "198.51.100.7"), (b"gone", "peer.example.org"), (b"any", ""))
+        keys.configure([SharedSecret(b"new", ("198.51.100.7",)), SharedSecret(b"b", ("b.lab",))])
+        self.expect(keys, at("198.51.100.7"), b"new")
+        self.expect(keys, "b.lab", b"b")
+        self.refused(keys, "peer.example.org")
+        self.refused(keys, at("203.0.113.1"))
+        keys.configure([])
+        self.refused(keys, at("198.51.100.7"))
+
+    def test_configure_wrongly(self) -> None:
+        """If one of them cannot be, those before hold, all of them."""
+        keys = self.keys((b"old", "198.51.100.7"), (b"named", "peer.example.org"))
+        good = SharedSecret(b"new", ("198.51.100.7",))
+        for bad in (
+            SharedSecret(b"", ("b.lab",)),
+            SharedSecret(b"x", ("%nobody",)),
+            SharedSecret(b"another", ("198.51.100.7",)),
+        ):
+            error = self.assertRaises(ConfigurationError, keys.configure, [good, bad])
+            self.assertNotIn("another", str(error))
+            self.expect(keys, at("198.51.100.7"), b"old")
+            self.expect(keys, "peer.example.org", b"named")
+
     def test_not_shown(self) -> None:
         """A secret is not in what Python prints of it."""
         secret = SharedSecret(b"hidden", ("peer",))

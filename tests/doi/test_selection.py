@@ -330,7 +330,7 @@ class SelectTests(SynchronousTestCase):
     def test_nothing(self) -> None:
         """Nothing configured, or nothing offered, is a refusal that says so."""
         self.assertIn("Nothing is configured", str(refusal(offer("3des-md5"), of())))
-        self.assertIn("nothing was offered", str(refusal(of(), acceptable("3des-md5"))))
+        self.assertIn("Nothing was offered", str(refusal(of(), acceptable("3des-md5"))))
         empty = of(esp())
         self.assertIn("no transforms", str(refusal(empty, acceptable("3des-md5"))))
 

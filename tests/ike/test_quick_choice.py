@@ -162,9 +162,9 @@ class RefusalTests(SynchronousTestCase):
             ),
         )
         sentence = self.refusal(pair)
-        self.assertIn("one: nearest", sentence)
+        self.assertIn("one: Nearest", sentence)
         self.assertIn("Key Length is 256 there and 128 here", sentence)
-        self.assertIn("two: nearest", sentence)
+        self.assertIn("two: Nearest", sentence)
         self.assertIn("sha256 there and sha512 here", sentence)
 
     def test_second_child_fits(self) -> None:
