@@ -163,14 +163,14 @@ class Daemon(ISAKMPService):
         set_level(found.settings.log.level)
         self._warn()
         self._log.info(
-            "reloaded {config}: {count} connections",
+            "reloaded {config}; connections: {count}",
             config=files.config,
             count=len(configuration.connections),
         )
 
     def _warn(self) -> None:
         for warning in self._description.configuration.warnings:
-            self._log.warn("{warning}", warning=str(warning))
+            self._log.warn("{line}", line=str(warning))
         if self._description.later:
             self._log.warn(
                 "{settings}: what has changed besides connections and the log counts from the "

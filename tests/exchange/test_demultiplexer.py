@@ -23,7 +23,7 @@ from isakmp.numbers import ExchangeType, NotifyType
 from isakmp.paths import Datagram
 from isakmp.testing import settle
 from isakmp.wire.message import Flags, Header, Message
-from isakmp.wire.payloads import Notification
+from isakmp.wire.payloads import Notification, SecurityAssociation, VendorID
 from tests.nodes import BOB, MALLORY, Pair, Settings, assert_clean, disagreements, pair, unfinished
 from tests.properties.wiretap import Wiretap, lose, seen_from
 
@@ -225,6 +225,22 @@ class StrangerTests(Doors):
         (first,) = both.b.demultiplexer.half_open._all.values()
         self.assertEqual(first.first.octets, both.sent_by(both.a)[0])
         self.assertEqual(both.b.published(ExchangeFailed), [])
+
+    def test_no_longer_than_the_question(self) -> None:
+        """
+        The answer to a first message is never longer than it: what is optional is left out.
+        """
+        both, real = self.recorded()
+        first = Message.decode(real["Main 1"])
+        for size in (None, 0, 15, 16, 17, 100):
+            vendor_ids = () if size is None else (VendorID(bytes(size)),)
+            payloads = (first.one(SecurityAssociation), *vendor_ids)
+            octets = first.with_payloads(payloads).encode()
+            (answer,) = self.arrive(both, octets)
+            self.assertLessEqual(len(answer), len(octets), size)
+            said = Message.decode(answer)
+            self.assertEqual(said.has(VendorID), (size or 0) >= 16)
+            self.assertTrue(said.has(SecurityAssociation))
 
     def test_counted_once(self) -> None:
         """

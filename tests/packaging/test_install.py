@@ -152,19 +152,23 @@ class InstallationTests(SynchronousTestCase):
         self.assertRegex(said, r"(?m)^ +isakmp +\S")
         said = environment.run("twistd", "-n", "--pidfile=", "isakmp", "--help")
         self.assertNotIn("Traceback", said)
-        self.assertIn("--listen", said)
+        self.assertIn("--config", said)
         said = environment.run("isakmpctl", "--help")
         self.assertIn("isakmpctl", said)
         self.assertIn("demo", said)
         self.assert_serves(environment)
 
     def assert_serves(self, environment: Environment) -> None:
-        """``twistd isakmp`` takes its port, and leaves when it is told to."""
+        """``twistd isakmp`` reads its files, takes its port, and leaves when it is told to."""
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
+        config, settings = self.directory / "swanctl.conf", self.directory / "isakmp.toml"
+        config.write_text("connections { }\n")
+        settings.write_text(f'listen = ["127.0.0.1"]\nport = {port}\n')
+        command = [environment.scripts / "twistd", "-n", "--pidfile=", "isakmp"]
         with subprocess.Popen(
-            [environment.scripts / "twistd", "-n", "--pidfile=", "isakmp", f"--port={port}"],
+            [*command, f"--config={config}", f"--settings={settings}"],
             cwd=environment.elsewhere,
             env=quiet_environment(),
             stdout=subprocess.PIPE,

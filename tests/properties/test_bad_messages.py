@@ -31,6 +31,7 @@ from isakmp.wire.payloads import (
     Nonce,
     Payload,
     SecurityAssociation,
+    VendorID,
 )
 from tests.nodes import (
     SECRET,
@@ -191,6 +192,82 @@ class PublicValueTests(Attempts):
         """The same for perfect forward secrecy, from a peer that has proven who it is."""
         for group in self.GROUPS:
             self.check(Settings(child_suite=f"aes128-sha256-{group}"), group, "Quick 1", "Quick 2")
+
+
+class StrangeValueTests(Attempts):
+    """What is well formed and means nothing, or nothing good, from a peer that has the keys."""
+
+    DATA = (
+        b"",
+        b"\0",
+        b"\xff" * 4,
+        b"r.lab",
+        b"user@r.lab",
+        bytes(8),
+        b"\xff" * 16,
+        bytes(32),
+        b"\x30\x84\xff\xff\xff\xff",  # DER that promises more than there is
+        b"\x30\x80\x00\x00",
+        b"\x30\x0c\x31\x0a\x30\x08\x06\x03\x55\x04\x03\x0c\x01x",
+        b"%n%s\r\n\0" * 20,
+    )
+
+    def test_identity(self) -> None:
+        """
+        CVE-2013-6075: an identity of any type with any data, in either direction: it is refused
+        with a reason, and nothing comes up.
+        """
+        for number, data in enumerate(self.DATA):
+            for kind in range(14):
+                if (kind, data) == (2, b"r.lab"):
+                    continue
+                name = ("Main 5", "Main 6")[(number + kind) % 2]
+                meddler = changed(Identification, Identification(kind, 0, 0, data), name)
+                both = pair(**{speaker(name): meddler})  # type: ignore[arg-type]
+                self.attempt(both, f"identity {kind} {data!r} in {name}")
+
+    def test_traffic(self) -> None:
+        """
+        CVE-2023-38711: client identities of any type with any data, a host name among them: the
+        Quick Mode fails with a reason.
+        """
+        for number, data in enumerate(self.DATA):
+            for kind in range(14):
+                name = ("Quick 1", "Quick 2")[(number + kind) % 2]
+                meddler = changed(Identification, Identification(kind, 255, 65535, data), name)
+                both = pair(**{speaker(name): meddler})  # type: ignore[arg-type]
+                self.attempt(both, f"client identity {kind} {data!r} in {name}")
+
+    def test_situation(self) -> None:
+        """
+        CVE-2015-3204: every bit of the situation set, another domain, or nothing behind them.
+
+        Proves: RFC 2408 section 5.4
+        """
+        for name in ("Main 1", "Main 2", "Quick 1", "Quick 2"):
+            for doi in (0, 1, 2, 0xFFFFFFFF):
+                for body in (b"", b"\0\0\0\1", b"\xff" * 4, b"\xff" * 12):
+                    meddler = changed(SecurityAssociation, SecurityAssociation(doi, body), name)
+                    both = pair(**{speaker(name): meddler})  # type: ignore[arg-type]
+                    self.attempt(both, f"DOI {doi}, {body!r} in {name}")
+
+    def test_many_payloads(self) -> None:
+        """CVE-2026-12413: more payloads than anybody needs: all are read, or the message is not."""
+        for name in MESSAGES:
+            for count in (20, 120, 300):
+
+                def many(
+                    passing: str, payloads: list[Payload], name: str = name, count: int = count
+                ) -> list[Payload]:
+                    extra = [VendorID(b"%d" % n) for n in range(count)]
+                    return [*payloads, *extra] if passing == name else payloads
+
+                both = pair(**{speaker(name): MeddlingIKE(many)})  # type: ignore[arg-type]
+                if count < 128:
+                    both.up()
+                    self.assertEqual(disagreements(both.a, both.b), [], name)
+                elif name != "Quick 3":  # whose sender cannot know that it was not taken
+                    self.attempt(both, f"{count} payloads in {name}")
 
 
 @implementer(ICredentialStore)
