@@ -163,7 +163,7 @@ class Daemon(ISAKMPService):
         set_level(found.settings.log.level)
         self._warn()
         self._log.info(
-            "reloaded {config}; connections: {count}",
+            "reloaded {config}: {count} connections",
             config=files.config,
             count=len(configuration.connections),
         )

@@ -220,7 +220,7 @@ class StartTests(DaemonTestCase):
         os.kill(os.getpid(), signal.SIGHUP)
         await self.turn()
         await self.turn()
-        self.assertEqual(self.said(), [f"reloaded {self.folder.config}; connections: 2"])
+        self.assertEqual(self.said(), [f"reloaded {self.folder.config}: 2 connections"])
         await made.stopService()
         self.assertEqual(signal.getsignal(signal.SIGHUP), before)
 
@@ -248,7 +248,7 @@ class ReloadTests(DaemonTestCase):
             Road("sea", "127.0.0.1", "127.0.0.8", theirs="c.lab"),
             secrets=SECRETS,
         )
-        self.assertEqual(self.reload(), [f"reloaded {self.folder.config}; connections: 2"])
+        self.assertEqual(self.reload(), [f"reloaded {self.folder.config}: 2 connections"])
         self.assertEqual(self.names(self.made), ["road", "sea"])
         self.assertEqual(self.made.node.policy.connection("road").remote, ("127.0.0.9",))
 
@@ -270,7 +270,7 @@ class ReloadTests(DaemonTestCase):
         self.assertTrue(line.startswith(f"not reloaded: {self.folder.config}: "), line)
         self.assertEqual(self.names(self.made), ["road", "rail"])
         self.folder.write(ROAD)
-        self.assertEqual(self.reload(), [f"reloaded {self.folder.config}; connections: 1"])
+        self.assertEqual(self.reload(), [f"reloaded {self.folder.config}: 1 connections"])
         self.assertEqual(self.names(self.made), ["road"])
 
     def test_warnings(self) -> None:
@@ -316,7 +316,7 @@ class ReloadTests(DaemonTestCase):
         now = self.made.node.policy.connection("road").child("net").suites
         self.assertNotEqual(now, before)
         self.settings()
-        self.assertEqual(self.reload(), [f"reloaded {self.folder.config}; connections: 2"])
+        self.assertEqual(self.reload(), [f"reloaded {self.folder.config}: 2 connections"])
         self.assertEqual(self.made.node.policy.connection("road").child("net").suites, before)
 
     def test_other_settings(self) -> None:

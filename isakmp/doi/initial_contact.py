@@ -14,11 +14,13 @@ from typing import Protocol, cast
 
 from zope.interface import implementer
 
+from isakmp.connections import Connection
+from isakmp.identity import Identity
 from isakmp.interfaces import Effect, IExchange, IManagementSA, IRider
 from isakmp.numbers import DOI, ExchangeType, NotifyType, ProtocolID
 from isakmp.parts import AUTH, Arrow
 from isakmp.wire.message import Flags, Message
-from isakmp.wire.payloads import Notification, Payload
+from isakmp.wire.payloads import Identification, Notification, Payload
 
 
 class _StartsAfresh(Protocol):
@@ -33,12 +35,13 @@ class InitialContact:
     """
     Implements IRider: says INITIAL-CONTACT where it is true, and notes the peer's.
 
-    It is said if nothing else stands with the connection: an SA of ours that the peer then removes
-    would have been in use.
+    It is said if nothing else stands with the connection, nor with the peer by another: an SA of
+    ours that the peer then removes would have been in use.
     """
 
     def __init__(self) -> None:
         self._heard = False
+        self._theirs: Identity | None = None
 
     def outgoing(self, exchange: IExchange, arrow: Arrow) -> Sequence[Payload]:
         """The notification beside our proof, in the format that charon sends."""
@@ -51,7 +54,7 @@ class InitialContact:
             or exchange.doi.number != DOI.IPSEC
             or connection is None
             or not connection.initial_contact
-            or exchange.node.registry.by_connection(connection.name)
+            or self._known(exchange, connection)
         ):
             return ()
         return (
@@ -64,8 +67,22 @@ class InitialContact:
             ),
         )
 
+    def _known(self, exchange: IExchange, connection: Connection) -> bool:
+        """Whether something stands with the peer: who it is an initiator knows by configuration."""
+        registry = exchange.node.registry
+        if registry.by_connection(connection.name):
+            return True
+        theirs = self._theirs or connection.remote_identity.exact
+        if theirs is not None:
+            return bool(registry.by_peer(theirs))
+        address = exchange.path.remote[0]
+        return any(IManagementSA.providedBy(sa) and sa.path.remote[0] == address for sa in registry)
+
     def incoming(self, exchange: IExchange, arrow: Arrow, message: Message) -> None:
-        """Note whether the peer says so, of this SA, and encrypted."""
+        """Note who the peer is, and whether it says so, of this SA, and encrypted."""
+        for said in message.all(Identification):
+            if exchange.sa is None:
+                self._theirs = exchange.doi.identity(said.kind, said.protocol, said.port, said.data)
         if (
             exchange.sa is None
             and exchange.protection is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any, cast
@@ -13,12 +14,15 @@ from isakmp.connections import Connection
 from isakmp.doi.initial_contact import InitialContact
 from isakmp.doi.ipsec import ipsec
 from isakmp.doi.isakmp import isakmp_doi
+from isakmp.identity import Identity, IdentityPattern
 from isakmp.interfaces import IExchange, IManagementSA, IRider
 from isakmp.numbers import ExchangeType, NotifyType
 from isakmp.parts import AUTH, ID, KE, NONCE, SA, Arrow, Part, Role
+from isakmp.paths import Path
 from isakmp.wire.message import CookiePair, Flags, Message
-from isakmp.wire.payloads import Nonce, Notification, Payload
+from isakmp.wire.payloads import Identification, Nonce, Notification, Payload
 from tests.doi.offers import bodies
+from tests.samples import PATH, US, SampleSA, bundle
 from tests.vectors import conversation
 
 COOKIES = CookiePair(b"initiate", b"responds")
@@ -36,13 +40,19 @@ class Endpoint:
 
 
 class Registry:
-    """Knows the management SAs of one connection."""
+    """Knows the management SAs that stand."""
 
     def __init__(self) -> None:
-        self.standing: dict[str, list[object]] = {}
+        self.standing: list[SampleSA] = []
 
-    def by_connection(self, name: str) -> list[object]:
-        return self.standing.get(name, [])
+    def by_connection(self, name: str) -> list[SampleSA]:
+        return [sa for sa in self.standing if sa.connection == name]
+
+    def by_peer(self, theirs: Identity) -> list[SampleSA]:
+        return [sa for sa in self.standing if sa.theirs.same_party(theirs)]
+
+    def __iter__(self) -> Iterator[object]:
+        return iter([bundle(), *self.standing])
 
 
 @dataclass
@@ -55,6 +65,7 @@ class Conversation:
     sa: object = None
     protection: object = field(default_factory=object)
     cookies: CookiePair = COOKIES
+    path: Path = PATH
     connection: Connection | None = Connection("road", ())
 
     def __post_init__(self) -> None:
@@ -148,13 +159,40 @@ class OutgoingTests(SynchronousTestCase):
         Proves: RFC 2407 section 4.6.3.3
         """
         talk = Conversation()
-        talk.registry.standing["road"] = [object()]
+        talk.registry.standing = [SampleSA(path=Path((US, 500), ("203.0.113.1", 500)))]
         self.assertEqual(talk.says(), [])
-        talk.registry.standing = {"home": [object()]}
+        talk.registry.standing = [replace(talk.registry.standing[0], connection="home")]
         self.assertEqual(len(talk.says()), 1)
         silent = Conversation(connection=Connection("road", (), initial_contact=False))
         self.assertEqual(silent.says(), [])
         self.assertEqual(Conversation(connection=None).says(), [])
+
+    def test_by_another_connection(self) -> None:
+        """
+        It is not said while the same peer has an SA by another connection: it would remove that.
+        Who it is, an initiator knows by its configuration, or by its address; a responder has heard
+        it.
+
+        Proves: RFC 2407 section 4.6.3.3
+        """
+        b, c = Identity.parse("b.lab"), Identity.parse("c.lab")
+        elsewhere = Path((US, 500), ("203.0.113.1", 500))
+        road = Connection("road", (), remote_identity=IdentityPattern("b.lab"))
+        for standing, said in (
+            (SampleSA(connection="home", theirs=b, path=elsewhere), 0),
+            (SampleSA(connection="home", theirs=c, path=PATH), 1),
+        ):
+            talk = Conversation(connection=road)
+            talk.registry.standing = [standing]
+            self.assertEqual(len(talk.says()), said)
+        anybody = Conversation()
+        anybody.registry.standing = [SampleSA(connection="home", theirs=c, path=PATH)]
+        self.assertEqual(anybody.says(), [])
+        for theirs, said in ((b, 0), (c, 1)):
+            talk = Conversation(role=Role.RESPONDER)
+            talk.registry.standing = [SampleSA(connection="home", theirs=b, path=elsewhere)]
+            talk.hears(Identification(theirs.kind, 0, 0, theirs.data))
+            self.assertEqual(len(talk.says()), said)
 
 
 class IncomingTests(SynchronousTestCase):

@@ -257,8 +257,15 @@ class StrangerTests(Doors):
         self.assertEqual((door._unproven, door._strangers), ({}, {}))
 
         both = pair()
-        both.up()
+        tap = lose(both, "Quick 1")
+        both.a.establish()
+        both.wait(0.1)
         door = both.b.demultiplexer
+        self.assertEqual((len(both.b.sas), len(door)), (1, 1))  # it lingers, authenticated
+        self.assertEqual((door._unproven, door._strangers), ({}, {}))
+        tap.remove()
+        both.wait(3.0)
+        self.assertEqual(len(both.b.bundles), 1)
         self.assertEqual((door._unproven, door._strangers, door._answering), ({}, {}, {}))
 
 
