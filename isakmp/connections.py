@@ -53,7 +53,8 @@ class Limits:
     :ivar conversations_per_address: the same with one address.
     :ivar exchanges_per_sa: phase-2 exchanges running, as responder, under one management SA.
     :ivar message_ids: message ids one management SA may use before it is to be replaced.
-    :ivar refusals: messages the method may refuse in one exchange; each can cost a key agreement.
+    :ivar refusals: messages in clear text that the method may refuse in one exchange; each can cost
+        a key agreement.
     :ivar grace: seconds an exchange goes on hoping after it was refused something, or told no.
     :ivar drops: what is remembered, per exchange, of messages dropped while waiting.
     :ivar notifications: notifications to unproven addresses at once; refilled over a second each.

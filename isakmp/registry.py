@@ -240,6 +240,9 @@ class SARegistry:
 
     def _entry(self, sa: IManagementSA | SABundle) -> _Entry | None:
         # By all its names: an SPI may have been given again since to another bundle.
+        known = self._entries.get(sa.key)
+        if known is not None and known.sa is sa:
+            return known
         names = _names(sa)
         entry = self._by_name.get(next(iter(names)))
         return entry if entry is not None and entry.names == names else None

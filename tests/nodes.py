@@ -25,7 +25,7 @@ from isakmp.events import ExchangeFailed, MessageSent, Removal, Removed
 from isakmp.identity import Identity, IdentityPattern, TrafficSelector
 from isakmp.ike.key_exchange import ike
 from isakmp.interfaces import ICredentialStore, IISAKMPKeyExchange, IManagementSA
-from isakmp.paths import Datagram, Path
+from isakmp.paths import Path
 from isakmp.sinks.memory import MemorySink
 from isakmp.testing import FixedEntropy, LossyNetwork, Transmission, VirtualClock, settle
 
@@ -44,14 +44,9 @@ TIMES = Intervals(first=1.0, factor=1.8, repeats=6)
 """The defaults, said here because the tests compute with them."""
 
 _KINDS: tuple[type[Any], ...] = (
-    events.Established,
-    events.Removed,
-    events.ExchangeFailed,
-    events.MessageReceived,
-    events.MessageSent,
-    events.MessageDropped,
+    *(events.Established, events.Removed, events.ExchangeFailed, events.SPIReleased),
+    *(events.MessageReceived, events.MessageSent, events.MessageDropped),
     events.NotificationReceived,
-    events.SPIReleased,
 )
 
 
@@ -149,7 +144,7 @@ class Member:
         self.sink = MemorySink(entropy)
         self.events: list[tuple[float, object]] = []
         self.sent: list[tuple[MessageSent, Transmission]] = []
-        ports = network.attach(address, self.datagram_received)
+        ports = network.attach(address, lambda datagram: self.endpoint.datagram_received(datagram))
         self.assembly = Assembly(
             connections,
             secrets,
@@ -171,10 +166,6 @@ class Member:
         self.events.append((self.clock.seconds(), event))
         if isinstance(event, MessageSent) and self.network.record:
             self.sent.append((event, self.network.record[-1]))
-
-    def datagram_received(self, datagram: Datagram) -> None:
-        """From the network."""
-        self.endpoint.datagram_received(datagram)
 
     def connection(self, name: str = "lab") -> Connection:
         """As it is configured here."""

@@ -25,7 +25,7 @@ from isakmp.associations import (
 )
 from isakmp.doi import selection, suites
 from isakmp.doi.selection import valid_spi
-from isakmp.doi.transforms import CIPHERS, DEFAULT_LIFETIME, INTEGRITIES, Protection, Reading, read
+from isakmp.doi.transforms import CIPHERS, DEFAULT_LIFETIME, INTEGRITIES, Protection, read
 from isakmp.errors import AttributesNotSupported, BadProposalSyntax, Reason, SituationNotSupported
 from isakmp.identity import Identity
 from isakmp.interfaces import Effect, IExchangeType, INegotiatingDomain
@@ -33,7 +33,7 @@ from isakmp.numbers import DOI, Encapsulation, NotifyType, ProtocolID
 from isakmp.numbers import Situation as Bits
 from isakmp.paths import Path
 from isakmp.wire.payloads import Delete, Notification
-from isakmp.wire.proposals import Proposal
+from isakmp.wire.proposals import Proposal, Transform
 from isakmp.wire.reader import Reader
 
 _MODES = {Encapsulation.TUNNEL: "tunnel", Encapsulation.TRANSPORT: "transport"}
@@ -78,7 +78,7 @@ class IPsecDOI:
             raise SituationNotSupported(
                 Reason("situation", _situation_words(bits), _situation_words(Bits.IDENTITY_ONLY))
             )
-        return IPsecSituation()
+        return self.phase1_situation
 
     def identity(self, kind: int, protocol: int, port: int, data: bytes) -> Identity:
         """
@@ -166,7 +166,7 @@ class IPsecDOI:
         reading = read(chosen.protocol, chosen.transforms[0])
         if reading.fault:
             raise AttributesNotSupported(f"proposal {chosen.number}: {reading.fault}")
-        return _terms(reading)
+        return _terms(chosen.protocol, chosen.transforms[0])
 
     def security_association(
         self, chosen: Proposal, spi: bytes, keymat: bytes, agreed: Agreed
@@ -185,12 +185,14 @@ class IPsecDOI:
         """
         if not valid_spi(spi):
             raise ValueError(f"not an SPI: {spi.hex()}")
-        protection = read(chosen.protocol, chosen.transforms[0]).protection
-        encryption, integrity = protection.octets
+        transform = chosen.transforms[0]
+        encryption, integrity = _octets(chosen.protocol, transform)
         if len(keymat) != encryption + integrity:
             raise ValueError(
                 f"{len(keymat)} octets of keying material, not {encryption + integrity}"
             )
+        protection = read(chosen.protocol, transform).protection
+        mode = protection.mode or _usual_mode(protection, agreed.policy.suites)
         path = agreed.path
         return ProtectionSA(
             SPIKey(
@@ -200,7 +202,7 @@ class IPsecDOI:
                 path.remote[0] if agreed.outbound else path.local[0],
             ),
             {"encryption": keymat[:encryption], "integrity": keymat[encryption:]},
-            _parameters(protection, _mode(protection, agreed.policy.suites)),
+            _parameters(chosen.protocol, transform, mode),
             agreed.lifetime,
         )
 
@@ -209,7 +211,8 @@ class IPsecDOI:
 
 
 @lru_cache(maxsize=64)
-def _terms(reading: Reading) -> Terms:
+def _terms(protocol: int, transform: Transform) -> Terms:
+    reading = read(protocol, transform)
     protection = reading.protection
     return Terms(
         sum(protection.octets) if protection.supported else 0,
@@ -222,9 +225,17 @@ def _terms(reading: Reading) -> Terms:
 
 
 @lru_cache(maxsize=64)
-def _parameters(protection: Protection, mode: Encapsulation) -> IPsecParameters:
+def _octets(protocol: int, transform: Transform) -> tuple[int, int]:
+    return read(protocol, transform).protection.octets
+
+
+@lru_cache(maxsize=64)
+def _parameters(protocol: int, transform: Transform, mode: int) -> IPsecParameters:
+    protection = read(protocol, transform).protection
+    if mode not in _MODES:
+        raise ValueError(f"encapsulation mode {mode} is not known here")
     return IPsecParameters(
-        _MODES[mode],
+        _MODES[Encapsulation(mode)],
         "none"
         if protection.protocol == ProtocolID.AH
         else CIPHERS[protection.transform_id].name,
@@ -232,9 +243,9 @@ def _parameters(protection: Protection, mode: Encapsulation) -> IPsecParameters:
     )
 
 
-def _mode(protection: Protection, configured: Sequence[ProtectionSuite]) -> Encapsulation:
-    """What is chosen, or, where the peer left it to the host, what is configured for such an SA."""
-    mode = protection.mode or next(
+def _usual_mode(protection: Protection, configured: Sequence[ProtectionSuite]) -> int:
+    """Where the peer left the mode to the host: what is configured for such an SA."""
+    return next(
         (
             ours.mode
             for suite in configured
@@ -244,9 +255,6 @@ def _mode(protection: Protection, configured: Sequence[ProtectionSuite]) -> Enca
         ),
         Encapsulation.TUNNEL,
     )
-    if mode not in _MODES:
-        raise ValueError(f"encapsulation mode {mode} is not known here")
-    return Encapsulation(mode)
 
 
 def _situation_words(bits: int) -> str:

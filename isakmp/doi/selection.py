@@ -171,7 +171,8 @@ class _Suite:
 
     def aligned(self, other: _Suite) -> list[_Pair] | None:
         """Its proposals beside those of another suite; None: not the same protocols."""
-        if self.protocols != other.protocols or len(set(self.protocols)) < len(self.protocols):
+        protocols = self.protocols
+        if protocols != other.protocols or len(set(protocols)) < len(protocols):
             return None
         theirs = {
             proposal.protocol: readings
@@ -200,7 +201,9 @@ class _Suite:
         """It, with one transform for each proposal."""
         return ProtectionSuite(
             tuple(
-                replace(proposal, transforms=(proposal.transforms[index],))
+                proposal
+                if len(proposal.transforms) == 1
+                else replace(proposal, transforms=(proposal.transforms[index],))
                 for proposal, index in zip(self.suite.proposals, choice, strict=True)
             )
         )

@@ -97,7 +97,6 @@ class Conversation:
         self._sent = b""
         self._message: Message | None = None
         self._sealed = False
-        self._withheld: bytes | None = None
         self._preopened: tuple[bytes, Message, IMessageProtection] | None = None
         self._accepted: list[bytes] = []
         self._refused: deque[bytes] = deque(maxlen=node.limits.drops)
@@ -127,15 +126,11 @@ class Conversation:
         )
         octets = message.encode() if self.protection is None else self.protection.seal(message)
         self.budget = None
-        if self._withheld is not None and self._withheld != octets:
-            raise RuntimeError("message 2 was not a function of message 1")
         self._sent = octets
         self._message = message
         self._sealed = self.protection is not None
         self.answers = True
-        if self._withheld is None:
-            self._transmit(repeated=False)
-        self._withheld = None
+        self._transmit(repeated=False)
         self._drops.clear()
         self._verdict = None
         self._refusals = 0
@@ -152,11 +147,14 @@ class Conversation:
         """Our last message's octets; empty if there was none."""
         return self._sent
 
-    def withhold(self, octets: bytes) -> None:
+    def take_up(self, heard: bytes, said: bytes) -> None:
         """
-        Our next message has left already, as these octets, before this conversation began.
+        The first message has come already, and was answered, before this conversation began.
         """
-        self._withheld = octets
+        self._accepted.append(heard)
+        self._sent = said
+        self.answers = True
+        self.budget = None
 
     def opened(self, octets: bytes, message: Message, protection: IMessageProtection) -> None:
         """
@@ -166,12 +164,11 @@ class Conversation:
 
     def _transmit(self, repeated: bool) -> None:
         self._node.ports.send(Datagram(self._sent, self.path))
-        if self._message is not None and self._node.events.wanted(MessageSent):
+        if self._node.events.wanted(MessageSent):
             size = len(self._sent)
+            message = self._message or Message.decode(self._sent, self.kind.payloads)
             self._node.events.publish(
-                MessageSent(
-                    self.path, self._message, self._sealed, size, repeated, proven=self.proven
-                )
+                MessageSent(self.path, message, self._sealed, size, repeated, proven=self.proven)
             )
 
     # -- hearing -------------------------------------------------------------------------------
@@ -223,7 +220,7 @@ class Conversation:
         self.answers = False
         # The timer goes on: almost always there is one more message to wait for.
         waiting, self._waiting = self._waiting, None
-        if self._withheld is None and self._node.events.wanted(MessageReceived):
+        if self._node.events.wanted(MessageReceived):
             sealed = self.protection is not None
             self._node.events.publish(
                 MessageReceived(datagram.path, message, sealed, len(octets), proven=self.proven)
@@ -371,6 +368,7 @@ class Conversation:
 
     def _schedule(self) -> None:
         if self._waiting is None:
+            self._stop()
             return
         now = self._node.clock.seconds()
         at = self._deadline if self._repeat_at is None else min(self._deadline, self._repeat_at)
@@ -423,4 +421,5 @@ class Conversation:
         """
         self.finished = True
         self._queued = None
+        self._waiting = None
         self._stop()

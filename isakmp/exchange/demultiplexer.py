@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass
 from typing import TypeVar
 
 from twisted.internet.interfaces import IDelayedCall
@@ -19,36 +18,32 @@ from twisted.python.failure import Failure
 from isakmp.connections import Candidates, Connection
 from isakmp.errors import (
     InvalidCookie,
-    InvalidExchangeType,
     InvalidFlags,
     InvalidMajorVersion,
     InvalidMessageID,
     InvalidMinorVersion,
     LimitReached,
-    NoConnection,
     PeerError,
     Reason,
     UnsupportedExchangeType,
 )
-from isakmp.events import MessageSent
+from isakmp.events import MessageReceived, MessageSent
 from isakmp.exchange.conversation import Conversation
 from isakmp.exchange.exchange import Exchange
 from isakmp.exchange.half_open import HalfOpen, HalfOpenTable
-from isakmp.exchange.phase1 import domain_of, key_exchange_of, offer_of
+from isakmp.exchange.openings import Opening, Openings
 from isakmp.exchange.refusals import Refusals, answerable
-from isakmp.exchange.types import PHASE_1, exchange_type
+from isakmp.exchange.types import exchange_type
 from isakmp.interfaces import (
-    IDomainOfInterpretation,
-    IExchangeType,
     IManagementSA,
     INode,
 )
 from isakmp.logs import Logger
 from isakmp.numbers import ExchangeType
 from isakmp.parts import Role
-from isakmp.paths import Datagram, endpoint
+from isakmp.paths import Datagram
 from isakmp.wire.message import CookiePair, Flags, Header, Message
-from isakmp.wire.payloads import Notification, SecurityAssociation
+from isakmp.wire.payloads import Notification
 
 _FLAGS = int(Flags.ENCRYPTION | Flags.COMMIT)
 """Authentication only has no meaning here; of the others none has any (RFC 2408 section 3.1)."""
@@ -62,15 +57,6 @@ def _forget(counter: Counter[_K], key: _K) -> None:
     counter[key] -= 1
     if counter[key] <= 0:
         del counter[key]
-
-
-@dataclass(frozen=True, slots=True)
-class _Newcomer:
-    """What message 1 says: enough to begin, as responder, or to begin again at message 3."""
-
-    kind: IExchangeType
-    doi: IDomainOfInterpretation
-    candidates: Candidates[Connection]
 
 
 class Demultiplexer:
@@ -89,6 +75,7 @@ class Demultiplexer:
         self._refusals = refusals
         self._run = run
         self.half_open = HalfOpenTable(node.clock, node.limits)
+        self._openings = Openings(node)
         self._conversations: dict[_Key, Conversation] = {}
         self._lingering: dict[CookiePair, dict[Conversation, IDelayedCall]] = {}
         self._strangers: dict[Conversation, str] = {}
@@ -237,19 +224,34 @@ class Demultiplexer:
         if self._node.registry.find(cookies) is not None:
             return  # a late copy of a message that has led to an SA
         try:
-            newcomer = self._read_first(datagram)
-            if not newcomer.kind.waits_for_cookie:
+            opening = self._openings.read(datagram.octets)
+            if not opening.kind.waits_for_cookie:
                 raise UnsupportedExchangeType("not run before the responder's cookie has come back")
-            exchange = self._exchange(newcomer, cookies, datagram)
+            candidates = self._openings.candidates(opening, datagram.path)
+            answer = opening.answer_to(candidates)
+            if answer and not self._watched:
+                answer = cookies.octets + answer
+                self._node.ports.send(Datagram(answer, datagram.path))
+                self.half_open.add(cookies, datagram, answer)
+                return
+            exchange = self._exchange(opening, candidates, cookies, datagram)
         except PeerError as error:
             self._refusals.dropped(error, datagram, cookies, first=True)
             return
         # Run it for its answer only; message 3 will bring it back, and with it a proven address.
         exchange.conversation.datagram_received(datagram)
         exchange.start().addErrback(self._no_answer, datagram, cookies)
-        if exchange.conversation.sent:
-            self.half_open.add(cookies, datagram, exchange.conversation.sent)
+        answer = exchange.conversation.sent
+        if answer:
+            self._openings.remember(opening, candidates, answer)
+            self.half_open.add(cookies, datagram, answer)
         exchange.abandon()
+
+    @property
+    def _watched(self) -> bool:
+        """Whether anybody listens to what is said; then nothing is said unheard."""
+        events = self._node.events
+        return events.wanted(MessageSent) or events.wanted(MessageReceived)
 
     def _answer_again(self, half_open: HalfOpen) -> None:
         """Message 1 once more: message 2 once more, from memory."""
@@ -267,49 +269,24 @@ class Demultiplexer:
         else:
             self._log.failure("message 1 could not be answered", failure)
 
-    def _read_first(self, datagram: Datagram) -> _Newcomer:
-        header = Header.decode(datagram.octets)
-        kind = PHASE_1.get(header.exchange_type)
-        if kind is None:
-            raise InvalidExchangeType(Reason("exchange type", str(header.exchange_type)))
-        if header.flags & Flags.ENCRYPTION:
-            raise InvalidFlags("a sealed first message")
-        payload = Message.decode(datagram.octets, kind.payloads).one(SecurityAssociation)
-        doi = domain_of(self._node, payload)
-        offer = offer_of(doi, payload)
-        proposals = tuple(p for suite in offer.suites for p in suite.proposals)
-        key_exchange = key_exchange_of(self._node, kind.number, proposals)
-        candidates = self._node.policy.candidates(datagram.path, doi.number, kind.number)
-        if not candidates.remaining:
-            raise NoConnection(
-                Reason(
-                    "no connection is configured for this peer",
-                    f"{kind.name} from {endpoint(datagram.path.remote)}",
-                    rejected=candidates.rejected,
-                )
-            )
-        candidates = candidates.narrow(
-            "key exchange",
-            key_exchange.name,
-            lambda c: c.key_exchange,
-            lambda c: c.key_exchange == key_exchange.name,
-            NoConnection,
-        )
-        return _Newcomer(kind, doi, candidates)
-
-    def _exchange(self, newcomer: _Newcomer, cookies: CookiePair, first: Datagram) -> Exchange:
-        intervals = newcomer.candidates.first.intervals
+    def _exchange(
+        self,
+        opening: Opening,
+        candidates: Candidates[Connection],
+        cookies: CookiePair,
+        first: Datagram,
+    ) -> Exchange:
         conversation = Conversation(
             self._node,
-            newcomer.kind,
+            opening.kind,
             Role.RESPONDER,
             first.path,
             cookies,
-            intervals=intervals,
+            intervals=candidates.first.intervals,
             report=self.report,
         )
         conversation.budget = len(first.octets)
-        return Exchange(self._node, conversation, newcomer.doi, newcomer.candidates)
+        return Exchange(self._node, conversation, opening.doi, candidates)
 
     def _returned(self, half_open: HalfOpen, datagram: Datagram) -> None:
         """Our cookie came back: begin in earnest, with message 1 as it was received."""
@@ -321,16 +298,17 @@ class Demultiplexer:
             raise LimitReached(Reason("exchanges running with one unproven address", address))
         if self._unproven.total() >= limits.conversations:
             raise LimitReached(Reason("exchanges running with unproven peers"))
-        exchange = self._exchange(
-            self._read_first(half_open.first), half_open.cookies, half_open.first
-        )
-        conversation = exchange.conversation
-        conversation.withhold(half_open.answer)
-        self.half_open.remove(half_open.cookies)
-        self.open(conversation)
+        cookies, first = half_open.cookies, half_open.first
+        opening = self._openings.read(first.octets)
+        candidates = self._openings.candidates(opening, first.path)
+        exchange = self._exchange(opening, candidates, cookies, first)
+        answer = Message.decode(half_open.answer, opening.kind.payloads)
+        exchange.take_up(opening.message(cookies), answer)
+        exchange.conversation.take_up(first.octets, half_open.answer)
+        self.half_open.remove(cookies)
+        self.open(exchange.conversation)
+        exchange.conversation.datagram_received(datagram)
         self._run(exchange)
-        conversation.datagram_received(half_open.first)
-        conversation.datagram_received(datagram)
 
     # -- under an SA ---------------------------------------------------------------------------
 
@@ -358,7 +336,8 @@ class Demultiplexer:
             raise UnsupportedExchangeType(Reason("not under this SA, or not yet", kind.name))
         if self._answering[cookies] >= self._node.limits.exchanges_per_sa:
             raise LimitReached(Reason("exchanges running under one SA"))
-        protection = copy(sa.protection(kind, header.message_id))
+        sealing = sa.protection(kind, header.message_id)
+        protection = copy(sealing)
         message = protection.unseal(datagram.octets)
         # Proven: only now may anything be remembered of it.
         if not self._node.registry.fresh(cookies, header.message_id):
@@ -371,7 +350,7 @@ class Demultiplexer:
             datagram.path,
             cookies,
             header.message_id,
-            protection=sa.protection(kind, header.message_id),
+            protection=sealing,
             proven=True,
             intervals=self._node.policy.intervals(sa.connection),
             report=self.report,

@@ -288,6 +288,7 @@ class ISAKMPEndpoint:
         self.demultiplexer.settled(exchange.conversation)
         if not exchange.type.one_way and not self._closed:
             self.demultiplexer.linger(exchange.conversation)
+        exchange.release()
         if not running.called:  # whoever waited may have given up in this very moment
             running.callback(result)
 
@@ -325,6 +326,7 @@ class ISAKMPEndpoint:
                 self._silent(exchange, exchange.sa)
         elif not isinstance(error, ConfigurationError):
             self._log.failure("an exchange failed by a fault of ours", failure)
+        exchange.release()
         if not running.called:
             running.errback(failure)
 

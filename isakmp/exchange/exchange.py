@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
 from copy import copy
+from functools import lru_cache
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -13,7 +14,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from isakmp.connections import Connection
-from isakmp.errors import PeerError
+from isakmp.errors import Cancelled, PeerError
 from isakmp.exchange.conversation import Conversation
 from isakmp.interfaces import (
     IDomainOfInterpretation,
@@ -62,6 +63,7 @@ class Exchange:
         self.order = order
         self.began = node.clock.seconds()
         self.vendor_ids: frozenset[bytes] = frozenset()
+        self._passed: list[Message] = []
         self._undo: list[Callable[[], object]] = []
         self._running: Deferred[object] | None = None
         self._coroutine: Coroutine[Any, Any, object] | None = None
@@ -87,12 +89,38 @@ class Exchange:
         """Have ``undo`` called, last first, if the exchange ends without its result."""
         self._undo.append(undo)
 
-    async def _arrow(self, sender: Role, parts: Sequence[Part]) -> None:
-        arrow = Arrow(self.type.name, sender, frozenset(parts))
+    async def _arrow(self, sender: Role, parts: tuple[Part, ...]) -> None:
+        arrow = _arrow_of(self.type.name, sender, parts)
         try:
-            await (self._say if sender is self.role else self._hear)(arrow)
+            if self._passed:
+                await self._again(arrow, self._passed.pop())
+            elif sender is self.role:
+                await self._say(arrow)
+            else:
+                await self._hear(arrow)
         except PeerError as refusal:
             raise refusal.at(arrow) from None
+
+    def take_up(self, *passed: Message) -> None:
+        """
+        The first messages of the diagram have passed already, in a run that was given up.
+        """
+        self._passed = list(reversed(passed))
+
+    async def _again(self, arrow: Arrow, message: Message) -> None:
+        """
+        Come to where that run was.
+
+        :raises Cancelled: if we would say something else now.
+        """
+        if arrow.sender is not self.role:
+            self._note_vendor_ids(message)
+            self._ridden(arrow, await self.method.hear(arrow.parts, message))
+            return
+        self._riding(arrow)
+        said = tuple(await self.method.say(arrow.parts, ()))
+        if message.payloads[: len(said)] != said:
+            raise Cancelled("what is configured has changed since message 2")
 
     async def _say(self, arrow: Arrow) -> None:
         riding = self._riding(arrow)
@@ -182,6 +210,19 @@ class Exchange:
         if self._coroutine is not None:
             self._coroutine.close()
         self._end()
+        self.release()
+
+    def release(self) -> None:
+        """
+        It is over, and nobody asks it anything any more: let go of whatever leads back to it.
+
+        What goes round in circles waits for the garbage collector, which takes its time from the
+        next exchanges.
+        """
+        del self.method
+        self.riders = ()
+        self._undo.clear()
+        self._running = self._coroutine = None
 
     def _end(self) -> None:
         self.conversation.finish()
@@ -222,6 +263,12 @@ class Exchange:
     def connection(self) -> Connection | None:
         """The one it is for, as far as is decided."""
         return self.method.connection
+
+
+@lru_cache(maxsize=128)
+def _arrow_of(exchange: str, sender: Role, parts: tuple[Part, ...]) -> Arrow:
+    """There are as many as all diagrams have."""
+    return Arrow(exchange, sender, frozenset(parts))
 
 
 def _fitting(

@@ -50,10 +50,17 @@ def exchange_type(node: INode, sa: IManagementSA, number: int) -> IExchangeType:
 
     :raises InvalidExchangeType: if there is none.
     """
-    kind = types_under(node, sa).get(number)
-    if kind is None:
-        raise InvalidExchangeType(Reason("exchange type", str(number)))
-    return kind
+    own = node.dois[sa.doi].exchange_types
+    for kind in own:
+        if kind.number == number:
+            return kind
+    if not own or number < _FIRST_OF_DOI:
+        for kind in key_exchange_named(node, sa.owner).exchange_types:
+            if kind.number == number:
+                return kind
+    if number == INFORMATIONAL.number:
+        return INFORMATIONAL
+    raise InvalidExchangeType(Reason("exchange type", str(number)))
 
 
 def establishing_type(node: INode, sa: IManagementSA) -> IExchangeType:

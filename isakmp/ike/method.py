@@ -5,6 +5,7 @@ IKE as a method of the framework's phase-1 exchanges.  RFC 2409 section 5.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Self, cast
 
 from zope.interface import implementer
@@ -13,7 +14,7 @@ from isakmp.associations import Offer, ProtectionSuite
 from isakmp.connections import Candidates, Connection
 from isakmp.crypto.groups import KeyPair, group
 from isakmp.crypto.keys import Phase1Keys, phase1_iv
-from isakmp.crypto.prf import Prf, prf
+from isakmp.crypto.prf import Prf
 from isakmp.errors import (
     ConfigurationError,
     InvalidIdentity,
@@ -28,7 +29,12 @@ from isakmp.ike.protection import Phase1Protection
 from isakmp.ike.rules import NONCE_SIZE, check_sa_first, nonce_of
 from isakmp.ike.sa import ISAKMPSA, Keys
 from isakmp.ike.selection import acceptable_to, choose, confirm
-from isakmp.interfaces import IExchange, IKeyExchangeMethod, IMessageProtection
+from isakmp.interfaces import (
+    IDomainOfInterpretation,
+    IExchange,
+    IKeyExchangeMethod,
+    IMessageProtection,
+)
 from isakmp.parts import AUTH, ID, KE, NONCE, SA, Part, Role
 from isakmp.wire.message import Message
 from isakmp.wire.payloads import (
@@ -46,6 +52,12 @@ _WORDS: Mapping[Part, type[Payload]] = {
     ID: Identification,
 }
 """In the order in which they stand in a message."""
+
+@lru_cache(maxsize=64)
+def _payload_of(doi: IDomainOfInterpretation, suite: ProtectionSuite) -> SecurityAssociation:
+    """The same is chosen of the same offer, and said twice: as message 2, and to go on from it."""
+    return Offer(doi.number, doi.phase1_situation, (suite,)).payload()
+
 
 _UDP = 17
 _PORTS = {0: (0,), _UDP: (0, 500, 4500)}
@@ -73,6 +85,7 @@ class IKEMethod:
         self.theirs: Mapping[Part, Payload] = {}
         self._chosen: Parameters | None = None
         self._authentication: Authentication | None = None
+        self._claimed: Identity | None = None
         self._pair: KeyPair | None = None
         self._skeyid: bytes | None = None
         self._keys: Keys | None = None
@@ -137,7 +150,7 @@ class IKEMethod:
     async def established(self) -> object:
         """The ISAKMP SA."""
         protection = self.exchange.protection
-        if not isinstance(protection, Phase1Protection):
+        if not isinstance(protection, Phase1Protection) or self._claimed is None:
             raise RuntimeError("phase 1 has ended without keys")
         connection = self.candidates.first
         return ISAKMPSA(
@@ -145,7 +158,7 @@ class IKEMethod:
             role=self.exchange.role,
             doi=self.exchange.doi.number,
             ours=self.identity_of(connection),
-            theirs=self._identity(cast(Identification, self.theirs[ID])),
+            theirs=self._claimed,
             connection=connection.name,
             path=self.exchange.path,
             lifetime=connection.lifetime.shorter(self.chosen.lifetime),
@@ -219,8 +232,7 @@ class IKEMethod:
         return offer_of(self.exchange.doi, payload)
 
     def _payload(self, suite: ProtectionSuite) -> Payload:
-        doi = self.exchange.doi
-        return Offer(doi.number, doi.phase1_situation, (suite,)).payload()
+        return _payload_of(self.exchange.doi, suite)
 
     # -- identities ----------------------------------------------------------------------------
 
@@ -235,7 +247,7 @@ class IKEMethod:
 
     def _identify(self, payload: Identification) -> None:
         """Until AUTH is checked it is a claim: it narrows, and nothing is authorised by it."""
-        identity = self._identity(payload)
+        identity = self._claimed = self._identity(payload)
         if identity.port not in _PORTS.get(identity.protocol, ()):
             raise InvalidIdentity(
                 Reason(
@@ -272,7 +284,7 @@ class IKEMethod:
     @property
     def prf(self) -> Prf:
         """HMAC of the negotiated hash."""
-        return prf(self.chosen.hash)
+        return self.chosen.prf
 
     @property
     def nonces(self) -> tuple[bytes, bytes]:

@@ -15,7 +15,7 @@ from isakmp.associations import Lifetime, ProtectionSuite
 from isakmp.connections import Connection
 from isakmp.crypto.ciphers import key_length
 from isakmp.crypto.groups import GROUPS
-from isakmp.crypto.prf import hash_algorithm
+from isakmp.crypto.prf import Prf, hash_algorithm, prf
 from isakmp.errors import AttributesNotSupported, ConfigurationError, Reason
 from isakmp.numbers import (
     AuthenticationMethod,
@@ -105,6 +105,11 @@ class Parameters:
         """
         octets = _key_length(self.encryption, self.key_bits)
         return (self.encryption, octets), self.hash, self.group, self.authentication
+
+    @property
+    def prf(self) -> Prf:
+        """HMAC of the hash; :raises LookupError: if it is not supported."""
+        return _prf(self.hash)
 
     @classmethod
     def parse(cls, spelling: str, authentication: int, lifetime: Lifetime) -> Parameters:
@@ -277,6 +282,7 @@ def _refusal(what: str, kind: int) -> AttributesNotSupported:
 
 
 # Every peer of one make offers the same.
+_prf = lru_cache(maxsize=16)(prf)
 _key_length = lru_cache(maxsize=64)(key_length)
 _read = lru_cache(maxsize=1024)(Parameters._read)
 

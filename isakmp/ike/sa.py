@@ -14,7 +14,6 @@ from isakmp.associations import Lifetime
 from isakmp.crypto.ciphers import BlockCipher, cipher, is_weak, key_length
 from isakmp.crypto.groups import KeyPair, group
 from isakmp.crypto.keys import Phase1Keys, cipher_key, keymat, phase2_iv
-from isakmp.crypto.prf import prf
 from isakmp.identity import Identity
 from isakmp.ike.parameters import Parameters
 from isakmp.ike.protection import Phase2Protection
@@ -41,7 +40,7 @@ class Keys:
     @classmethod
     def of(cls, derived: Phase1Keys, parameters: Parameters) -> Keys:
         """The keys of phase 1, set up for their uses."""
-        function = prf(parameters.hash)
+        function = parameters.prf
         length = key_length(parameters.encryption, parameters.key_bits)
         weak = partial(is_weak, parameters.encryption)
         key = cipher_key(function, derived.skeyid_e, length, weak)
@@ -82,7 +81,7 @@ class ISAKMPSA:
 
     def protection(self, kind: IExchangeType, message_id: int) -> IMessageProtection:
         """The cipher state of a new exchange.  RFC 2409 appendix B."""
-        algorithm = prf(self.parameters.hash).hash
+        algorithm = self.parameters.prf.hash
         iv = phase2_iv(algorithm, self.last_block, message_id, self.keys.cipher.block)
         return Phase2Protection(self.keys.cipher, iv, self, kind, message_id)
 

@@ -122,7 +122,9 @@ def choose(
     wanted = frozenset().union(*(choices(c).algorithms for c in candidates.remaining))
     for proposal, transform, parameters in _readable(offer):
         if parameters.authentication in AUTHENTICATIONS and parameters.algorithms in wanted:
-            return ProtectionSuite((replace(proposal, transforms=(transform,)),)), parameters
+            if len(proposal.transforms) > 1:
+                proposal = replace(proposal, transforms=(transform,))
+            return ProtectionSuite((proposal,)), parameters
     raise NoProposalChosen(Reason("no common proposal"))
 
 

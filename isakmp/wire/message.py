@@ -13,7 +13,7 @@ from typing import ClassVar, Final, Self, TypeVar
 
 from isakmp.errors import Malformed, UnequalPayloadLengths, UnexpectedPayload
 from isakmp.numbers import PayloadType
-from isakmp.wire.payloads import PAYLOADS, Payload, Unrecognized
+from isakmp.wire.payloads import PAYLOADS, Opaque, Payload, Unrecognized
 from isakmp.wire.reader import Reader
 
 MAX_PAYLOADS = 128
@@ -30,6 +30,9 @@ _NONE: Final = 0
 _PROPOSAL: Final = 2
 _TRANSFORM: Final = 3
 _ENCRYPTION: Final = 1
+
+_OPAQUE = frozenset(kind for kind in PAYLOADS.values() if issubclass(kind, Opaque))
+"""Those that are data and nothing else: there is nothing to decode."""
 
 P = TypeVar("P", bound=Payload)
 
@@ -66,7 +69,7 @@ class CookiePair:
         return f"{self.initiator.hex()}:{self.responder.hex()}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Header:
     """
     The fixed start of every message.  RFC 2408 section 3.1::
@@ -160,7 +163,7 @@ def _fields(data: bytes) -> tuple[bytes, bytes, int, int, int, int, int, int]:
     return fields
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Message:
     """
     One message in clear: what is sent, or what was received and opened.
@@ -240,7 +243,10 @@ class Message:
 
         :param kind: the class, or several.
         """
-        return any(isinstance(payload, kind) for payload in self.payloads)
+        for payload in self.payloads:  # noqa: SIM110  # any() would have to make a generator
+            if isinstance(payload, kind):
+                return True
+        return False
 
     def one(self, kind: type[P] | tuple[type[P], ...]) -> P:
         """
@@ -311,6 +317,10 @@ def decode_chain(
         if length < 4 or position > end:
             raise _in(number, f"length {length}, {end - body + 4} octets left")
         kind = table.get(number)
+        if kind in _OPAQUE:
+            payloads.append(kind(data[body:position]))
+            number = following
+            continue
         reader = Reader(data, body, position)
         if kind is not None:
             try:

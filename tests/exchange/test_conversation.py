@@ -360,19 +360,25 @@ class AcceptTests(SynchronousTestCase):
         line.listen()
         self.assertEqual(len(line.outcomes), 2)
 
-    def test_withheld(self) -> None:
+    def test_taken_up(self) -> None:
         """
-        A message that left before the conversation began is not sent again; if it would be another
-        now, that is a fault of ours.
+        A conversation can go on from a first message that came, and was answered, before it began:
+        that message once more is answered once more, and the next one is taken.
         """
         line = Line(RESPONDER)
-        answer = line.message(b"withheld").encode()
-        line.conversation.withhold(answer)
-        line.conversation.send((Nonce(b"withheld"),))
+        first = line.message(b"first", cookies=CookiePair(OURS, CookiePair.ZERO))
+        answer = line.message(b"taken up").encode()
+        line.conversation.take_up(first.encode(), answer)
         self.assertEqual((line.sent, line.conversation.sent), ([], answer))
-        line = Line(RESPONDER)
-        line.conversation.withhold(answer)
-        self.assertRaises(RuntimeError, line.conversation.send, (Nonce(b"something"),))
+        line.listen()
+        line.hear(first)
+        self.assertEqual((line.sent, line.outcomes), ([answer], []))
+        (event,) = line.member.published(MessageSent)
+        self.assertEqual((event.message.payloads, event.repeated), ((Nonce(b"taken up"),), True))
+        line.hear(line.message(b"next"))
+        (heard,) = line.outcomes
+        assert isinstance(heard, Message)
+        self.assertEqual(heard.one(Nonce).data, b"next")
 
     def test_opened_before(self) -> None:
         """What was unsealed before is not unsealed again; of other octets that says nothing."""

@@ -1,0 +1,135 @@
+"""
+Message 1: what a stranger opens with, understood, and what it was answered.
+
+RFC 2408 section 2.5.3 wants a responder to do little before its cookie has come back.  All peers of
+one make open with the same octets, but for their cookie; so what was made of such a message is
+remembered for a while, and the next stranger who says the same is answered from memory.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from isakmp.connections import Candidates, Connection
+from isakmp.errors import InvalidExchangeType, InvalidFlags, NoConnection, Reason
+from isakmp.exchange.phase1 import domain_of, key_exchange_of, offer_of
+from isakmp.exchange.types import PHASE_1
+from isakmp.interfaces import IDomainOfInterpretation, IExchangeType, INode
+from isakmp.paths import Path, endpoint
+from isakmp.wire.message import CookiePair, Flags, Header, Message
+from isakmp.wire.payloads import Payload, SecurityAssociation
+
+_COOKIES = 16
+"""Octets of both cookies, with which a message begins."""
+
+_ENCRYPTION = int(Flags.ENCRYPTION)
+
+
+@dataclass(slots=True, eq=False)
+class Opening:
+    """
+    A first message, as anybody may send it.
+
+    :ivar key_exchange: the name of the one it asks for.
+    :ivar payloads: what it says.
+    :ivar answer: message 2 without its cookies; empty: not known.
+    :ivar answered: the connections that could be meant when it was answered so.
+    """
+
+    kind: IExchangeType
+    doi: IDomainOfInterpretation
+    key_exchange: str
+    payloads: tuple[Payload, ...]
+    answer: bytes = field(default=b"", repr=False)
+    answered: tuple[Connection, ...] = ()
+
+    def message(self, cookies: CookiePair) -> Message:
+        """The message, of one exchange."""
+        return Message(cookies, self.kind.number, 0, 0, self.payloads)
+
+    def answer_to(self, candidates: Candidates[Connection]) -> bytes:
+        """What it was answered when the same connections could be meant; empty: it never was."""
+        return self.answer if self.answered == candidates.remaining else b""
+
+
+class Openings:
+    """
+    The first messages that were understood of late.
+
+    :cvar MOST: how many are remembered.
+    :cvar LONGEST: octets of one that is; with the above it bounds the memory that strangers get.
+    """
+
+    MOST = 64
+    LONGEST = 1024
+
+    def __init__(self, node: INode) -> None:
+        self._node = node
+        self._known: OrderedDict[bytes, Opening] = OrderedDict()
+
+    def read(self, octets: bytes) -> Opening:
+        """
+        Understand a first message.
+
+        :raises PeerError: if it is none that anybody here could answer.
+        """
+        said = octets[_COOKIES:]
+        known = self._known.get(said)
+        if known is not None:
+            self._known.move_to_end(said)
+            return known
+        opening = self._read(octets)
+        if len(octets) <= self.LONGEST:
+            self._known[said] = opening
+            if len(self._known) > self.MOST:
+                self._known.popitem(last=False)
+        return opening
+
+    def _read(self, octets: bytes) -> Opening:
+        header = Header.decode(octets)
+        kind = PHASE_1.get(header.exchange_type)
+        if kind is None:
+            raise InvalidExchangeType(Reason("exchange type", str(header.exchange_type)))
+        if header.flags & _ENCRYPTION:
+            raise InvalidFlags("a sealed first message")
+        message = Message.decode(octets, kind.payloads)
+        payload = message.one(SecurityAssociation)
+        doi = domain_of(self._node, payload)
+        proposals = tuple(p for suite in offer_of(doi, payload).suites for p in suite.proposals)
+        key_exchange = key_exchange_of(self._node, kind.number, proposals)
+        return Opening(kind, doi, key_exchange.name, message.payloads)
+
+    def candidates(self, opening: Opening, path: Path) -> Candidates[Connection]:
+        """
+        The connections that a stranger on this path may mean by it.
+
+        :raises NoConnection: if there is none.
+        """
+        kind = opening.kind
+        candidates = self._node.policy.candidates(path, opening.doi.number, kind.number)
+        if not candidates.remaining:
+            raise NoConnection(
+                Reason(
+                    "no connection is configured for this peer",
+                    f"{kind.name} from {endpoint(path.remote)}",
+                    rejected=candidates.rejected,
+                )
+            )
+        return candidates.narrow(
+            "key exchange",
+            opening.key_exchange,
+            lambda c: c.key_exchange,
+            lambda c: c.key_exchange == opening.key_exchange,
+            NoConnection,
+        )
+
+    def remember(
+        self, opening: Opening, candidates: Candidates[Connection], answer: bytes
+    ) -> None:
+        """
+        That is what it is answered, for as long as the same connections can be meant.
+
+        :param answer: message 2.
+        """
+        opening.answer, opening.answered = answer[_COOKIES:], candidates.remaining
