@@ -9,11 +9,12 @@ that the system chose.
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -74,7 +75,7 @@ class Block:
     @property
     def place(self) -> str:
         """Where it is, for a message."""
-        return f"{self.page.relative_to(CHECKOUT)}:{self.line}"
+        return f"{self.page}:{self.line}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +165,8 @@ def _commands(block: Block) -> Iterator[Command]:
             shown.append((number, f"{command[:-1]} {line.strip()}", printed))
         else:
             shown[-1][2].append(line)
-    name = block.page.relative_to(CHECKOUT)
     for number, command, printed in shown:
-        yield Command(f"{name}:{number}", command[0] == "#", command[2:], "\n".join(printed))
+        yield Command(f"{block.page}:{number}", command[0] == "#", command[2:], "\n".join(printed))
 
 
 class Shell:
@@ -174,14 +174,16 @@ class Shell:
     A shell in the checkout, for the commands of a page.
 
     :param inside: what it runs in: a command that runs another.
-    :param environment: instead of this process's.
     """
 
     _END = "-- end of the command:"
 
-    def __init__(
-        self, inside: Sequence[str] = (), environment: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, inside: Sequence[str] = ()) -> None:
+        # What is installed is found, as it is where somebody has installed it; and what they run
+        # need not be so strict with warnings as tests are.
+        programs = str(Path(sys.executable).parent)
+        environment = {**os.environ, "PATH": os.pathsep.join((programs, os.environ["PATH"]))}
+        environment.pop("PYTHONWARNINGS", None)
         self._process = subprocess.Popen(
             [*inside, "bash"],
             cwd=CHECKOUT,

@@ -133,18 +133,48 @@ class FailureTests(SynchronousTestCase):
         self.assertEqual(disagreements(both.a, both.b), [])
         self.assertEqual(len(both.a.bundles), 1)
 
-    def test_peer_was_faster(self) -> None:
-        """If the peer renews while our attempts fail, ours end."""
-        both = renewing(a={"child": EXACTLY}, b={"child": Renewal(640.0)})
-        tap = lose(both, "Quick 1")
-        both.wait(0.0)
-        patched = self.patch(
-            both.a.endpoint, "establish", lambda *_: fail(ExchangeTimeout("no answer"))
-        )
-        tap.remove()
-        both.wait(710.0)
+    def faster(self, waits: bool) -> None:
+        """
+        Bob renews while Alice's attempt has failed.
+
+        :param waits: it fails only when he has.
+        """
+        both = renewing(a={"child": EXACTLY}, b={"child": Renewal(605.0)})
+        attempts: list[Deferred[Sequence[SABundle]]] = []
+
+        def attempt(*_: object) -> Deferred[Sequence[SABundle]]:
+            attempts.append(Deferred() if waits else fail(ExchangeTimeout("no answer")))
+            return attempts[-1]
+
+        patched = self.patch(both.a.endpoint, "establish", attempt)
+        both.wait(620.0)
+        if waits:
+            attempts[0].errback(ExchangeTimeout("no answer"))
+        both.wait(100.0)
         patched.restore()
+        self.assertEqual(len(attempts), 1)
         self.assertEqual(both.a.removals, [Removal.DELETED_BY_PEER])
+        self.assertEqual(len(both.a.bundles), 1)
+        self.assertEqual(disagreements(both.a, both.b), [])
+
+    def test_peer_was_faster(self) -> None:
+        """
+        If the peer renews while our attempts fail, or while one that is going to fail is under way,
+        ours end.
+        """
+        self.faster(waits=False)
+        self.faster(waits=True)
+
+    def test_lost_meanwhile(self) -> None:
+        """If the old SA is lost while the new one is under way, the new one comes all the same."""
+        both = renewing(a={"child": EXACTLY})
+        tap = lose(both, "Quick 2")
+        both.wait(600.2)
+        both.b.endpoint.delete(both.b.bundles)
+        both.wait(0.1)
+        self.assertEqual(both.a.bundles, [])
+        tap.remove()
+        both.wait(5.0)
         self.assertEqual(len(both.a.bundles), 1)
         self.assertEqual(disagreements(both.a, both.b), [])
 
@@ -197,11 +227,23 @@ class EndTests(SynchronousTestCase):
         both.a.assembly.configure((), SHARED)
         both.wait(700.0)
         self.assertEqual((len(births(both.a)), len(births(both.a, IManagementSA))), (1, 1))
-        tap = lose(both, "Quick 2")
-        other = renewing(b={"child": EXACTLY})
-        other.network.taps.append(tap)
         both.wait(3000.0)
         self.assertEqual(left_over(both.a), [])
+
+    def test_not_configured_any_more(self) -> None:
+        """What comes up when its connection is gone already is not renewed either."""
+        both = renewing(b={"child": EXACTLY})
+        both.wait(100.0)
+        tap = lose(both, "Quick 3")
+        both.a.establish()
+        both.wait(0.5)
+        both.b.assembly.configure((), SHARED)
+        tap.remove()
+        both.wait(5.0)
+        self.assertEqual(len(both.b.bundles), 2)
+        self.assertEqual(both.b.assembly.renewals._awaited, {})
+        both.wait(700.0)
+        self.assertEqual(len(births(both.b)), 2)
 
 
 class ManyPeersTests(SynchronousTestCase):
