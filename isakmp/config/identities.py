@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable
 
 from isakmp.config.values import is_address
+from isakmp.credentials.pre_shared_keys import meant_as_network
 from isakmp.errors import ConfigurationError
 from isakmp.identity import Identity, IdentityPattern, TrafficSelector
 from isakmp.numbers import IdentityType
@@ -77,7 +78,10 @@ def owners(text: str) -> tuple[str, ...]:
     :raises ValueError: as :func:`spelled`.
     """
     networks = () if "@" in text or text in _ANYBODY else _networks(text)
-    return networks or (spelled(text),)
+    found = networks or (spelled(text),)
+    if not networks and meant_as_network(found[0]):
+        raise ValueError(f"{text!r} is not a network; {_VALID}")
+    return found
 
 
 def _networks(text: str) -> tuple[str, ...]:

@@ -66,7 +66,7 @@ class _Owner:
             raise ConfigurationError(f"{text!r} is nobody; who is meant by {_ANY!r} is anybody")
         if text.startswith("*"):
             return cls(pattern=IdentityPattern(text.lower()))
-        if "/" in text and "@" not in text:
+        if meant_as_network(text):
             if "[" in text:
                 raise ConfigurationError(f"{text!r} is not a network: it has a protocol or a port")
             return cls(network=TrafficSelector.parse(text))
@@ -215,6 +215,13 @@ def _pairs(owners: Sequence[_Owner]) -> Iterator[tuple[_Owner, _Owner | None]]:
                 yield peer, us
     if len(owners) == 1:
         yield owners[0], None
+
+
+def meant_as_network(text: str) -> bool:
+    """Whether an owner is meant as a network, right or wrong: a name may have a slash too."""
+    address, slash, length = text.partition("/")
+    numeric = ":" in address or address.replace(".", "").isdigit() or length.isdigit()
+    return bool(slash) and "@" not in text and numeric
 
 
 def _bucket(identity: Identity) -> tuple[int, bytes]:

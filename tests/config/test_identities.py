@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -107,6 +107,10 @@ class IdentityTests(SynchronousTestCase):
             self.assertEqual(owners(text), wanted)
 
     @given(st.text())
+    @example("gate-way/x")
+    @example("/")
+    @example("10.0.0.0/33")
+    @example("1:/")
     def test_any_text(self, text: str) -> None:
         """No text raises anything else, and what is taken can be used."""
         try:

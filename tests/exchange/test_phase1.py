@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 
 from isakmp.associations import Lifetime, Offer
 from isakmp.connections import Candidates, Connection
@@ -24,10 +25,11 @@ from isakmp.errors import (
     SituationNotSupported,
     UnsupportedExchangeType,
 )
-from isakmp.exchange.phase1 import Phase1Type, domain_of, key_exchange_of, offer_of
+from isakmp.exchange.phase1 import Phase1Type, domain_of, key_exchange_of, offer_of, path_of
 from isakmp.ike.key_exchange import ike
-from isakmp.interfaces import IExchange, Sealed
+from isakmp.interfaces import IExchange, IPorts, Sealed
 from isakmp.numbers import NotifyType, ProtocolID
+from isakmp.paths import Address, Datagram, Path
 from isakmp.wire.payloads import PAYLOADS, SecurityAssociation
 from isakmp.wire.proposals import Proposal, Transform, encode_proposals
 from tests.samples import SampleSA
@@ -248,3 +250,49 @@ class KeyExchangeTests(SynchronousTestCase):
         )
         self.assertEqual(error.notify, NotifyType.UNSUPPORTED_EXCHANGE_TYPE)
         self.assertIn("ike does not run exchange type 4", str(error))
+
+
+@implementer(IPorts)
+class Ports:
+    """Sockets at one address of each version."""
+
+    def send(self, datagram: Datagram) -> None:
+        raise NotImplementedError
+
+    def source(self, remote: str, port: int) -> Address:
+        return "2001:db8::9" if ":" in remote else "192.0.2.9", port
+
+
+class PathTests(SynchronousTestCase):
+    def path(self, local: str, remote: str, **ports: Any) -> Path:
+        road = Connection("road", (), tuple(local.split()), tuple(remote.split()), **ports)
+        return path_of(road, Ports())
+
+    def test_configured(self) -> None:
+        """From the first of our addresses to the first of the peer's, on their ports."""
+        self.assertEqual(
+            self.path("192.0.2.1 192.0.2.2", "198.51.100.1 198.51.100.2"),
+            Path(("192.0.2.1", 500), ("198.51.100.1", 500)),
+        )
+        self.assertEqual(
+            self.path("192.0.2.1", "198.51.100.1", local_port=15500, remote_port=4500),
+            Path(("192.0.2.1", 15500), ("198.51.100.1", 4500)),
+        )
+
+    def test_version(self) -> None:
+        """IPv6 goes from an IPv6 address, whichever of ours stands first."""
+        for local in ("192.0.2.1 2001:db8::1", "2001:db8::1 192.0.2.1"):
+            self.assertEqual(self.path(local, "2001:db8::2").local[0], "2001:db8::1")
+            self.assertEqual(self.path(local, "198.51.100.1").local[0], "192.0.2.1")
+
+    def test_networks(self) -> None:
+        """A network or a range is no address: the next counts, or the one that routes name."""
+        path = self.path("10.0.0.0/8", "198.51.100.0/24 203.0.113.1-203.0.113.9 198.51.100.7")
+        self.assertEqual(path, Path(("192.0.2.9", 500), ("198.51.100.7", 500)))
+        self.assertEqual(self.path("", "2001:db8::2").local[0], "2001:db8::9")
+
+    def test_nowhere(self) -> None:
+        """A connection for anybody cannot be begun: that names it."""
+        for remote in ("", "198.51.100.0/24"):
+            error = self.assertRaises(ConfigurationError, self.path, "192.0.2.1", remote)
+            self.assertIn("connection road names no address of the peer", str(error))
