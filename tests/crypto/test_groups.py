@@ -325,7 +325,7 @@ class RefusalTests(SynchronousTestCase):
                 good[half:] + good[:half],
                 good[:half] + bytes(half),
                 bytes(half) + good[half:],
-                b"\x02" + good[1:],
+                bytes([good[0] ^ 1]) + good[1:],
             ):
                 self._refused(pair, public, "not a point")
                 tried += 1
