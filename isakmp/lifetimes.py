@@ -12,9 +12,9 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
+from isakmp.agenda import Agenda, Appointment
 from isakmp.associations import SABundle, SAKey
 from isakmp.events import Established, Removal, Removed
 from isakmp.interfaces import IManagementSA, INode
@@ -34,7 +34,8 @@ class Lifetimes:
 
     def __init__(self, node: INode) -> None:
         self._node = node
-        self._timers: dict[SAKey, IDelayedCall] = {}
+        self._agenda: Agenda[IManagementSA | SABundle] = Agenda(node.clock, self._expire)
+        self._timers: dict[SAKey, Appointment[IManagementSA | SABundle]] = {}
         self._unsubscribe: tuple[Callable[[], None], ...] = (
             node.events.subscribe(Established, lambda event: self._begin(event.sa)),
             node.events.subscribe(Removed, lambda event: self._end(event.sa)),
@@ -59,7 +60,7 @@ class Lifetimes:
             return  # it was removed before everybody had been told that it stands
         if hard:
             wait = max(0.0, hard - self._node.clock.seconds())
-            self._timers[sa.key] = self._node.clock.callLater(wait, self._expire, sa)
+            self._timers[sa.key] = self._agenda.later(wait, sa)
 
     def _end(self, sa: IManagementSA | SABundle) -> None:
         timer = self._timers.pop(sa.key, None)

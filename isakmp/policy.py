@@ -211,8 +211,8 @@ class ConfiguredPolicy:
                 child,
                 configured.suites[child.name],
                 request.situation,
-                request.local,
-                request.remote,
+                _shared(request.local, child.local),
+                _shared(request.remote, child.remote),
             )
             for _, child in fitting
         )
@@ -294,6 +294,11 @@ def _selectors(
         child.local or (_host(sa.path.local[0]),),
         child.remote or (_host(sa.path.remote[0]),),
     )
+
+
+def _shared(asked: TrafficSelector, configured: Sequence[TrafficSelector]) -> TrafficSelector:
+    """The configured value itself, if that is what is asked: it need not be kept twice."""
+    return next((one for one in configured if one == asked), asked)
 
 
 def _asked(request: ChildRequest) -> str:

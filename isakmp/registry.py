@@ -9,7 +9,7 @@ of a security protocol.  Look-ups are answered from memory; every change is also
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock, maybeDeferred, succeed
@@ -36,6 +36,8 @@ K = TypeVar("K")
 T = TypeVar("T")
 V = TypeVar("V")
 
+_FEW = 8
+
 Name = SAKey | str
 """Cookies, an SPI with its destination, or a bundle's name."""
 
@@ -52,12 +54,21 @@ class _Entry:
     """
 
     sa: IManagementSA | SABundle
-    names: frozenset[Name]
+    names: tuple[Name, ...]
     expiry: Expiry
     since: float
     stored: bool = False
-    used: set[int] = field(default_factory=set)
+    used: tuple[int, ...] | set[int] = ()
     worn_out: bool = False
+
+    def use(self, number: int) -> None:
+        """Note a message id.  Most SAs use one or two, and a set takes ten times as much."""
+        if isinstance(self.used, tuple):
+            self.used = (*self.used, number)
+            if len(self.used) > _FEW:
+                self.used = set(self.used)
+        else:
+            self.used.add(number)
 
 
 @implementer(ISARegistry)
@@ -83,11 +94,12 @@ class SARegistry:
         self._clock = clock
         self._events = events
         self._limits = limits
-        # Dictionaries keep the order in which SAs were added: it is the order of their age.
+        # Dictionaries keep the order in which SAs were added: it is the order of their age.  What
+        # belongs to one parent or party is mostly one SA: a tuple takes a fifth of a dictionary.
         self._entries: dict[SAKey, _Entry] = {}
         self._by_name: dict[Name, _Entry] = {}
-        self._children: dict[CookiePair, dict[SAKey, SABundle]] = {}
-        self._by_party: dict[tuple[int, bytes], dict[SAKey, IManagementSA]] = {}
+        self._children: dict[CookiePair, tuple[SABundle, ...]] = {}
+        self._by_party: dict[tuple[int, bytes], tuple[IManagementSA, ...]] = {}
         self._by_connection: dict[str, dict[SAKey, IManagementSA]] = {}
         self._writing: dict[SAKey, DeferredLock] = {}
 
@@ -98,12 +110,12 @@ class SARegistry:
 
     def children(self, key: CookiePair) -> Sequence[SABundle]:
         """Made under this SA, the oldest first."""
-        return tuple(self._children.get(key, {}).values())
+        return self._children.get(key, ())
 
     def by_peer(self, theirs: Identity) -> Sequence[IManagementSA]:
         """Management SAs with this party, the oldest first."""
-        same = self._by_party.get(_party(theirs), {})
-        return tuple(sa for sa in same.values() if sa.theirs.same_party(theirs))
+        same = self._by_party.get(_party(theirs), ())
+        return tuple([sa for sa in same if sa.theirs.same_party(theirs)])
 
     def by_connection(self, name: str) -> Sequence[IManagementSA]:
         """Management SAs of a connection, the oldest first."""
@@ -227,7 +239,7 @@ class SARegistry:
                     count=len(entry.used),
                 )
             return False
-        entry.used.add(number)
+        entry.use(number)
         return True
 
     def __iter__(self) -> Iterator[IManagementSA | SABundle]:
@@ -244,7 +256,7 @@ class SARegistry:
         if known is not None and known.sa is sa:
             return known
         names = _names(sa)
-        entry = self._by_name.get(next(iter(names)))
+        entry = self._by_name.get(names[0])
         return entry if entry is not None and entry.names == names else None
 
     def _known(self, sa: IManagementSA | SABundle) -> _Entry:
@@ -262,9 +274,10 @@ class SARegistry:
 
     def _enter_indexes(self, sa: IManagementSA | SABundle) -> None:
         if isinstance(sa, SABundle):
-            self._children.setdefault(sa.parent, {})[sa.key] = sa
+            self._children[sa.parent] = (*self._children.get(sa.parent, ()), sa)
         else:
-            self._by_party.setdefault(_party(sa.theirs), {})[sa.key] = sa
+            party = _party(sa.theirs)
+            self._by_party[party] = (*self._by_party.get(party, ()), sa)
             self._by_connection.setdefault(sa.connection, {})[sa.key] = sa
 
     def _leave(self, entry: _Entry) -> None:
@@ -276,10 +289,13 @@ class SARegistry:
 
     def _leave_indexes(self, sa: IManagementSA | SABundle) -> None:
         if isinstance(sa, SABundle):
-            _discard(self._children, sa.parent, sa.key)
+            _discard(self._children, sa.parent, sa)
         else:
-            _discard(self._by_party, _party(sa.theirs), sa.key)
-            _discard(self._by_connection, sa.connection, sa.key)
+            _discard(self._by_party, _party(sa.theirs), sa)
+            same = self._by_connection[sa.connection]
+            del same[sa.key]
+            if not same:
+                del self._by_connection[sa.connection]
 
     def _write(self, key: SAKey, write: Callable[[], Deferred[None]]) -> Deferred[None]:
         """One key's writes reach the store one after another: a slow one cannot undo a later."""
@@ -308,13 +324,13 @@ class SARegistry:
         self._log.failure("an SA that was given up may still be stored", failure)
 
 
-def _names(sa: IManagementSA | SABundle) -> frozenset[Name]:
+def _names(sa: IManagementSA | SABundle) -> tuple[Name, ...]:
     if not isinstance(sa, SABundle):
-        return frozenset([sa.key])
+        return (sa.key,)
     if not sa.inbound:
         raise ValueError(f"{sa.name} has no inbound SA")
-    names: frozenset[Name] = frozenset([sa.name, *sa.keys])
-    if len(names) <= len(sa.keys):
+    names: tuple[Name, ...] = (sa.name, *sa.keys)
+    if len(set(names)) < len(names):
         raise ValueError(f"two SAs of {sa.name} have one name")
     return names
 
@@ -324,7 +340,9 @@ def _party(identity: Identity) -> tuple[int, bytes]:
     return identity.kind, identity.data.lower()
 
 
-def _discard(index: dict[K, dict[SAKey, V]], of: K, key: SAKey) -> None:
-    del index[of][key]
-    if not index[of]:
+def _discard(index: dict[K, tuple[V, ...]], of: K, sa: V) -> None:
+    left = tuple([one for one in index[of] if one is not sa])
+    if left:
+        index[of] = left
+    else:
         del index[of]

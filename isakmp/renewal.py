@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
+from isakmp.agenda import Agenda, Appointment
 from isakmp.associations import SABundle, SAKey
 from isakmp.connections import Child, Connection
 from isakmp.connections import Renewal as Configured
@@ -47,7 +47,7 @@ class _Awaited:
 
     child: Child | None
     overlap: float
-    timer: IDelayedCall | None = None
+    timer: Appointment[SAKey] | None = None
     running: Deferred[None] | None = None
     successor: SAKey | None = None
 
@@ -62,6 +62,7 @@ class Renewals:
     def __init__(self, node: INode) -> None:
         self._node = node
         self._awaited: dict[SAKey, _Awaited] = {}
+        self._agenda: Agenda[SAKey] = Agenda(node.clock, self._due)
         self._unsubscribe: tuple[Callable[[], None], ...] = (
             node.events.subscribe(Established, lambda event: self._established(event.sa)),
             node.events.subscribe(Removed, self._removed),
@@ -92,7 +93,7 @@ class Renewals:
             chance = int.from_bytes(self._node.entropy(4), "big") / 0x100000000
             overlap = min(connection.intervals.total, OVERLAP * renewal.after)
             self._awaited[sa.key] = _Awaited(child, overlap)
-            self._at(sa.key, max(1.0, renewal.after - renewal.spread * chance), self._renew)
+            self._at(sa.key, max(1.0, renewal.after - renewal.spread * chance))
 
     def _removed(self, event: Removed) -> None:
         awaited = self._awaited.get(event.sa.key)
@@ -122,14 +123,20 @@ class Renewals:
         since = self._node.registry.since
         return any(since(other) > since(sa) for other in self._others(sa))
 
-    def _at(self, key: SAKey, seconds: float, what: Callable[[SAKey], None]) -> None:
-        self._awaited[key].timer = self._node.clock.callLater(seconds, what, key)
+    def _at(self, key: SAKey, seconds: float) -> None:
+        self._awaited[key].timer = self._agenda.later(seconds, key)
+
+    def _due(self, key: SAKey) -> None:
+        if self._awaited[key].successor is None:
+            self._renew(key)
+        else:
+            self._retire(key)
 
     def _end(self, key: SAKey) -> None:
         awaited = self._awaited.pop(key, None)
         if awaited is None:
             return
-        if awaited.timer is not None and awaited.timer.active():
+        if awaited.timer is not None:
             awaited.timer.cancel()
         if awaited.running is not None:
             awaited.running.cancel()
@@ -168,7 +175,7 @@ class Renewals:
         if self._awaited.get(key) is not awaited or sa is None:
             return  # it is gone
         if awaited.successor is not None:
-            self._at(key, awaited.overlap, self._retire)
+            self._at(key, awaited.overlap)
         elif self._succeeded(sa):
             self._end(key)  # the peer was faster
         else:
@@ -177,7 +184,7 @@ class Renewals:
                 connection=sa.connection,
                 pause=AGAIN,
             )
-            self._at(key, AGAIN, self._renew)
+            self._at(key, AGAIN)
 
     # -- break ---------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ Situations: SIT_IDENTITY_ONLY alone (section 4.2.1); labelled ones are refused a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -53,6 +53,33 @@ class IPsecSituation:
     def encode(self) -> bytes:
         """Four octets."""
         return int(self.bits).to_bytes(4)
+
+
+class KeyingMaterial(Mapping[str, bytes]):
+    """
+    The keys of one SA by use: ``encryption`` and ``integrity``.  Never shown.
+
+    A dictionary of two takes four times the memory, for as long as the SA stands.
+    """
+
+    __slots__ = ("_encryption", "_integrity")
+
+    def __init__(self, encryption: bytes, integrity: bytes) -> None:
+        self._encryption = encryption
+        self._integrity = integrity
+
+    def __getitem__(self, use: str) -> bytes:
+        if use == "encryption":
+            return self._encryption
+        if use == "integrity":
+            return self._integrity
+        raise KeyError(use)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(("encryption", "integrity"))
+
+    def __len__(self) -> int:
+        return 2
 
 
 @implementer(INegotiatingDomain)
@@ -201,7 +228,7 @@ class IPsecDOI:
                 spi,
                 path.remote[0] if agreed.outbound else path.local[0],
             ),
-            {"encryption": keymat[:encryption], "integrity": keymat[encryption:]},
+            KeyingMaterial(keymat[:encryption], keymat[encryption:]),
             _parameters(chosen.protocol, transform, mode),
             agreed.lifetime,
         )

@@ -4,7 +4,6 @@ IKE's ISAKMP SA: what phase 1 leaves.  RFC 2409 section 5.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -14,6 +13,7 @@ from isakmp.associations import Lifetime
 from isakmp.crypto.ciphers import BlockCipher, cipher, is_weak, key_length
 from isakmp.crypto.groups import KeyPair, group
 from isakmp.crypto.keys import Phase1Keys, cipher_key, keymat, phase2_iv
+from isakmp.crypto.prf import Prf
 from isakmp.identity import Identity
 from isakmp.ike.parameters import Parameters
 from isakmp.ike.protection import Phase2Protection
@@ -28,14 +28,25 @@ class Keys:
     """
     SKEYID's children at work: they answer, and do not show themselves.
 
-    :ivar derive: prf under SKEYID_d.
-    :ivar authenticate: prf under SKEYID_a.
+    Prepared HMAC states would be a little faster than the keys themselves, and take twenty times
+    their memory for as long as the SA stands.
+
+    :ivar prf: the negotiated one.
     :ivar cipher: under the key that SKEYID_e becomes.
     """
 
-    derive: Callable[[bytes], bytes] = field(repr=False)
-    authenticate: Callable[[bytes], bytes] = field(repr=False)
+    prf: Prf
+    skeyid_d: bytes = field(repr=False)
+    skeyid_a: bytes = field(repr=False)
     cipher: BlockCipher = field(repr=False)
+
+    def derive(self, octets: bytes) -> bytes:
+        """prf(SKEYID_d, octets)."""
+        return self.prf(self.skeyid_d, octets)
+
+    def authenticate(self, octets: bytes) -> bytes:
+        """prf(SKEYID_a, octets)."""
+        return self.prf(self.skeyid_a, octets)
 
     @classmethod
     def of(cls, derived: Phase1Keys, parameters: Parameters) -> Keys:
@@ -45,9 +56,7 @@ class Keys:
         weak = partial(is_weak, parameters.encryption)
         key = cipher_key(function, derived.skeyid_e, length, weak)
         return cls(
-            function.keyed(derived.skeyid_d),
-            function.keyed(derived.skeyid_a),
-            cipher(parameters.encryption, key),
+            function, derived.skeyid_d, derived.skeyid_a, cipher(parameters.encryption, key)
         )
 
 

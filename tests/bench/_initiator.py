@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor, stdio
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred, DeferredList, FirstError
 from twisted.internet.threads import deferToThread
 from twisted.logger import globalLogBeginner
 from twisted.protocols.basic import LineOnlyReceiver
@@ -100,8 +100,7 @@ class Peers(LineOnlyReceiver):
         # Each of these takes from the same iterator.
         running = [Deferred.fromCoroutine(one_after_another()) for _ in range(in_flight)]
         together = DeferredList(running, fireOnOneErrback=True, consumeErrors=True)
-        together.addErrback(lambda failure: failure.value.subFailure)
-        return together
+        return together.addErrback(_first)
 
     def connectionLost(self, reason: Failure | None = None) -> None:  # type: ignore[override]
         """Whoever drives us is gone."""
@@ -109,6 +108,12 @@ class Peers(LineOnlyReceiver):
 
     def _stop(self) -> None:
         os._exit(0)  # nobody is told: the responder is gone, too
+
+
+def _first(failure: Failure) -> Failure:
+    """Of several peers' the first: why it failed."""
+    assert isinstance(failure.value, FirstError)
+    return failure.value.subFailure
 
 
 def connection(spec: dict[str, Any], number: int) -> Connection:

@@ -3,9 +3,10 @@ What the benchmarks of a responder share: two namespaces, a responder that is ou
 initiator in front of it, and what the kernel says of the responder's process.
 
 The initiator (:mod:`tests.bench._initiator`) runs in the left namespace, the responder in the
-right one.  Ours is :mod:`tests.bench._responder`.  Both responders have one connection that any
-peer may use and one child, write into their log which SAs are up and nothing else, and hand their
-SAs to something that protects no traffic: a sink that keeps records, and the kernel-null plugin.
+right one.  Ours is :mod:`tests.bench._responder`.  Both responders read the same ``swanctl.conf``,
+with one connection that any peer may use and one child, and write what they write by default into
+a log file.  Neither protects traffic: their SAs go to a sink that keeps nothing, and to the
+kernel-null plugin.
 """
 
 from __future__ import annotations
@@ -75,15 +76,15 @@ class Responder(Protocol):
 
 
 class OurResponder:
-    """Our node."""
+    """Our daemon."""
 
     def __init__(self, namespace: Namespace, suites: Suites, directory: Path) -> None:
-        spec = {
-            "listen": namespace.address,
-            "proposal": suites.isakmp,
-            "child": suites.child,
-            "log": str(directory / "node.log"),
-        }
+        directory.mkdir(parents=True)
+        config, settings = directory / "swanctl.conf", directory / "isakmp.toml"
+        config.write_text(_swanctl_conf(namespace, suites))
+        settings.write_text(_SETTINGS.format(namespace.address))
+        spec = {"config": config, "settings": settings, "log": directory / "node.log"}
+        spec = {name: str(path) for name, path in spec.items()}
         self._node = NodeProcess(namespace, spec, directory, module="tests.bench._responder")
         self._node.start().expect("ready", _PATIENCE)
 
@@ -113,8 +114,7 @@ class CharonResponder:
             directory,
             options=_OPTIONS + ("dh_exponent_ansi_x9_42 = no\n" if short else ""),
             plugins=("gmp", *charon.PLUGINS) if short else charon.PLUGINS,
-            # "Very basic auditing logs, e.g. SA up/SA down".
-            levels=dict.fromkeys(("default", *charon.LEVELS), 0),
+            levels=dict.fromkeys(charon.LEVELS, 1),  # its default
         ).start(_PATIENCE)
 
     def held(self) -> Held:
@@ -137,8 +137,16 @@ RESPONDERS: Mapping[str, Start] = {
     "charon_short": lambda *where: CharonResponder(*where, short=True),
 }
 
-# A table of buckets for its SAs, as the manual has it for gateways with many; the half-open ones
-# stay while they are counted.
+# More than any run makes: the bounds are not what is measured.
+_SETTINGS = """
+listen = ["{}"]
+[limits]
+half_open = 100000
+half_open_per_address = 100000
+half_open_seconds = 900
+"""
+
+# The same for charon; and a hash table for its SAs, as its manual wants it for many.
 _OPTIONS = """
 dos_protection = no
 ikesa_table_size = 4096
@@ -286,19 +294,22 @@ class Laboratory:
         self._runs = 0
 
     @contextmanager
-    def bench(self, start: Start, suites: Suites, peers: int) -> Iterator[Bench]:
+    def bench(
+        self, start: Start, suites: Suites, peers: int, asked: Suites | None = None
+    ) -> Iterator[Bench]:
         """
         A new responder and a new initiator; both end with the context.
 
         :param start: of :data:`RESPONDERS`.
         :param peers: the most handshakes that the initiator can be asked for.
+        :param asked: what it asks for, if not what the responder takes.
         """
         self._runs += 1
         files = self._directory / str(self._runs)
         with ExitStack() as stack:
             responder = start(self._ends.right, suites, files / "responder")
             stack.callback(responder.stop)
-            initiator = Initiator(self._ends, suites, files / "initiator", peers)
+            initiator = Initiator(self._ends, asked or suites, files / "initiator", peers)
             stack.callback(initiator.stop)
             yield Bench(responder, initiator, Process(self._ends.right))
 
@@ -327,9 +338,10 @@ def spread(figures: Sequence[float], digits: int = 3) -> dict[str, float]:
     }
 
 
-def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """Our median by theirs."""
-    return round(statistics.median(ours) / statistics.median(theirs), 2)
+def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float | None:
+    """Our median by theirs; None if theirs is too little to be measured."""
+    least = statistics.median(theirs)
+    return round(statistics.median(ours) / least, 2) if least > 0 else None
 
 
 def result(name: str, measure: Callable[..., dict[str, Any]], *arguments: int) -> dict[str, Any]:

@@ -187,7 +187,7 @@ class Recorded:
             path,
             Lifetime(),
             self.parameters,
-            Keys(self.prf.keyed(self["skeyid_d"]), self.prf.keyed(self["skeyid_a"]), cipher_),
+            Keys(self.prf, self["skeyid_d"], self["skeyid_a"], cipher_),
             last_block or self.main_mode()[-1].raw[-cipher_.block :],
         )
 

@@ -122,12 +122,17 @@ def _begin(both: Pair, chance: Random, also_bob: bool) -> dict[str, list[SABundl
 
 
 def _books(both: Pair) -> Iterator[str]:
-    """Each sink holds what its registry says, complete; on the clock is one timer for each SA."""
+    """
+    Each sink holds what its registry says, complete; each node has an end for each SA, and one call
+    on the clock for all of them.
+    """
     for member in (both.a, both.b):
         yield from books(member)
-    standing = len(list(both.a.registry)) + len(list(both.b.registry))
-    if len(both.clock.getDelayedCalls()) != standing:
-        yield f"{standing} SAs, and on the clock {both.clock.getDelayedCalls()}"
+        if set(member.assembly.lifetimes._timers) != {sa.key for sa in member.registry}:
+            yield f"{len(member.registry)} SAs, and ends for others"
+    standing = [member for member in (both.a, both.b) if len(member.registry)]
+    if len(both.clock.getDelayedCalls()) != len(standing):
+        yield f"{len(standing)} nodes have SAs, and on the clock {both.clock.getDelayedCalls()}"
 
 
 def _mirrored(bundle: SABundle, others: Sequence[SABundle]) -> SABundle | None:
