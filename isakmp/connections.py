@@ -199,7 +199,9 @@ class Candidates(Generic[C]):
         :param configured: what a candidate wanted instead, for the explanation.
         :param error: raised, with every rejection so far, when none is left.
         """
-        kept = tuple(c for c in self.remaining if matches(c))
+        kept = tuple([c for c in self.remaining if matches(c)])
+        if len(kept) == len(self.remaining) and kept:
+            return self
         lost = tuple(
             Rejection(c.name, rule, str(offered), str(configured(c)))
             for c in self.remaining

@@ -11,6 +11,7 @@ may use numbers of its own, which are kept and compared as octets.
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from isakmp.errors import ConfigurationError, InvalidIdentity, Reason
@@ -19,6 +20,11 @@ from isakmp.numbers import IdentityType
 _ADDRESSES = {IdentityType.IPV4_ADDR: 4, IdentityType.IPV6_ADDR: 16}
 _SUBNETS = {IdentityType.IPV4_ADDR_SUBNET: 4, IdentityType.IPV6_ADDR_SUBNET: 16}
 _RANGES = {IdentityType.IPV4_ADDR_RANGE: 4, IdentityType.IPV6_ADDR_RANGE: 16}
+_SIZES: Mapping[int, int] = {
+    kind: size * factor
+    for sizes, factor in ((_ADDRESSES, 1), (_SUBNETS, 2), (_RANGES, 2))
+    for kind, size in sizes.items()
+}
 _NAMES = frozenset({IdentityType.FQDN, IdentityType.USER_FQDN})
 
 _SHOWN = 64
@@ -96,10 +102,9 @@ class Identity:
 
         :raises InvalidIdentity: otherwise.
         """
-        for sizes, factor in ((_ADDRESSES, 1), (_SUBNETS, 2), (_RANGES, 2)):
-            size = sizes.get(IdentityType(self.kind))
-            if size is not None and len(self.data) != size * factor:
-                raise self._invalid(f"{len(self.data)} octets where {size * factor} belong")
+        size = _SIZES.get(self.kind)
+        if size is not None and len(self.data) != size:
+            raise self._invalid(f"{len(self.data)} octets where {size} belong")
         if self.kind in _SUBNETS:
             half = len(self.data) // 2
             mask = int.from_bytes(self.data[half:], "big")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hmac import compare_digest
 
 from twisted.internet.defer import Deferred, execute
@@ -231,7 +232,10 @@ def _bucket(identity: Identity) -> tuple[int, bytes]:
 
 def _at(path: Path) -> Identity:
     """The peer, as far as its path names it."""
-    return Identity.address(path.remote[0])
+    return _address(path.remote[0])
+
+
+_address = lru_cache(maxsize=1024)(Identity.address)
 
 
 def _host(identity: Identity) -> TrafficSelector | None:

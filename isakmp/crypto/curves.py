@@ -87,15 +87,33 @@ class CurveKeyPair(KeyPair):
         return self._private.exchange(ec.ECDH(), self._group.point(peer_public))
 
 
+_SMALL = "of so small an order that there is no shared secret"
+
+_P25519 = 2**255 - 19
+_P448 = 2**448 - 2**224 - 1
+
+_ORDER_8 = (
+    325606250916557431795983626356110631294008115727848805560023387167927233504,
+    39382357235489614581723060781553021112529911719440698176882885853963445705823,
+)
+"""The points of order 8 of Curve25519."""
+
+
 @dataclass(frozen=True, slots=True)
 class MontgomeryGroup(Group):
     """
     Curve25519 or Curve448.
 
+    :ivar prime: of its field.
+    :ivar small: the values that lead to the shared secret zero with every private value, those of
+        points whose order divides the cofactor (RFC 7748 section 6): four times such a point of
+        Curve448, and eight times such a point of Curve25519, is the point at infinity.
     :ivar private_key: how ``cryptography`` holds a private value.
     :ivar public_key: how it holds a public one.
     """
 
+    prime: int
+    small: frozenset[int]
     private_key: type[x25519.X25519PrivateKey | x448.X448PrivateKey]
     public_key: type[x25519.X25519PublicKey | x448.X448PublicKey]
 
@@ -107,9 +125,11 @@ class MontgomeryGroup(Group):
         return MontgomeryKeyPair(self, self.private_key.generate())
 
     def check(self, peer_public: bytes) -> None:
-        # A value that leads to the secret zero does so with every private value (RFC 7748 section
-        # 6): with one that is no secret too.
-        self.key_pair(bytes([1] * self.public_length)).agree(peer_public)
+        self.check_length(peer_public)
+        # As the computation reads it: RFC 7748 section 5.
+        value = int.from_bytes(peer_public, "little") & ((1 << self.bits) - 1)
+        if value % self.prime in self.small:
+            raise self.refusal(_SMALL)
 
     def key_pair(self, private: bytes) -> KeyPair:
         return MontgomeryKeyPair(self, self.private_key.from_private_bytes(private))
@@ -146,9 +166,7 @@ class MontgomeryKeyPair(KeyPair):
         try:
             return self._private.exchange(peer)  # type: ignore[arg-type]  # both of one curve
         except ValueError:
-            raise self._group.refusal(
-                "of so small an order that there is no shared secret"
-            ) from None
+            raise self._group.refusal(_SMALL) from None
 
 
 CURVE_GROUPS = (
@@ -160,6 +178,22 @@ CURVE_GROUPS = (
     CurveGroup(28, "ecp256bp", 256, ec.BrainpoolP256R1()),
     CurveGroup(29, "ecp384bp", 384, ec.BrainpoolP384R1()),
     CurveGroup(30, "ecp512bp", 512, ec.BrainpoolP512R1()),
-    MontgomeryGroup(31, "curve25519", 255, x25519.X25519PrivateKey, x25519.X25519PublicKey),
-    MontgomeryGroup(32, "curve448", 448, x448.X448PrivateKey, x448.X448PublicKey),
+    MontgomeryGroup(
+        31,
+        "curve25519",
+        255,
+        _P25519,
+        frozenset({0, 1, _P25519 - 1, *_ORDER_8}),
+        x25519.X25519PrivateKey,
+        x25519.X25519PublicKey,
+    ),
+    MontgomeryGroup(
+        32,
+        "curve448",
+        448,
+        _P448,
+        frozenset({0, 1, _P448 - 1}),
+        x448.X448PrivateKey,
+        x448.X448PublicKey,
+    ),
 )

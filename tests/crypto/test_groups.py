@@ -200,6 +200,37 @@ class RefusalTests(SynchronousTestCase):
             for _ in range(3):
                 found.check(found.generate().public)
 
+    def test_checked_as_computed(self) -> None:
+        """
+        On the Montgomery curves the check refuses those values, and only those, that lead to no
+        secret when one computes with them; however they are written.
+
+        Proves: RFC 8031 section 3.2
+        """
+        for found in GROUPS.values():
+            if not isinstance(found, MontgomeryGroup):
+                continue
+            pair, octets = found.generate(), found.public_length
+            near = {value + d for value in found.small for d in range(-2, 3)}
+            near |= {value * 2 % found.prime for value in found.small} | set(range(2, 20))
+            refused = 0
+            for value in {v + n * found.prime for v in near for n in (0, 1)}:
+                for written in (value, value | 1 << (8 * octets - 1)):
+                    if not 0 <= written < 1 << 8 * octets:
+                        continue
+                    public = written.to_bytes(octets, "little")
+                    outcomes = []
+                    for refuse in (found.check, pair.agree):
+                        try:
+                            refuse(public)
+                        except InvalidKeyInformation as error:
+                            outcomes.append(error.reason.rule)
+                        else:
+                            outcomes.append("")
+                    self.assertEqual(*outcomes, f"{found.name}: {written}")
+                    refused += outcomes != ["", ""]
+            self.assertGreaterEqual(refused, len(found.small) + 2, found.name)
+
     def test_length(self) -> None:
         """
         In every group, a public value of another length is refused: no zeros are added for it.
