@@ -174,6 +174,7 @@ class ChildPolicy:
     :ivar remote: traffic at the peer's.
     :ivar suites: what is acceptable, by preference.
     :ivar lifetime: ours; the shorter of it and the peer's counts.
+    :ivar quirks: where the peer departs from what the domain prescribes, by the domain's names.
     """
 
     connection: str
@@ -184,6 +185,7 @@ class ChildPolicy:
     remote: TrafficSelector
     suites: tuple[ProtectionSuite, ...]
     lifetime: Lifetime = Lifetime()
+    quirks: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,11 +222,15 @@ class IPsecParameters:
     :ivar mode: ``tunnel`` or ``transport``.
     :ivar encryption: ``aes-cbc``, ``aes-gcm-16``, ``3des-cbc``, ``null``...
     :ivar integrity: ``hmac-sha2-256-128``..., or ``none`` where the encryption authenticates.
+    :ivar compression: ``deflate`` of an IPComp SA, which has neither of those; else ``none``.
+    :ivar extended: whether sequence numbers have 64 bits: RFC 4304.
     """
 
     mode: str
     encryption: str
     integrity: str
+    compression: str = "none"
+    extended: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,9 @@ class Limits:
     :ivar conversations: exchanges running with peers that have not authenticated.
     :ivar conversations_per_address: the same with one address.
     :ivar exchanges_per_sa: phase-2 exchanges running, as responder, under one management SA.
+    :ivar begun_per_sa: exchanges for children that we have running at once under one management SA;
+        the others wait.  strongSwan's charon keeps the cipher states of three exchanges, and cannot
+        read what belongs to an older one (its ``max_ikev1_exchanges``).
     :ivar message_ids: message ids one management SA may use before it is to be replaced.
     :ivar refusals: messages in clear text that the method may refuse in one exchange; each can cost
         a key agreement.
@@ -66,6 +69,7 @@ class Limits:
     conversations: int = 1000
     conversations_per_address: int = 64
     exchanges_per_sa: int = 64
+    begun_per_sa: int = 2
     message_ids: int = 16384
     refusals: int = 3
     grace: float = 2.0
@@ -104,6 +108,7 @@ class Child:
     :ivar local: selectors at our end; empty: our own address.
     :ivar remote: selectors at the peer's; empty: its address.
     :ivar suites: acceptable protection, by preference, as the domain of interpretation made them.
+    :ivar quirks: where the peer departs from what the domain prescribes, by the domain's names.
     """
 
     name: str
@@ -113,6 +118,7 @@ class Child:
     lifetime: Lifetime = Lifetime(seconds=3600)
     renewal: Renewal = Renewal()
     start: StartAction = StartAction.NONE
+    quirks: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

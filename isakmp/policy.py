@@ -236,6 +236,7 @@ def _child_policy(
         remote=remote,
         suites=suites,
         lifetime=child.lifetime,
+        quirks=child.quirks,
     )
 
 

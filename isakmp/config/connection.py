@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 from isakmp.associations import Lifetime, ProtectionSuite
 from isakmp.config import values
-from isakmp.config.children import Ends, children, place_of, said
+from isakmp.config.children import Ends, children
 from isakmp.config.identities import ANYBODY, identity, spelled
 from isakmp.config.mistakes import Findings
 from isakmp.config.proposals import ike_proposals
+from isakmp.config.protection import place_of, said
 from isakmp.config.settings import ChildSettings, ConnectionSettings
 from isakmp.config.tree import Section
 from isakmp.connections import Child, Connection, Renewal

@@ -38,6 +38,9 @@ DEFAULT_ESP = (
 )
 """What ``default`` means for a child: strongSwan 5.9's, without SHA-1; without a group."""
 
+DEFAULT_AH = ("sha256", "sha384", "sha512")
+"""What ``default`` means for a child with AH, likewise."""
+
 _KINDS: Mapping[str, re.Pattern[str]] = {
     kind: re.compile(pattern)
     for kind, pattern in {
@@ -68,6 +71,11 @@ def ike_proposals(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 def esp_proposals(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What a child's ``esp_proposals`` mean, likewise, for the domain of interpretation."""
     return _all(text, DEFAULT_ESP, _esp)
+
+
+def ah_proposals(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What a child's ``ah_proposals`` mean, likewise."""
+    return _all(text, DEFAULT_AH, _ah)
 
 
 def _all(
@@ -122,17 +130,30 @@ def _ike(item: str, words: Mapping[str, list[str]]) -> list[str]:
 
 
 def _esp(item: str, words: Mapping[str, list[str]]) -> list[str]:
-    if "esn" in words["esn"]:
-        raise ValueError(f"{item!r}: extended sequence numbers are not built yet; leave esn out")
     if words["aead"] and words["cipher"]:
         raise ValueError(
             f"{item!r}: {words['aead'][0]} authenticates by itself and {words['cipher'][0]} does "
             "not; they need proposals of their own"
         )
-    groups = ["" if group == "none" else group for group in words["group"]]
-    if words["aead"]:  # an integrity algorithm beside it has no meaning
-        return _multiplied(item, words["aead"], groups)
-    return _multiplied(item, words["cipher"], words["integrity"], groups)
+    integrity = [] if words["aead"] else words["integrity"]  # beside one it has no meaning
+    ciphers = words["aead"] or words["cipher"]
+    return _multiplied(item, ciphers, integrity, _groups(words), _sequence(words))
+
+
+def _ah(item: str, words: Mapping[str, list[str]]) -> list[str]:
+    for kind in ("aead", "cipher"):
+        if words[kind]:
+            raise ValueError(f"{item!r}: AH does not encrypt, so leave {words[kind][0]} out")
+    return _multiplied(item, words["integrity"], _groups(words), _sequence(words))
+
+
+def _groups(words: Mapping[str, list[str]]) -> list[str]:
+    return ["" if group == "none" else group for group in words["group"]]
+
+
+def _sequence(words: Mapping[str, list[str]]) -> list[str]:
+    """Sequence numbers of 64 bits, of 32, which is what is meant unless said, or of either."""
+    return ["" if word == "noesn" else word for word in words["esn"]]
 
 
 def _multiplied(item: str, *kinds: list[str]) -> list[str]:

@@ -2,9 +2,9 @@
 The transforms that protect ESP packets.
 
 RFC 4303 section 2 (layout), RFC 2451 (CBC), RFC 3602 (AES-CBC), RFC 4312 (Camellia), RFC 3686
-(AES-CTR), RFC 4106 (AES-GCM), RFC 4309 (AES-CCM), RFC 2410 (null); RFC 2403, RFC 2404 and RFC 4868
-(integrity).  Names stand for algorithms, not the numbers of one key exchange, since IKEv1 and IKEv2
-number them differently.
+(AES-CTR), RFC 4106 (AES-GCM), RFC 4309 (AES-CCM), RFC 4543 (AES-GMAC), RFC 2410 (null); RFC 2403,
+RFC 2404, RFC 3566 and RFC 4868 (integrity).  Names stand for algorithms, not the numbers of one key
+exchange, since IKEv1 and IKEv2 number them differently.
 
 The layout, with what is authenticated and what is encrypted::
 
@@ -28,7 +28,7 @@ from typing import Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher, modes
-from cryptography.hazmat.primitives.ciphers.aead import AESCCM
+from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 
 from isakmp.crypto.ciphers import CBC
@@ -95,6 +95,24 @@ class _CBC:
         iv, data = data[: self.iv_length], data[self.iv_length :]
         decryptor = Cipher(self._schedule, modes.CBC(iv)).decryptor()
         return decryptor.update(data) + decryptor.finalize()
+
+
+class _XCBC:
+    """AES-XCBC-MAC, from which AES-XCBC-MAC-96 takes the first 12 octets.  RFC 3566 section 4."""
+
+    def __init__(self, key: bytes) -> None:
+        block = Cipher(AES(key), modes.ECB()).encryptor()
+        first, *self._last = (block.update(bytes([number] * 16)) for number in (1, 2, 3))
+        self._schedule = AES(first)
+
+    def __call__(self, data: bytes) -> bytes:
+        whole, full = data, bool(data) and not len(data) % 16
+        if not full:
+            whole += b"\x80" + bytes(-(len(data) + 1) % 16)
+        mask = self._last[0 if full else 1]
+        last = bytes(a ^ b for a, b in zip(whole[-16:], mask, strict=True))
+        chain = Cipher(self._schedule, modes.CBC(bytes(16))).encryptor()
+        return (chain.update(whole[:-16] + last) + chain.finalize())[-16:]
 
 
 class _CTR:
@@ -173,6 +191,28 @@ class _GCM:
             raise ESPError("wrong integrity check value") from None
 
 
+class _GMAC:
+    """Everything is authenticated, the IV too, and nothing encrypted.  RFC 4543 section 3."""
+
+    alignment = 4
+    overhead = _IV + 16
+
+    def __init__(self, key: bytes) -> None:
+        self._aead, self._salt = AESGCM(key[:-4]), key[-4:]
+
+    def protect(self, header: bytes, padded: bytes) -> bytes:
+        iv = _counted_iv(header)
+        return iv + padded + self._aead.encrypt(self._salt + iv, b"", header + iv + padded)
+
+    def unprotect(self, header: bytes, body: bytes) -> bytes:
+        iv, body, icv = body[:_IV], body[_IV:-16], body[-16:]
+        try:
+            self._aead.decrypt(self._salt + iv, icv, header + iv + body)
+        except InvalidTag:
+            raise ESPError("wrong integrity check value") from None
+        return body
+
+
 class _CCM:
     alignment = 4
 
@@ -193,7 +233,7 @@ class _CCM:
 
 @dataclass(frozen=True, slots=True)
 class _Integrity:
-    hash_number: int
+    mac: Callable[[bytes], Callable[[bytes], bytes]]
     key_length: int
     icv_length: int
 
@@ -208,6 +248,7 @@ _SEPARATE: Mapping[str, Callable[[bytes], _Encryption]] = {
 _COMBINED: Mapping[str, Callable[[bytes], _Protection]] = {
     **{f"aes-gcm-{icv}": partial(_GCM, icv) for icv in (8, 12, 16)},
     **{f"aes-ccm-{icv}": partial(_CCM, icv) for icv in (8, 12, 16)},
+    "aes-gmac": _GMAC,
 }
 
 ENCRYPTION: Mapping[str, tuple[int, ...]] = MappingProxyType(
@@ -217,21 +258,23 @@ ENCRYPTION: Mapping[str, tuple[int, ...]] = MappingProxyType(
         "aes-ctr": tuple(length + 4 for length in _AES_KEYS),
         **{f"aes-gcm-{icv}": tuple(length + 4 for length in _AES_KEYS) for icv in (8, 12, 16)},
         **{f"aes-ccm-{icv}": tuple(length + 3 for length in _AES_KEYS) for icv in (8, 12, 16)},
+        "aes-gmac": tuple(length + 4 for length in _AES_KEYS),
     }
 )
 """
 The encryption algorithms, and the key lengths of each in octets.
 
-With AES-CTR, AES-GCM and AES-CCM that is the key and then the salt: 4, 4 and 3 octets.
+With AES-CTR, AES-GCM and AES-GMAC that is the key and then 4 octets of salt, with AES-CCM 3.
 """
 
 _INTEGRITY = {
-    "hmac-md5-96": _Integrity(1, 16, 12),
-    "hmac-sha1-96": _Integrity(2, 20, 12),
-    "hmac-sha2-256-128": _Integrity(4, 32, 16),
-    "hmac-sha2-256-96": _Integrity(4, 32, 12),  # before RFC 4868, and still met
-    "hmac-sha2-384-192": _Integrity(5, 48, 24),
-    "hmac-sha2-512-256": _Integrity(6, 64, 32),
+    "hmac-md5-96": _Integrity(prf(1).keyed, 16, 12),
+    "hmac-sha1-96": _Integrity(prf(2).keyed, 20, 12),
+    "hmac-sha2-256-128": _Integrity(prf(4).keyed, 32, 16),
+    "hmac-sha2-256-96": _Integrity(prf(4).keyed, 32, 12),  # before RFC 4868, and still met
+    "hmac-sha2-384-192": _Integrity(prf(5).keyed, 48, 24),
+    "hmac-sha2-512-256": _Integrity(prf(6).keyed, 64, 32),
+    "aes-xcbc-96": _Integrity(_XCBC, 16, 12),
 }
 
 INTEGRITY: Mapping[str, int] = MappingProxyType(
@@ -308,9 +351,9 @@ def esp_transform(
     The transform of one direction.
 
     :param encryption: a name of :data:`ENCRYPTION`.
-    :param integrity: a name of :data:`INTEGRITY`; ``none`` with AES-GCM and AES-CCM.  With CBC,
-        ``none`` is what RFC 4303 calls confidentiality only: anybody can alter such packets, and
-        learn their contents by it.
+    :param integrity: a name of :data:`INTEGRITY`; ``none`` with AES-GCM, AES-CCM and AES-GMAC.
+        With CBC, ``none`` is what RFC 4303 calls confidentiality only: anybody can alter such
+        packets, and learn their contents by it.
     :param encryption_key: secret; with its salt at the end.
     :param integrity_key: secret.
     :raises LookupError: no such algorithm here.
@@ -334,6 +377,6 @@ def esp_transform(
     icv_length = 0
     if integrity != "none":
         details = _INTEGRITY[integrity]
-        mac, icv_length = prf(details.hash_number).keyed(integrity_key), details.icv_length
+        mac, icv_length = details.mac(integrity_key), details.icv_length
     separate = _Separate(_SEPARATE[encryption](encryption_key), mac, icv_length)
     return ESPTransform(f"{encryption} {integrity}", separate)

@@ -2,7 +2,7 @@
 The IPsec domain of interpretation: DOI 1.  RFC 2407.
 
 Situations: SIT_IDENTITY_ONLY alone (section 4.2.1); labelled ones are refused as the sections
-4.2.2 and 4.2.3 want it.  Protocols: AH and ESP, alone or together, not yet IPCOMP.
+4.2.2 and 4.2.3 want it.  Protocols: AH and ESP, alone or together, and IPComp with either.
 """
 
 from __future__ import annotations
@@ -24,8 +24,15 @@ from isakmp.associations import (
     Terms,
 )
 from isakmp.doi import selection, suites
-from isakmp.doi.selection import valid_spi
-from isakmp.doi.transforms import CIPHERS, DEFAULT_LIFETIME, INTEGRITIES, Protection, read
+from isakmp.doi.selection import normal_spi, valid_spi
+from isakmp.doi.transforms import (
+    CIPHERS,
+    COMPRESSIONS,
+    DEFAULT_LIFETIME,
+    INTEGRITIES,
+    Protection,
+    read,
+)
 from isakmp.errors import AttributesNotSupported, BadProposalSyntax, Reason, SituationNotSupported
 from isakmp.identity import Identity
 from isakmp.interfaces import Effect, IExchangeType, INegotiatingDomain
@@ -37,6 +44,11 @@ from isakmp.wire.proposals import Proposal, Transform
 from isakmp.wire.reader import Reader
 
 _MODES = {Encapsulation.TUNNEL: "tunnel", Encapsulation.TRANSPORT: "transport"}
+_PROTOCOLS = (ProtocolID.AH, ProtocolID.ESP, ProtocolID.IPCOMP)
+
+SHA256_96 = "sha256_96"
+"""The quirk of a child whose peer cuts HMAC-SHA-256 to 96 bits, as was done before RFC 4868."""
+
 _COOKIES = 16  # octets of both: the SPI of an ISAKMP SA
 
 
@@ -142,12 +154,14 @@ class IPsecDOI:
 
         ISAKMP SAs are the framework's.  What no SA can be called is left out.
         """
-        if delete.doi != self.number or delete.protocol not in (ProtocolID.AH, ProtocolID.ESP):
+        protocol = delete.protocol
+        if delete.doi != self.number or protocol not in _PROTOCOLS:
             return ()
         return tuple(
-            SPIKey(self.number, delete.protocol, spi, path.remote[0])
-            for spi in dict.fromkeys(delete.spis)
-            if valid_spi(spi)
+            SPIKey(self.number, protocol, spi, path.remote[0])
+            for spi in dict.fromkeys(
+                normal_spi(protocol, spi) for spi in delete.spis if valid_spi(protocol, spi)
+            )
         )
 
     def suite(self, spelling: str, lifetime: Lifetime) -> ProtectionSuite:
@@ -210,7 +224,7 @@ class IPsecDOI:
             not known here, an SPI that cannot be.  A proposal that was selected or confirmed, and
             what :meth:`terms` says of it, do fit.
         """
-        if not valid_spi(spi):
+        if not valid_spi(chosen.protocol, spi):
             raise ValueError(f"not an SPI: {spi.hex()}")
         transform = chosen.transforms[0]
         encryption, integrity = _octets(chosen.protocol, transform)
@@ -225,11 +239,11 @@ class IPsecDOI:
             SPIKey(
                 self.number,
                 chosen.protocol,
-                spi,
+                normal_spi(chosen.protocol, spi),
                 path.remote[0] if agreed.outbound else path.local[0],
             ),
             KeyingMaterial(keymat[:encryption], keymat[encryption:]),
-            _parameters(chosen.protocol, transform, mode),
+            _parameters(chosen.protocol, transform, mode, agreed.policy.quirks),
             agreed.lifetime,
         )
 
@@ -257,16 +271,22 @@ def _octets(protocol: int, transform: Transform) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=64)
-def _parameters(protocol: int, transform: Transform, mode: int) -> IPsecParameters:
+def _parameters(
+    protocol: int, transform: Transform, mode: int, quirks: frozenset[str]
+) -> IPsecParameters:
     protection = read(protocol, transform).protection
     if mode not in _MODES:
         raise ValueError(f"encapsulation mode {mode} is not known here")
+    number = protection.transform_id
+    integrity = INTEGRITIES[protection.integrity].name if protection.integrity else "none"
+    if SHA256_96 in quirks and integrity == "hmac-sha2-256-128":
+        integrity = "hmac-sha2-256-96"
     return IPsecParameters(
         _MODES[Encapsulation(mode)],
-        "none"
-        if protection.protocol == ProtocolID.AH
-        else CIPHERS[protection.transform_id].name,
-        INTEGRITIES[protection.integrity].name if protection.integrity else "none",
+        CIPHERS[number].name if protection.protocol == ProtocolID.ESP else "none",
+        integrity,
+        COMPRESSIONS[number] if protection.protocol == ProtocolID.IPCOMP else "none",
+        bool(protection.extended),
     )
 
 

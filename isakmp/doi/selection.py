@@ -23,6 +23,7 @@ from isakmp.doi.suites import (
     group_word,
     integrity_word,
     mode_word,
+    sequence_word,
     spell,
     spell_all,
     transform_word,
@@ -46,9 +47,30 @@ RESERVED_SPIS = 256
 """SPIs 0 to 255 name no SA.  RFC 2402 section 2.4, RFC 2406 section 2.1."""
 
 
-def valid_spi(spi: bytes) -> bool:
-    """Whether this can be the SPI of an AH or ESP SA: four octets, and not a reserved number."""
+def valid_spi(protocol: int, spi: bytes) -> bool:
+    """
+    Whether this can name an SA: of AH and ESP four octets, of IPComp two, or four whose first two
+    are zero (RFC 3173 section 4.1); and not a reserved number.
+    """
+    if protocol == ProtocolID.IPCOMP:
+        spi = _narrowed(spi)
+        return len(spi) == _CPI and int.from_bytes(spi) >= RESERVED_SPIS
     return len(spi) == 4 and int.from_bytes(spi) >= RESERVED_SPIS
+
+
+def normal_spi(protocol: int, spi: bytes) -> bytes:
+    """A valid SPI as it is known here: the index of IPComp has two octets."""
+    return _narrowed(spi) if protocol == ProtocolID.IPCOMP else spi
+
+
+def _narrowed(spi: bytes) -> bytes:
+    return spi[-_CPI:] if len(spi) == 4 and not any(spi[:-_CPI]) else spi
+
+
+_CPI = 2
+"""Octets of a Compression Parameter Index."""
+
+_PROTOCOLS = frozenset({ProtocolID.ESP, ProtocolID.AH, ProtocolID.IPCOMP})
 
 
 def select(offered: Offer, acceptable: Offer) -> ProtectionSuite:
@@ -72,7 +94,7 @@ def select(offered: Offer, acceptable: Offer) -> ProtectionSuite:
     for suite in possible:
         choices = [choice for ours in wanted if (choice := suite.choice(ours)) is not None]
         if choices:
-            return suite.chosen(min(choices))
+            return _normal(suite.chosen(min(choices)))
     invalid = [proposal for suite in suites if (proposal := suite.invalid_spi) is not None]
     if invalid and not possible:
         raise _invalid_spi(invalid[0])
@@ -114,9 +136,7 @@ def confirm(answer: Offer, offered: Offer) -> ProtectionSuite:
     :raises SituationNotSupported: if the situation is another.
     """
     _same_situation(answer, offered)
-    if len(answer.suites) != 1:
-        raise _unasked(answer, offered, f"{len(answer.suites)} suites were chosen, not one")
-    suite = _read(answer.suites[0])
+    suite = _read(_as_one(answer, offered))
     _refuse_contradictions(suite)
     for proposal in suite.suite.proposals:
         if len(proposal.transforms) != 1:
@@ -128,8 +148,40 @@ def confirm(answer: Offer, offered: Offer) -> ProtectionSuite:
     ours = [_read(mine) for mine in offered.suites]
     for mine in ours:
         if suite.repeats(mine):
-            return suite.suite
+            return _normal(suite.suite)
     raise _unasked(answer, offered, _nearest([suite], ours))
+
+
+def _as_one(answer: Offer, offered: Offer) -> ProtectionSuite:
+    """
+    What was chosen: one suite.
+
+    strongSwan says a suite with IPComp and then, as a second one, the same without it.  That takes
+    nothing away from the first.
+    """
+    if answer.suites:
+        first, *more = answer.suites
+        said = {_unnumbered(proposal) for proposal in first.proposals}
+        if all(_unnumbered(proposal) in said for suite in more for proposal in suite.proposals):
+            if len({proposal.protocol for proposal in first.proposals}) > 1 or not more:
+                return first
+    raise _unasked(answer, offered, f"{len(answer.suites)} suites were chosen, not one")
+
+
+def _unnumbered(proposal: Proposal) -> Proposal:
+    return replace(
+        proposal,
+        number=0,
+        transforms=tuple(replace(transform, number=0) for transform in proposal.transforms),
+    )
+
+
+def _normal(suite: ProtectionSuite) -> ProtectionSuite:
+    """With SPIs as they are known here."""
+    spis = {p.protocol: normal_spi(p.protocol, p.spi) for p in suite.proposals}
+    if all(proposal.spi == spis[proposal.protocol] for proposal in suite.proposals):
+        return suite
+    return suite.with_spis(spis)
 
 
 def _unasked(answer: Offer, offered: Offer, what: str) -> NoProposalChosen:
@@ -164,8 +216,8 @@ class _Suite:
     def invalid_spi(self) -> Proposal | None:
         """The first proposal whose SPI cannot be."""
         for proposal in self.suite.proposals:
-            if proposal.protocol in (ProtocolID.ESP, ProtocolID.AH):
-                if not valid_spi(proposal.spi):
+            if proposal.protocol in _PROTOCOLS:
+                if not valid_spi(proposal.protocol, proposal.spi):
                     return proposal
         return None
 
@@ -251,7 +303,8 @@ def _invalid_spi(proposal: Proposal) -> InvalidSPI:
         Reason(
             f"proposal {proposal.number}: an SPI of {ProtocolID(proposal.protocol).spelled}",
             f"0x{proposal.spi[:16].hex()}, {len(proposal.spi)} octets",
-            f"4 octets, {RESERVED_SPIS} or more",
+            f"{_CPI if proposal.protocol == ProtocolID.IPCOMP else 4} octets, "
+            f"{RESERVED_SPIS} or more",
         )
     )
 
@@ -330,6 +383,7 @@ _ATTRIBUTES: tuple[tuple[int, IPsecAttribute, Callable[[int], str]], ...] = (
     (2, IPsecAttribute.AUTHENTICATION_ALGORITHM, integrity_word),
     (1, IPsecAttribute.GROUP_DESCRIPTION, group_word),
     (1, IPsecAttribute.ENCAPSULATION_MODE, mode_word),
+    (1, IPsecAttribute.EXTENDED_SEQUENCE_NUMBER, sequence_word),
 )
 
 _WEIGHTS = (4, *(weight for weight, _, _ in _ATTRIBUTES))
@@ -343,6 +397,7 @@ def _said(theirs: Protection, ours: Protection) -> tuple[tuple[int, int], ...]:
         (theirs.integrity, ours.integrity),
         (theirs.group, ours.group),
         (theirs.mode or ours.mode, ours.mode),
+        (theirs.extended, ours.extended),
     )
 
 

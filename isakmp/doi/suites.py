@@ -5,22 +5,32 @@ How a configuration spells protection suites of the IPsec DOI, in strongSwan's w
 
     suite        =  [ mode ":" ] part *( "+" part )          AND, RFC 2408 section 4.2
     mode         =  "tunnel" | "transport"                   tunnel if not said
-    part         =  [ "esp=" | "ah=" ] alternative *( "|" alternative )
+    part         =  [ "esp=" | "ah=" | "ipcomp=" ] alternative *( "|" alternative )
     alternative  =  word *( "-" word )                       OR, the preferred first
 
 The words of an alternative are a cipher, an integrity algorithm and, for perfect forward secrecy, a
 Diffie-Hellman group: ``aes128-sha256-modp2048``, ``aes256gcm16``, ``null-sha1``; of AH an integrity
-algorithm and a group: ``ah=sha256``.
+algorithm and a group: ``ah=sha256``.  With ``esn`` either has sequence numbers of 64 bits (RFC
+4304).  Of IPComp (RFC 3173) the word is ``deflate``; that takes no key, and so no group of its own.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from isakmp.associations import Lifetime, ProtectionSuite
 from isakmp.crypto.groups import GROUPS
-from isakmp.doi.transforms import CIPHERS, INTEGRITIES, LONGEST, Protection, Reading, read
+from isakmp.doi.transforms import (
+    CIPHERS,
+    COMPRESSIONS,
+    INTEGRITIES,
+    LONGEST,
+    Protection,
+    Reading,
+    read,
+)
 from isakmp.errors import ConfigurationError
 from isakmp.numbers import (
     AHTransform,
@@ -42,7 +52,7 @@ MAX_ALTERNATIVES = 64
 SHOWN = 8
 """How many alternatives, parts or suites of an offer are written out before it says "and more"."""
 
-_PROTOCOLS = {"esp": ProtocolID.ESP, "ah": ProtocolID.AH}
+_PROTOCOLS = {"esp": ProtocolID.ESP, "ah": ProtocolID.AH, "ipcomp": ProtocolID.IPCOMP}
 _MODES = {"tunnel": Encapsulation.TUNNEL, "transport": Encapsulation.TRANSPORT}
 _MODE_WORDS: dict[int, str] = {
     0: "unspecified",
@@ -72,7 +82,8 @@ _INTEGRITY_WORDS = {
 _GROUP_WORDS = {group.name: number for number, group in GROUPS.items()} | {
     alias: number for alias, number in (("x25519", 31), ("x448", 32)) if number in GROUPS
 }
-
+_COMPRESSION_WORDS = {name: number for number, name in COMPRESSIONS.items()}
+_SEQUENCE_WORDS = {"noesn": 0, "esn": 1}
 
 # What a mistake is answered with: our own words, without those that mean the same.
 _VALID: dict[str, list[str]] = {
@@ -83,6 +94,8 @@ _VALID: dict[str, list[str]] = {
     ],
     "integrity": [integrity.words[0] for integrity in INTEGRITIES.values()],
     "groups": [group.name for group in GROUPS.values()],
+    "sequence numbers": [*_SEQUENCE_WORDS],
+    "compression": [*_COMPRESSION_WORDS],
 }
 
 
@@ -113,13 +126,20 @@ def parse(spelling: str, lifetime: Lifetime) -> ProtectionSuite:
         if len(texts) > MAX_ALTERNATIVES:
             raise _mistake(spelling, f"more than {MAX_ALTERNATIVES} alternatives")
         wanted[protocol] = [_alternative(spelling, protocol, _MODES[mode], text) for text in texts]
-    if len({protection.group for found in wanted.values() for protection in found}) > 1:
+    keyless = ProtocolID.IPCOMP
+    groups = {one.group for protocol in wanted if protocol != keyless for one in wanted[protocol]}
+    if len(groups) > 1:
         # RFC 2409 section 5.5: there is one KE payload, and every transform has to name its group.
         raise _mistake(
             spelling,
             "the group of perfect forward secrecy has to be the same in every alternative and "
             "every part, or in none",
         )
+    if not groups:
+        raise _mistake(spelling, "compression alone protects nothing: it goes with ESP or AH")
+    (group,) = groups
+    if keyless in wanted:
+        wanted[keyless] = [replace(one, group=group) for one in wanted[keyless]]
     return ProtectionSuite(
         tuple(
             Proposal(
@@ -138,7 +158,7 @@ def parse(spelling: str, lifetime: Lifetime) -> ProtectionSuite:
 
 def _alternative(spelling: str, protocol: ProtocolID, mode: int, text: str) -> Protection:
     """What one alternative asks for."""
-    kinds = ("ciphers", "integrity", "groups") if protocol == ProtocolID.ESP else _OF_AH
+    kinds = _KINDS[protocol]
     found: dict[str, str] = {}
     for word in text.strip().split("-"):
         if not word:
@@ -147,7 +167,7 @@ def _alternative(spelling: str, protocol: ProtocolID, mode: int, text: str) -> P
         if kind is None:
             raise _mistake(spelling, f"{word!r} is not understood", *kinds)
         if kind not in kinds:
-            raise _mistake(spelling, f"AH does not encrypt, so {word!r} means nothing", *kinds)
+            raise _mistake(spelling, f"{word!r} means nothing for {protocol.spelled}", *kinds)
         if kind in found:
             raise _mistake(
                 spelling,
@@ -156,10 +176,14 @@ def _alternative(spelling: str, protocol: ProtocolID, mode: int, text: str) -> P
         found[kind] = word
     integrity = _INTEGRITY_WORDS[found["integrity"]] if "integrity" in found else 0
     group = _GROUP_WORDS[found["groups"]] if "groups" in found else 0
+    extended = _SEQUENCE_WORDS[found.get("sequence numbers", "noesn")]
+    if protocol == ProtocolID.IPCOMP:
+        return Protection(protocol, _COMPRESSION_WORDS[found["compression"]], mode=mode)
     if protocol == ProtocolID.AH:
         if not integrity:
             raise _mistake(spelling, "AH needs an integrity algorithm", "integrity")
-        return Protection(protocol, INTEGRITIES[integrity].transform, 0, integrity, mode, group)
+        transform = INTEGRITIES[integrity].transform
+        return Protection(protocol, transform, 0, integrity, mode, group, extended)
     if "ciphers" not in found:
         raise _mistake(spelling, f"ESP needs a cipher beside {text!r}, or 'null'", "ciphers")
     transform_id, bits = _CIPHER_WORDS[found["ciphers"]]
@@ -175,15 +199,22 @@ def _alternative(spelling: str, protocol: ProtocolID, mode: int, text: str) -> P
             "can alter: it needs an integrity algorithm",
             "integrity",
         )
-    return Protection(protocol, transform_id, bits, integrity, mode, group)
+    return Protection(protocol, transform_id, bits, integrity, mode, group, extended)
 
 
 _WORDS: dict[str, Collection[str]] = {
     "ciphers": _CIPHER_WORDS,
     "integrity": _INTEGRITY_WORDS,
     "groups": _GROUP_WORDS,
+    "sequence numbers": _SEQUENCE_WORDS,
+    "compression": _COMPRESSION_WORDS,
 }
-_OF_AH = ("integrity", "groups")
+_OF_AH = ("integrity", "groups", "sequence numbers")
+_KINDS = {
+    ProtocolID.ESP: ("ciphers", *_OF_AH),
+    ProtocolID.AH: _OF_AH,
+    ProtocolID.IPCOMP: ("compression",),
+}
 
 
 def _mistake(spelling: str, what: str, *kinds: str) -> ConfigurationError:
@@ -198,6 +229,7 @@ def _attributes(protection: Protection) -> list[Attribute]:
         (IPsecAttribute.AUTHENTICATION_ALGORITHM, protection.integrity),
         (IPsecAttribute.GROUP_DESCRIPTION, protection.group),
         (IPsecAttribute.ENCAPSULATION_MODE, protection.mode),
+        (IPsecAttribute.EXTENDED_SEQUENCE_NUMBER, protection.extended),
     )
     return [Attribute.tv(kind, number) for kind, number in values if number]
 
@@ -269,6 +301,8 @@ def _alternative_words(reading: Reading, with_mode: bool) -> str:
         words.append(integrity_word(protection.integrity))
     if protection.group:
         words.append(group_word(protection.group))
+    if protection.extended:
+        words.append(sequence_word(protection.extended))
     if with_mode:
         words.append(mode_word(protection.mode))
     words.extend(
@@ -292,6 +326,8 @@ def transform_word(protection: Protection) -> str:
         if bits in cipher.lengths:
             return cipher.words[0].format(bits)
         return f"{_snake(cipher.name)}_{bits or 'of_no_key_length'}"
+    if protection.protocol == ProtocolID.IPCOMP and number in COMPRESSIONS and not bits:
+        return COMPRESSIONS[number]
     integrity = INTEGRITIES.get(protection.integrity)
     table = _TRANSFORMS.get(protection.protocol)
     name = table(number).spelled.split("_", 1)[-1] if table else f"transform_{number}"
@@ -314,6 +350,11 @@ def group_word(number: int) -> str:
     """A Group Description."""
     known = GROUPS.get(number)
     return known.name if known else f"group_{_snake(Group(number).spelled)}"
+
+
+def sequence_word(number: int) -> str:
+    """An Extended Sequence Number."""
+    return "esn" if number == _SEQUENCE_WORDS["esn"] else f"esn_{number}"
 
 
 def mode_word(number: int) -> str:

@@ -1,7 +1,8 @@
 """
 What one transform of the IPsec DOI asks for: its algorithms, and its attributes read.
 
-RFC 2407 sections 4.4.3 to 4.5.2, RFC 3602 section 5, RFC 4106 section 8, RFC 4868.
+RFC 2407 sections 4.4.3 to 4.5.2, RFC 2451, RFC 3173 section 4.1, RFC 3566, RFC 3602 section 5,
+RFC 3686 section 5, RFC 4106 section 8, RFC 4304, RFC 4309, RFC 4312, RFC 4543, RFC 4868.
 
 RFC 2407 section 4.5.3 would have a whole negotiation end at one attribute that is not supported;
 RFC 2408 section 5.6 says that such a transform is ignored, which is what alternatives are for and
@@ -21,6 +22,7 @@ from isakmp.numbers import (
     AHTransform,
     AuthenticationAlgorithm,
     ESPTransform,
+    IPCOMPTransform,
     IPsecAttribute,
     LifeType,
     ProtocolID,
@@ -30,6 +32,9 @@ from isakmp.wire.proposals import Transform
 
 LONGEST = 2**32 - 1
 """The longest lifetime that is told apart, in seconds or kilobytes; more counts as this."""
+
+_EXTENDED = 1
+"""Sequence numbers of 64 bits: the one value of that attribute.  RFC 4304 section 2."""
 
 MAX_DURATION = 8
 """The most octets of a Life Duration that are read as a number."""
@@ -54,6 +59,7 @@ class Cipher:
     :ivar name: what sinks call it.
     :ivar words: how configurations spell it; ``{}`` stands for the key length; the first is ours.
     :ivar lengths: the key lengths in bits that Key Length may say; (0,) if it must not be sent.
+    :ivar usual: bits where a peer does not say; 0: it has to say.
     :ivar fixed: octets of key where the length is fixed.
     :ivar salt: octets of keying material after the key.
     :ivar combined: whether it authenticates as well.
@@ -62,6 +68,7 @@ class Cipher:
     name: str
     words: tuple[str, ...]
     lengths: tuple[int, ...] = (0,)
+    usual: int = 0
     fixed: int = 0
     salt: int = 0
     combined: bool = False
@@ -91,23 +98,41 @@ class Integrity:
 _AES = (128, 192, 256)
 
 
-def _gcm(icv: int) -> Cipher:
-    # RFC 4106 section 8.1: four octets of salt follow the key.
-    words = (f"aes{{}}gcm{icv}", f"aes{{}}gcm{icv * 8}")
-    return Cipher(f"aes-gcm-{icv}", words, _AES, salt=4, combined=True)
+def _combined(mode: str, icv: int, salt: int) -> Cipher:
+    # RFC 4106 section 8.1, RFC 4309 section 7.1: so many octets of salt follow the key.
+    words = (f"aes{{}}{mode}{icv}", f"aes{{}}{mode}{icv * 8}")
+    return Cipher(f"aes-{mode}-{icv}", words, _AES, salt=salt, combined=True)
 
 
 CIPHERS: Mapping[int, Cipher] = MappingProxyType(
     {
+        ESPTransform.DES: Cipher("des-cbc", ("des",), fixed=8),
         ESPTransform.TRIPLE_DES: Cipher("3des-cbc", ("3des",), fixed=24),
+        # RFC 2451 section 2.4: both take keys of many lengths, and 128 bits unless that is said.
+        ESPTransform.CAST: Cipher("cast-cbc", ("cast{}",), (128,), usual=128),
+        ESPTransform.BLOWFISH: Cipher("blowfish-cbc", ("blowfish{}",), _AES, usual=128),
         ESPTransform.NULL: Cipher("null", ("null",)),
-        ESPTransform.AES_CBC: Cipher("aes-cbc", ("aes{}",), _AES),
-        ESPTransform.AES_GCM_8: _gcm(8),
-        ESPTransform.AES_GCM_12: _gcm(12),
-        ESPTransform.AES_GCM_16: _gcm(16),
+        # RFC 3602 section 5.3 has it said always; those who do not say it mean 128.
+        ESPTransform.AES_CBC: Cipher("aes-cbc", ("aes{}",), _AES, usual=128),
+        # RFC 3686 section 5.1: four octets of nonce follow the key.
+        ESPTransform.AES_CTR: Cipher("aes-ctr", ("aes{}ctr",), _AES, salt=4),
+        ESPTransform.AES_CCM_8: _combined("ccm", 8, 3),
+        ESPTransform.AES_CCM_12: _combined("ccm", 12, 3),
+        ESPTransform.AES_CCM_16: _combined("ccm", 16, 3),
+        ESPTransform.AES_GCM_8: _combined("gcm", 8, 4),
+        ESPTransform.AES_GCM_12: _combined("gcm", 12, 4),
+        ESPTransform.AES_GCM_16: _combined("gcm", 16, 4),
+        ESPTransform.CAMELLIA: Cipher("camellia-cbc", ("camellia{}",), _AES),
+        # RFC 4543: it authenticates and encrypts nothing.
+        ESPTransform.NULL_AUTH_AES_GMAC: Cipher(
+            "aes-gmac", ("aes{}gmac",), _AES, salt=4, combined=True
+        ),
     }
 )
 """What ESP can encrypt with here, by transform identifier."""
+
+COMPRESSIONS: Mapping[int, str] = MappingProxyType({IPCOMPTransform.DEFLATE: "deflate"})
+"""What IPComp can compress with here: its name, by transform identifier.  RFC 2394."""
 
 INTEGRITIES: Mapping[int, Integrity] = MappingProxyType(
     {
@@ -123,6 +148,9 @@ INTEGRITIES: Mapping[int, Integrity] = MappingProxyType(
         ),
         AuthenticationAlgorithm.HMAC_SHA2_512: Integrity(
             "hmac-sha2-512-256", ("sha512", "sha2_512"), 64, AHTransform.SHA2_512
+        ),
+        AuthenticationAlgorithm.AES_XCBC_MAC: Integrity(
+            "aes-xcbc-96", ("aesxcbc",), 16, AHTransform.AES_XCBC_MAC
         ),
     }
 )
@@ -140,6 +168,7 @@ class Protection:
     :ivar integrity: Authentication Algorithm.
     :ivar mode: Encapsulation Mode.
     :ivar group: Group Description.
+    :ivar extended: Extended (64-bit) Sequence Number: RFC 4304.
     :ivar others: attributes that mean nothing here, by type, with their values.
     """
 
@@ -149,6 +178,7 @@ class Protection:
     integrity: int = 0
     mode: int = 0
     group: int = 0
+    extended: int = 0
     others: tuple[tuple[int, bytes], ...] = ()
 
     @property
@@ -157,6 +187,9 @@ class Protection:
         integrity = INTEGRITIES.get(self.integrity)
         if self.others or (self.integrity and integrity is None):
             return False
+        if self.protocol == ProtocolID.IPCOMP:
+            said = self.key_length or self.integrity or self.extended
+            return self.transform_id in COMPRESSIONS and not said
         if self.protocol == ProtocolID.AH:
             return (
                 integrity is not None
@@ -192,14 +225,12 @@ class Protection:
         ours counts.
         """
         return (
-            (self.transform_id, self.key_length, self.integrity, self.group, self.protocol)
-            == (
-                offered.transform_id,
-                offered.key_length,
-                offered.integrity,
-                offered.group,
-                offered.protocol,
-            )
+            self.transform_id == offered.transform_id
+            and self.key_length == offered.key_length
+            and self.integrity == offered.integrity
+            and self.group == offered.group
+            and self.extended == offered.extended
+            and self.protocol == offered.protocol
             and offered.mode in (0, self.mode)
             and self.others == offered.others
         )
@@ -237,16 +268,18 @@ def read(protocol: int, transform: Transform) -> Reading:
         collected.add(attribute)
     values, faults = collected.values, collected.faults
     bits = values.pop(IPsecAttribute.KEY_LENGTH, 0)
-    if not bits and (protocol, transform.transform_id) == (ProtocolID.ESP, ESPTransform.AES_CBC):
-        # RFC 3602 section 5.3 has it said always; those who do not say it mean 128.
-        bits = 128
+    if not bits and protocol == ProtocolID.ESP and transform.transform_id in CIPHERS:
+        bits = CIPHERS[transform.transform_id].usual
+    # IPComp takes no key: a group beside it says nothing, and strongSwan says none.
+    group = values.pop(IPsecAttribute.GROUP_DESCRIPTION, 0)
     protection = Protection(
         protocol,
         transform.transform_id,
         bits,
         values.pop(IPsecAttribute.AUTHENTICATION_ALGORITHM, 0),
         values.pop(IPsecAttribute.ENCAPSULATION_MODE, 0),
-        values.pop(IPsecAttribute.GROUP_DESCRIPTION, 0),
+        group if protocol != ProtocolID.IPCOMP else 0,
+        values.pop(IPsecAttribute.EXTENDED_SEQUENCE_NUMBER, 0),
         tuple(sorted(collected.others.items())),
     )
     durations = collected.durations
@@ -263,8 +296,12 @@ def read(protocol: int, transform: Transform) -> Reading:
     )
 
 
-_TABLES: Mapping[int, type[ESPTransform | AHTransform]] = MappingProxyType(
-    {ProtocolID.ESP: ESPTransform, ProtocolID.AH: AHTransform}
+_TABLES: Mapping[int, type[ESPTransform | AHTransform | IPCOMPTransform]] = MappingProxyType(
+    {
+        ProtocolID.ESP: ESPTransform,
+        ProtocolID.AH: AHTransform,
+        ProtocolID.IPCOMP: IPCOMPTransform,
+    }
 )
 
 _UNDERSTOOD = frozenset(
@@ -273,6 +310,7 @@ _UNDERSTOOD = frozenset(
         IPsecAttribute.AUTHENTICATION_ALGORITHM,
         IPsecAttribute.ENCAPSULATION_MODE,
         IPsecAttribute.GROUP_DESCRIPTION,
+        IPsecAttribute.EXTENDED_SEQUENCE_NUMBER,
     }
 )
 
@@ -302,6 +340,8 @@ class _Collected:
             number = attribute.number
             if not number:
                 self._fault(kind, "has the reserved value 0")
+            elif kind == IPsecAttribute.EXTENDED_SEQUENCE_NUMBER and number != _EXTENDED:
+                self._fault(kind, f"has the unknown value {number}")
             if self.values.setdefault(kind, number) != number:
                 self._contradiction(kind)
         else:

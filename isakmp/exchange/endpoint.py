@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from twisted.internet.defer import CancelledError, Deferred, fail
+from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, fail
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -84,6 +84,7 @@ class ISAKMPEndpoint:
         self._removals = Removals(node, self.begin, self._abandon)
         self._running: dict[Exchange, Deferred[object]] = {}
         self._beginning: dict[tuple[str, Path | None], _Beginning] = {}
+        self._turns: dict[CookiePair, DeferredSemaphore] = {}
         self._closed = False
 
     # -- IKeyExchangeEndpoint ------------------------------------------------------------------
@@ -119,7 +120,16 @@ class ISAKMPEndpoint:
             standing = self._node.registry.by_connection(connection.name)
             sa = standing[-1] if standing else await self._management_sa(connection)
         kind = establishing_type(self._node, sa)
-        bundles = await self.begin(sa, kind.number, children)
+        turns = self._turns.setdefault(sa.key, DeferredSemaphore(self._node.limits.begun_per_sa))
+        await turns.acquire()
+        try:
+            if self._turns.get(sa.key) is not turns:
+                raise Cancelled("the SA it was to be done under has gone")
+            bundles = await self.begin(sa, kind.number, children)
+        finally:
+            turns.release()
+            if turns.tokens == turns.limit and self._turns.get(sa.key) is turns:
+                del self._turns[sa.key]
         assert isinstance(bundles, (list, tuple))
         return bundles
 
@@ -337,6 +347,7 @@ class ISAKMPEndpoint:
 
     def _abandon(self, sa: IManagementSA) -> None:
         """An SA is gone: so is what runs under it, and what waits for repeats of how it came up."""
+        self._turns.pop(sa.key, None)
         for exchange in tuple(self._running):
             if exchange.sa is sa:
                 exchange.cancel()

@@ -232,15 +232,18 @@ def group_of(exchange: IExchange, suites: Sequence[ProtectionSuite]) -> int | No
     """
     The Diffie-Hellman group that these suites share; None: no perfect forward secrecy.
 
+    What takes no keying material has no say in it.
+
     :raises NoProposalChosen: if they differ: the one KE payload cannot be of two groups.
     """
     doi = negotiating(exchange)
-    groups = {
-        doi.terms(_with_one(proposal, transform)).group
+    terms = [
+        doi.terms(_with_one(proposal, transform))
         for suite in suites
         for proposal in suite.proposals
         for transform in proposal.transforms
-    }
+    ]
+    groups = {one.group for one in [one for one in terms if one.keymat] or terms}
     if len(groups) > 1:
         names = ", ".join(str(group or "none") for group in sorted(groups, key=lambda g: g or 0))
         raise NoProposalChosen(Reason("one group only can travel with an offer", names))

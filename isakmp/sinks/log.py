@@ -69,5 +69,6 @@ def _each(bundle: SABundle, word: Callable[[IPsecParameters], str]) -> str:
 
 
 def _algorithms(parameters: IPsecParameters) -> str:
-    both = parameters.encryption, parameters.integrity
-    return " ".join(name for name in both if name != "none")
+    names = parameters.encryption, parameters.integrity, parameters.compression
+    said = [name for name in names if name != "none"]
+    return " ".join([*said, "esn"] if parameters.extended else said)

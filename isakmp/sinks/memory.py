@@ -238,6 +238,8 @@ class MemorySink(RecordingSink):
         numbers: dict[int, int] = {}
         try:
             for attribute in transform.attributes:
+                if attribute.kind == IPsecAttribute.EXTENDED_SEQUENCE_NUMBER:
+                    return False
                 if attribute.kind in _ALGORITHM_ATTRIBUTES:
                     numbers[attribute.kind] = attribute.number
         except Malformed:
@@ -331,6 +333,8 @@ _ALGORITHM_ATTRIBUTES = frozenset(
 _ENCRYPTION: Mapping[int, tuple[str, int]] = {
     ESPTransformID.DES: ("des-cbc", 0),
     ESPTransformID.TRIPLE_DES: ("3des-cbc", 0),
+    ESPTransformID.CAST: ("cast-cbc", 0),
+    ESPTransformID.BLOWFISH: ("blowfish-cbc", 0),
     ESPTransformID.NULL: ("null", 0),
     ESPTransformID.AES_CBC: ("aes-cbc", 0),
     ESPTransformID.AES_CTR: ("aes-ctr", 4),
@@ -341,6 +345,7 @@ _ENCRYPTION: Mapping[int, tuple[str, int]] = {
     ESPTransformID.AES_GCM_12: ("aes-gcm-12", 4),
     ESPTransformID.AES_GCM_16: ("aes-gcm-16", 4),
     ESPTransformID.CAMELLIA: ("camellia-cbc", 0),
+    ESPTransformID.NULL_AUTH_AES_GMAC: ("aes-gmac", 4),
 }
 """Names of the algorithms, and the octets of salt that follow the key."""
 
@@ -351,6 +356,7 @@ _INTEGRITY: Mapping[int | None, tuple[str, int]] = {
     AuthenticationAlgorithm.HMAC_SHA2_256: ("hmac-sha2-256-128", 32),
     AuthenticationAlgorithm.HMAC_SHA2_384: ("hmac-sha2-384-192", 48),
     AuthenticationAlgorithm.HMAC_SHA2_512: ("hmac-sha2-512-256", 64),
+    AuthenticationAlgorithm.AES_XCBC_MAC: ("aes-xcbc-96", 16),
 }
 """Names of the algorithms, and the octets of their keys."""
 

@@ -88,6 +88,34 @@ class ConnectionTests(ConfigurationTestCase):
         self.assertEqual(child.renewal, Renewal(600, 30))
         self.assertIs(child.start, StartAction.START)
 
+    def test_beyond_esp(self) -> None:
+        """
+        AH instead of ESP, or either; compression before, and without it; 64-bit sequence numbers;
+        an HMAC that the peer cuts.
+        """
+        for child, wanted in (
+            ("ah_proposals = sha256, sha1", ["ah=sha256|sha1"]),
+            ("mode = transport\nah_proposals = sha1-modp2048", ["transport:ah=sha1-modp2048"]),
+            (
+                "esp_proposals = aes128-sha256\nah_proposals = sha256",
+                ["esp=aes128-sha256", "ah=sha256"],
+            ),
+            (
+                "esp_proposals = aes128-sha256-modp2048\nipcomp = yes",
+                ["esp=aes128-sha256-modp2048+ipcomp=deflate", "esp=aes128-sha256-modp2048"],
+            ),
+            (
+                "esp_proposals = aes128ccm16-esn-noesn",
+                ["esp=aes128ccm16-esn|aes128ccm16"],
+            ),
+        ):
+            found = self.child(conf(child=child))
+            self.assertEqual(suites(found), wanted)
+            self.assertEqual(found.quirks, frozenset())
+        self.assertEqual(
+            self.child(conf(child="sha256_96 = yes")).quirks, frozenset({"sha256_96"})
+        )
+
     def test_as_captured(self) -> None:
         """
         With a proposal and nothing else said, what is offered is octet by octet what charon with

@@ -8,9 +8,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from isakmp.associations import Lifetime
 from isakmp.config.proposals import (
+    DEFAULT_AH,
     DEFAULT_ESP,
     DEFAULT_IKE,
     MAX_PROPOSALS,
+    ah_proposals,
     esp_proposals,
     ike_proposals,
 )
@@ -71,6 +73,27 @@ class ProposalTests(SynchronousTestCase):
         ):
             self.assertEqual(ike_proposals(text), ((wanted,), ()), text)
 
+    def test_sequence_numbers(self) -> None:
+        """``esn`` asks for sequence numbers of 64 bits; with ``noesn`` beside it either will do."""
+        for text, wanted in (
+            ("aes128-sha256-esn", ("aes128-sha256-esn",)),
+            ("aes128-sha256-noesn", ("aes128-sha256",)),
+            ("aes128gcm16-ecp256-esn-noesn", ("aes128gcm16-ecp256-esn", "aes128gcm16-ecp256")),
+        ):
+            self.assertEqual(esp_proposals(text), (wanted, ()), text)
+        self.assertEqual(ah_proposals("sha256-esn"), (("sha256-esn",), ()))
+
+    def test_ah(self) -> None:
+        """AH has an integrity algorithm, and maybe a group; ``default`` is a list too."""
+        self.assertEqual(
+            ah_proposals("sha1-sha256-modp2048, aesxcbc"),
+            (("sha1-modp2048", "sha256-modp2048", "aesxcbc"), ()),
+        )
+        for text in ("", "default"):
+            self.assertEqual(ah_proposals(text), (DEFAULT_AH, ()))
+        for spelling in DEFAULT_AH:
+            ipsec.suite(f"ah={spelling}", LIFE)
+
     def test_default(self) -> None:
         """``default``, or nothing, is a list that exists here, alone or among others."""
         for text in ("", "default", "DEFAULT", " , "):
@@ -104,8 +127,8 @@ class ProposalTests(SynchronousTestCase):
         for read, text, why in (
             (ike_proposals, "aes128-sha256-prfsha1-modp2048", "leave prfsha1 out"),
             (ike_proposals, "aes128-sha256-modp2048-esn", "esn is for ESP"),
-            (esp_proposals, "aes128-sha256-esn", "leave esn out"),
-            (esp_proposals, "aes128-sha256-esn-noesn", "leave esn out"),
+            (ah_proposals, "aes128-sha256", "leave aes128 out"),
+            (ah_proposals, "sha256-aes128gcm16", "leave aes128gcm16 out"),
             (esp_proposals, "aes128-aes128gcm16-sha256", "proposals of their own"),
         ):
             self.assertIn(why, str(self.assertRaises(ValueError, read, text)), text)
@@ -132,7 +155,7 @@ class ProposalTests(SynchronousTestCase):
     @given(st.lists(st.sampled_from(WORDS)))
     def test_any_words(self, words: list[str]) -> None:
         """Nothing else is raised, whatever the order."""
-        for read in (ike_proposals, esp_proposals):
+        for read in (ike_proposals, esp_proposals, ah_proposals):
             try:
                 found, _ = read("-".join(words))
             except ValueError:

@@ -107,7 +107,7 @@ class ReadingTests(SynchronousTestCase):
 
         Proves: RFC 2408 section 5.6
         """
-        for protocol, transform_id in ((ESP, 99), (AH, 99), (4, 2), (200, 1)):
+        for protocol, transform_id in ((ESP, 99), (AH, 99), (4, 99), (200, 1)):
             got = reading(
                 *basic(auth=1), *basic(auth=2), protocol=protocol, transform_id=transform_id
             )
@@ -222,7 +222,8 @@ class ProtectionTests(SynchronousTestCase):
             (AES, 128, 0, False),
             (AES, 64, 2, False),
             (AES, 0, 2, False),
-            (AES, 128, 9, False),
+            (AES, 128, 9, True),
+            (AES, 128, 8, False),
             (ESPTransform.TRIPLE_DES, 0, 2, True),
             (ESPTransform.TRIPLE_DES, 192, 2, False),
             (ESPTransform.TRIPLE_DES, 0, 0, False),
@@ -233,9 +234,18 @@ class ProtectionTests(SynchronousTestCase):
             (ESPTransform.AES_GCM_16, 0, 0, False),
             (ESPTransform.AES_GCM_16, 128, 5, False),
             (ESPTransform.AES_GCM_16, 128, 9, False),
-            (ESPTransform.DES, 0, 2, False),
-            (ESPTransform.BLOWFISH, 128, 2, False),
-            (ESPTransform.NULL_AUTH_AES_GMAC, 128, 0, False),
+            (ESPTransform.DES, 0, 2, True),
+            (ESPTransform.DES, 64, 2, False),
+            (ESPTransform.BLOWFISH, 128, 2, True),
+            (ESPTransform.BLOWFISH, 448, 2, False),
+            (ESPTransform.CAST, 128, 2, True),
+            (ESPTransform.AES_CTR, 128, 2, True),
+            (ESPTransform.AES_CTR, 128, 0, False),
+            (ESPTransform.AES_CCM_16, 192, 0, True),
+            (ESPTransform.CAMELLIA, 256, 2, True),
+            (ESPTransform.NULL_AUTH_AES_GMAC, 128, 0, True),
+            (ESPTransform.NULL_AUTH_AES_GMAC, 128, 2, False),
+            (ESPTransform.RC5, 128, 2, False),
             (99, 0, 2, False),
         ):
             protection = Protection(ESP, transform_id, key_length, integrity)
@@ -255,7 +265,11 @@ class ProtectionTests(SynchronousTestCase):
                 self.assertEqual(protection.supported, other == integrity.transform)
         self.assertFalse(Protection(AH, AHTransform.SHA).supported)
         self.assertFalse(Protection(AH, AHTransform.SHA, 128, 2).supported)
-        self.assertFalse(Protection(4, 2).supported)
+        self.assertTrue(Protection(4, 2).supported)
+        self.assertFalse(Protection(4, 3).supported)
+        self.assertFalse(Protection(4, 2, 128).supported)
+        self.assertFalse(Protection(4, 2, 0, 2).supported)
+        self.assertFalse(Protection(4, 2, extended=1).supported)
 
     def test_octets(self) -> None:
         """

@@ -74,6 +74,42 @@ class EstablishTests(SynchronousTestCase):
         self.assertEqual(len(both.a.failures), 1)
         assert_clean(self, both.a, both.b)
 
+    def test_in_turn(self) -> None:
+        """
+        Of many children wanted at once two are negotiated at a time: a peer that remembers few
+        cipher states, as strongSwan does, can read every message; and all come up.
+        """
+        both = pair(Settings(children=9))
+        settle(both.clock, both.a.establish("net"))
+        attempts = [both.a.establish(f"net{number}") for number in range(1, 9)]
+        most = 0
+        while any(not attempt.called for attempt in attempts):
+            running = [e for e in both.a.endpoint._running if e.number == ExchangeType.QUICK_MODE]
+            most = max(most, len(running))
+            both.wait(0.001)
+        self.assertEqual(most, Limits().begun_per_sa)
+        for attempt in attempts:
+            self.successResultOf(attempt)
+        both.wait(0.1)
+        self.assertEqual(disagreements(both.a, both.b), [])
+        self.assertEqual(both.a.endpoint._turns, {})
+
+    def test_given_up_in_turn(self) -> None:
+        """
+        Who waits for a turn may give up; and if the SA goes meanwhile, whoever waits is told.
+        """
+        both = pair(Settings(children=9))
+        settle(both.clock, both.a.establish("net"))
+        attempts = [both.a.establish(f"net{number}") for number in range(1, 6)]
+        attempts[3].cancel()
+        self.failureResultOf(attempts[3], CancelledError)
+        both.a.endpoint.delete(both.a.sas)
+        both.wait(1.0)
+        for attempt in (*attempts[:3], attempts[4]):
+            self.failureResultOf(attempt, Cancelled)
+        self.assertEqual(both.a.endpoint._turns, {})
+        assert_clean(self, both.a, both.b)
+
     def test_together(self) -> None:
         """Children of the same traffic can be agreed in one exchange."""
         both = pair()

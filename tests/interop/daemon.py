@@ -24,9 +24,14 @@ READY = r"listening on "
 _PAUSE = 0.02
 """Seconds between two looks into the log."""
 
+# An index of IPComp may stand behind the SPI of ESP.
+_SPIS = (
+    r"SPI (?P<spi_in>[0-9a-f]{8})(?: [0-9a-f]{4})? in, "
+    r"(?P<spi_out>[0-9a-f]{8})(?: [0-9a-f]{4})? out"
+)
 _SINK = re.compile(
     r"not protected: (?P<connection>\S+) (?P<child>\S+), "
-    r"SPI (?P<spi_in>[0-9a-f]{8}) in, (?P<spi_out>[0-9a-f]{8}) out, "
+    rf"{_SPIS}, "
     r"(?P<mode>\w+) (?P<algorithms>[^,]+), (?P<local>\S+) - (?P<remote>\S+)"
 )
 _ISAKMP = re.compile(
@@ -35,7 +40,7 @@ _ISAKMP = re.compile(
 )
 _CHILD = re.compile(
     r"\] (?P<connection>\S+)/(?P<child>\S+), "
-    r"SPI (?P<spi_in>[0-9a-f]{8}) in, (?P<spi_out>[0-9a-f]{8}) out, is (?P<what>established|gone)"
+    rf"{_SPIS}, is (?P<what>established|gone)"
 )
 _FAULT = re.compile(r"Traceback|#critical|#error")
 

@@ -132,6 +132,49 @@ AGREED = (
         "10.77.10.2/32",
         "transport",
     ),
+    Agreed(
+        "ah",
+        "net",
+        MAIN_MODE,
+        "HMAC_SHA2_256_128",
+        "hmac-sha2-256-128",
+        "10.81.24.0/24",
+        "10.82.24.0/24",
+    ),
+    Agreed(
+        "compressed",
+        "net",
+        MAIN_MODE,
+        AES128_SHA256,
+        f"{_SHA256} + deflate",
+        "10.81.25.0/24",
+        "10.82.25.0/24",
+    ),
+    *(
+        Agreed(
+            "ciphers",
+            child,
+            MAIN_MODE,
+            algorithms,
+            sunk,
+            f"10.81.26.{8 * number}/29",
+            f"10.82.26.{8 * number}/29",
+        )
+        for number, (child, algorithms, sunk) in enumerate(
+            (
+                ("camellia", "CAMELLIA_CBC-128/HMAC_SHA1_96", "camellia-cbc hmac-sha1-96"),
+                ("counter", "AES_CTR-128/HMAC_SHA2_256_128", "aes-ctr hmac-sha2-256-128"),
+                ("ccm", "AES_CCM_16-256", "aes-ccm-16"),
+                ("gmac", "NULL_AES_GMAC-128", "aes-gmac"),
+                ("blowfish", "BLOWFISH_CBC-128/HMAC_SHA1_96", "blowfish-cbc hmac-sha1-96"),
+                ("cast", "CAST_CBC-128/HMAC_MD5_96", "cast-cbc hmac-md5-96"),
+                ("des", "DES_CBC/HMAC_MD5_96", "des-cbc hmac-md5-96"),
+                ("null", "NULL/HMAC_SHA1_96", "null hmac-sha1-96"),
+                ("xcbc", "AES_CBC-128/AES_XCBC_96", "aes-cbc aes-xcbc-96"),
+                ("long", AES128_SHA256, f"{_SHA256} esn"),
+            )
+        )
+    ),
 )
 
 CONNECTIONS = tuple(dict.fromkeys(agreed.connection for agreed in AGREED))
