@@ -77,6 +77,17 @@ def _parser() -> argparse.ArgumentParser:
         "--wrong-psk", action="store_true", help="let the two pre-shared keys differ"
     )
     demo.add_argument(
+        "--ping",
+        action="store_true",
+        help="let an ICMP echo cross the tunnel, through ESP in this process",
+    )
+    demo.add_argument(
+        "--capture",
+        default="",
+        metavar="DIR",
+        help="leave all packets in DIR/demo.pcapng, with the keys that Wireshark decrypts them by",
+    )
+    demo.add_argument(
         "--loss",
         type=share,
         default=0.0,
@@ -119,6 +130,8 @@ def _demo(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
         options.loss,
         options.seed,
         options.wrong_psk,
+        options.ping,
+        options.capture,
     )
 
     status = INTERRUPTED

@@ -15,17 +15,23 @@ from types import FrameType
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.task import LoopingCall
 
+from isakmp.associations import SABundle
 from isakmp.config import load, settings
 from isakmp.config.load import Configuration
 from isakmp.config.mistakes import ConfigurationErrors, Mistake
 from isakmp.config.settings import Settings
 from isakmp.errors import ConfigurationError
+from isakmp.events import Established, Removed
 from isakmp.interfaces import IDomainOfInterpretation, IISAKMPKeyExchange, ISASink
+from isakmp.keylog import KeyLog
 from isakmp.logs import Logger, set_level
 from isakmp.paths import Address
 from isakmp.plugins import Plugins, builtin, installed
 from isakmp.service import ISAKMPService
+from isakmp.systemd import Manager
 
 P = TypeVar("P")
 
@@ -103,16 +109,25 @@ class Daemon(ISAKMPService):
     _log = Logger()
 
     def __init__(
-        self, description: Description, sink: ISASink | None = None, reactor: Any = None
+        self,
+        description: Description,
+        sink: ISASink | None = None,
+        reactor: Any = None,
+        manager: Manager | None = None,
     ) -> None:
         """
         :param description: what its files say; they are read again on SIGHUP.
         :param sink: instead of the configured one.
+        :param manager: that has started it; by default the one that the environment names.
         :raises ConfigurationError: if what is configured cannot be.
         """
         own, configuration = description.settings, description.configuration
         self._description = description
         self._hangup: Any = None
+        self._manager = manager or Manager()
+        self._keys: KeyLog | None = None
+        self._signs: list[Callable[[], None]] = []
+        self._told: IDelayedCall | None = None
         super().__init__(
             configuration.connections,
             configuration.secrets,
@@ -129,15 +144,58 @@ class Daemon(ISAKMPService):
         """Say what was ignored, begin to answer, and begin what shall stand."""
         set_level(self._description.settings.log.level)
         self._warn()
+        if self._description.settings.log.keys:
+            self._keys = KeyLog(self._description.settings.log.keys, self.node.events)
         super().startService()
         self._hangup = signal.signal(signal.SIGHUP, self._hung_up)
+        events = self.node.events
+        self._signs = [
+            events.subscribe(Established, self._changed),
+            events.subscribe(Removed, self._changed),
+        ]
+        if self._manager.watchdog:
+            alive = LoopingCall(self._manager.alive)
+            alive.clock = self.reactor
+            alive.start(self._manager.watchdog / 2)
+            self._signs.append(alive.stop)
+        self._manager.ready(self._status)
 
     def stopService(self) -> Deferred[None]:
         """Tell the peers, empty the sink, close the sockets."""
         if self._hangup is not None:
             signal.signal(signal.SIGHUP, self._hangup)
             self._hangup = None
-        return super().stopService()
+        self._manager.stopping()
+        for stop in self._signs:
+            stop()
+        self._signs = []
+        if self._told is not None:
+            self._told.cancel()
+            self._told = None
+        stopped = super().stopService()
+        if self._keys is not None:
+            self._keys.stop()
+            self._keys = None
+        return stopped
+
+    @property
+    def _status(self) -> str:
+        children = sum(isinstance(sa, SABundle) for sa in self.node.registry)
+        management = sum(1 for _ in self.node.registry) - children
+        protected = "" if self.node.sink.protects else "; no traffic is protected"
+        return (
+            f"{len(self._connections)} connections, {management} ISAKMP SAs, "
+            f"{children} children{protected}"
+        )
+
+    def _changed(self, event: Established | Removed) -> None:
+        """Tell the manager soon, and of many changes at once."""
+        if self._told is None:
+            self._told = self.reactor.callLater(1.0, self._tell)
+
+    def _tell(self) -> None:
+        self._told = None
+        self._manager.status(self._status)
 
     def _hung_up(self, number: int, frame: FrameType | None) -> None:
         self.reactor.callFromThread(self.reload)
@@ -150,6 +208,13 @@ class Daemon(ISAKMPService):
         """
         if not self.running:
             return  # it was stopped meanwhile
+        self._manager.reloading()
+        try:
+            self._reload()
+        finally:
+            self._manager.ready(self._status)
+
+    def _reload(self) -> None:
         files = self._description.files
         try:
             found = files.read(self._description.settings)

@@ -19,8 +19,10 @@ from twisted.internet.defer import TimeoutError as DeferredTimeout
 from zope.interface import implementer
 
 from isakmp.associations import IPsecParameters, Lifetime, SABundle
+from isakmp.capture import CapturedPorts
 from isakmp.connections import Child, Connection, Intervals
 from isakmp.credentials.pre_shared_keys import SharedSecret
+from isakmp.demo_traffic import Cable, Recording, ping
 from isakmp.doi.ipsec import ipsec
 from isakmp.errors import (
     AuthenticationFailed,
@@ -57,6 +59,8 @@ class Choices:
     :ivar pfs: whether Quick Mode has a Diffie-Hellman exchange of its own, in the same group.
     :ivar loss: the share of datagrams that is lost, from 0 to 1, drawn from ``seed``.
     :ivar wrong_psk: whether the two pre-shared keys differ.
+    :ivar ping: whether an echo goes through what was agreed.
+    :ivar capture: a directory for all that travels, and for its keys; empty: nothing is kept.
     """
 
     proposal: str = "aes128-sha256-modp2048"
@@ -66,6 +70,8 @@ class Choices:
     loss: float = 0.0
     seed: int = 1
     wrong_psk: bool = False
+    ping: bool = False
+    capture: str = ""
 
     @property
     def suite(self) -> str:
@@ -129,6 +135,8 @@ class End:
         choices: Choices,
         reactor: Any,
         chance: random.Random,
+        cable: Cable,
+        recording: Recording | None,
     ) -> None:
         self.name, peer = names
         self.address, remote = addresses
@@ -148,10 +156,12 @@ class End:
             children=(self.child,),
             intervals=intervals,
         )
-        self.sink = MemorySink()
+        self.sink: MemorySink = cable.sink() if choices.ping else MemorySink()
         self.ports: LossyPorts | None = None
 
         def wrap(ports: IPorts) -> LossyPorts:
+            if recording is not None:
+                ports = CapturedPorts(ports, recording.datagram)
             self.ports = LossyPorts(ports, choices.loss, chance)
             return self.ports
 
@@ -243,11 +253,15 @@ async def demonstrate(reactor: Any, choices: Choices, write: Callable[[str], Non
     chance = random.Random(choices.seed)
     traffic = _TRAFFIC if choices.mode == "tunnel" else ()
     secrets = (_SECRET, _OTHER_SECRET if choices.wrong_psk else _SECRET)
-    names, common = ("initiator", "responder"), (choices, reactor, chance)
+    recording = Recording(choices.capture) if choices.capture else None
+    cable = Cable(recording)
+    names, common = ("initiator", "responder"), (choices, reactor, chance, cable, recording)
     ends = (
         End(names, (one, two), traffic, secrets[0], *common),
         End(names[::-1], (two, one), traffic[::-1], secrets[1], *common),
     )
+    if recording is not None:
+        recording.keys_of(ends[0].service.node.events)
     ladder = Ladder(write, reactor.seconds)
     ladder.follow(ends[0], ("-->", "==>"))
     ladder.follow(ends[1], ("<--", "<=="))
@@ -256,13 +270,16 @@ async def demonstrate(reactor: Any, choices: Choices, write: Callable[[str], Non
     try:
         for end in ends:
             end.service.startService()
-        status, verdict = await _agree(reactor, choices, ends, ladder, write)
+        status, verdict = await _agree(reactor, choices, ends, ladder, write, cable)
     except ConfigurationError as error:
         # What was chosen is understood by now; but a port may be taken that was free just before.
         status, verdict = FAILED, [f"No tunnel: {error}"]
     finally:
         await DeferredList([end.service.stopService() for end in ends])
+        told = [] if recording is None else recording.close()
     for line in verdict:
+        write(line)
+    for line in told:
         write(line)
     return status
 
@@ -273,6 +290,7 @@ async def _agree(
     ends: tuple[End, End],
     ladder: Ladder,
     write: Callable[[str], None],
+    cable: Cable,
 ) -> tuple[int, list[str]]:
     initiator, responder = ends
     limit = reactor.seconds() + choices.seconds - 1
@@ -296,6 +314,8 @@ async def _agree(
     for line in (*table(initiator), *table(responder)):
         write(line)
     problems = proofs(initiator, responder, write)
+    if choices.ping and not problems:
+        problems += ping(cable, ends, write)
     write("Deleting both SAs:")
     gone = _until(responder, Removed, lambda: responder.empty)
     await initiator.service.endpoint.delete(tuple(initiator.service.node.registry))

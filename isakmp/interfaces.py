@@ -276,6 +276,17 @@ class IManagementSA(Interface):
         """
 
 
+class IDisclosing(Interface):
+    """
+    What a management SA may provide besides, for a key log that somebody has asked for.
+
+    Nothing else of the package calls it.
+    """
+
+    def disclosed() -> Sequence[tuple[str, str]]:
+        """Rows of an analyser's tables of keys: the table's name, and the row."""
+
+
 class IKeyAgreement(Interface):
     """One half of a Diffie-Hellman agreement."""
 
@@ -652,6 +663,7 @@ __all__ = [
     "Expiry",
     "ICookies",
     "ICredentialStore",
+    "IDisclosing",
     "IDomainOfInterpretation",
     "IEvents",
     "IExchange",

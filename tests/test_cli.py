@@ -209,7 +209,10 @@ class OptionsTests(MainTestCase):
 
     def test_all(self) -> None:
         """Every option arrives where it belongs."""
-        words = "--proposal a --esp b --mode transport --pfs --wrong-psk --loss 30% --seed 7"
+        words = (
+            "--proposal a --esp b --mode transport --pfs --wrong-psk --loss 30% --seed 7 "
+            "--ping --capture c"
+        )
         self.assertEqual(
             self.chosen(*words.split()),
             Choices(
@@ -220,6 +223,8 @@ class OptionsTests(MainTestCase):
                 loss=0.3,
                 seed=7,
                 wrong_psk=True,
+                ping=True,
+                capture="c",
             ),
         )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import re
 import socket
+from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor
@@ -20,7 +21,9 @@ from isakmp.crypto.fingerprints import fingerprint
 from isakmp.demo import FAILED, OK, Choices, demonstrate
 from isakmp.errors import ConfigurationError
 from isakmp.ike import sa as ike_sa
+from isakmp.replay import ReplayWindow
 from isakmp.sinks.memory import MemorySink
+from isakmp.sinks.userspace import UserspaceSink
 from tests.loopback import DemoTestCase, bindable, quietly_collect, steps, tables, unbound
 
 
@@ -283,6 +286,68 @@ class ChoicesTests(DemoTestCase):
                     check = self.assertIn if pfs else self.assertNotIn
                     check(f"KE({octets} octets)", step["said"])
                     check(name.lower(), step["said"].lower())
+
+    async def test_ping(self) -> None:
+        """
+        With --ping an echo goes there and back through ESP, with every kind of cipher and in either
+        mode; each packet is told with its SPI, and one that is sent again is refused.
+        """
+        for choices, octets in (
+            ({}, 156),
+            ({"esp": "aes256gcm16"}, 140),
+            ({"mode": "transport", "esp": "aes128gcm16"}, 120),
+            ({"esp": "null-sha1"}, 128),
+            ({"esp": "3des-md5", "pfs": True}, 136),
+        ):
+            status, lines = await self.run_demo(ping=True, **choices)
+            said = "\n".join(lines)
+            self.assertEqual(status, OK, said)
+            self.assertRegex(said, r"10\.1\.0\.1 pings|127\.0\.0\.1 pings")
+            echoes = [line for line in lines if line.startswith("  echo ")]
+            self.assertEqual(len(echoes), 3, said)
+            for line in echoes:
+                self.assertIn(f": {octets} octets with SPI ", line)
+            self.assertIn("sent again by somebody else, is refused: replayed.", said)
+
+    async def test_ping_unanswered(self) -> None:
+        """An echo that gets lost is a problem, and the demonstration says so."""
+        self.patch(UserspaceSink, "received", lambda sink, octets: False)
+        found = await self.problems(ping=True)
+        self.assertEqual(len(found), 3)
+        self.assertIn("echo 1 was not answered", found[0])
+
+    async def test_ping_replayed(self) -> None:
+        """A sink that takes a packet twice is caught."""
+        self.patch(ReplayWindow, "fresh", lambda window, sequence: True)
+        (found,) = await self.problems(ping=True)
+        self.assertIn("a packet was taken twice", found)
+
+    async def test_capture(self) -> None:
+        """
+        With --capture all packets and their keys are in a directory, which nobody else may read;
+        what to type is told.
+        """
+        directory = Path(self.mktemp())
+        status, lines = await self.run_demo(ping=True, capture=str(directory))
+        self.assertEqual(status, OK)
+        self.assertIn(f"WIRESHARK_CONFIG_DIR={directory} wireshark", lines[-1])
+        self.assertEqual(
+            {path.name for path in directory.iterdir()},
+            {
+                *("demo.pcapng", "decode_as_entries", "preferences"),
+                *("esp_sa", "ikev1_decryption_table"),
+            },
+        )
+        self.assertFalse(directory.stat().st_mode & 0o077)
+        self.assertEqual(len((directory / "esp_sa").read_text().splitlines()), 2)
+        # Once more: no row of the first is left.
+        await self.run_demo(capture=str(directory))
+        table = (directory / "ikev1_decryption_table").read_text()
+        self.assertEqual(len(table.splitlines()), 1)
+        file = Path(self.mktemp())
+        file.write_text("")
+        with self.assertRaises(ConfigurationError):
+            await self.run_demo(capture=str(file / "inside"))
 
     def test_seconds(self) -> None:
         """It takes no more than 10 seconds, and a minute where datagrams are lost."""

@@ -35,6 +35,26 @@ ELSEWHERE = {
     "python3 -m venv /opt/isakmp": "tests.packaging.test_install installs into new environments",
     "/opt/isakmp/bin/python -m pip install .": "likewise",
     "/opt/isakmp/bin/twistd -n --pidfile= isakmp --config /etc/swanctl/swanctl.conf": "likewise",
+    **dict.fromkeys(
+        (
+            "useradd --system --no-create-home isakmp",
+            "mkdir -p /etc/isakmp",
+            "chown -R root:isakmp /etc/swanctl /etc/isakmp",
+            "chmod -R u=rwX,g=rX,o= /etc/swanctl /etc/isakmp",
+            "cp doc/examples/systemd/isakmp.service /etc/systemd/system/",
+            "systemctl daemon-reload",
+            "systemctl enable --now isakmp",
+        ),
+        "it would change this machine; tests.test_systemd reads the unit",
+    ),
+    **dict.fromkeys(
+        (
+            "tcpdump -w /tmp/tunnel.pcap 'udp port 500 or udp port 4500 or esp'",
+            "WIRESHARK_CONFIG_DIR=/tmp/demo tshark -r /tmp/demo/demo.pcapng",
+            "WIRESHARK_CONFIG_DIR=/var/lib/isakmp/keys tshark -r /tmp/tunnel.pcap",
+        ),
+        "tests.interop.test_demo_capture opens captures with tshark",
+    ),
     ".venv/bin/python -m tests tests.wire tests.test_layers": "it would run tests inside tests",
     ".venv/bin/python -m twisted.trial tests.wire": "likewise",
     "bash .ci/run": "it would run all tests inside a test",

@@ -56,9 +56,11 @@ class LogSettings:
     What is logged.
 
     :ivar level: one of :data:`LEVELS`.
+    :ivar keys: a directory for the keys of all SAs, for Wireshark; empty: they are written nowhere.
     """
 
     level: str = "info"
+    keys: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +227,7 @@ def _limits(table: Table) -> Limits:
 
 
 def _log(table: Table) -> LogSettings:
-    found = LogSettings(level=table.word("level", "info", LEVELS))
+    found = LogSettings(level=table.word("level", "info", LEVELS), keys=table.text("keys", ""))
     table.end()
     return found
 

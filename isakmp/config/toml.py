@@ -170,6 +170,16 @@ class Table:
             self.mistake(key, f"{value!r} is not known; {valid}")
         return default
 
+    def text(self, key: str, default: str) -> str:
+        """A text that is not empty."""
+        value = self._ask(key)
+        if value is None:
+            return default
+        if not isinstance(value, str) or not value:
+            self.mistake(key, "a text is expected")
+            return default
+        return value
+
     def words(self, key: str, default: tuple[str, ...]) -> tuple[str, ...]:
         """A list of texts, none empty and none twice."""
         value = self._ask(key)

@@ -150,6 +150,12 @@ class BlockCipher:
         self.block = algorithm.block
         self._schedule = algorithm.schedule(key)
 
+    @property
+    def key(self) -> bytes:
+        """The secret itself, for a key log."""
+        key: bytes = self._schedule.key
+        return key[:8] if self.name == "des" else key  # which is triple DES with one key
+
     def encrypt(self, iv: bytes, data: bytes) -> bytes:
         """
         Encrypt one message.

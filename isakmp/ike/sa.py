@@ -4,6 +4,7 @@ IKE's ISAKMP SA: what phase 1 leaves.  RFC 2409 section 5.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -17,7 +18,13 @@ from isakmp.crypto.prf import Prf
 from isakmp.identity import Identity
 from isakmp.ike.parameters import Parameters
 from isakmp.ike.protection import Phase2Protection
-from isakmp.interfaces import IExchangeType, IKeyAgreement, IManagementSA, IMessageProtection
+from isakmp.interfaces import (
+    IDisclosing,
+    IExchangeType,
+    IKeyAgreement,
+    IManagementSA,
+    IMessageProtection,
+)
 from isakmp.parts import Role
 from isakmp.paths import Path
 from isakmp.wire.message import CookiePair
@@ -60,7 +67,7 @@ class Keys:
         )
 
 
-@implementer(IManagementSA)
+@implementer(IManagementSA, IDisclosing)
 @dataclass(frozen=True, slots=True, eq=False)
 class ISAKMPSA:
     """
@@ -101,6 +108,11 @@ class ISAKMPSA:
     def derive(self, seed: bytes, length: int) -> bytes:
         """KEYMAT.  RFC 2409 section 5.5."""
         return keymat(self.keys.derive, seed, length)
+
+    def disclosed(self) -> Sequence[tuple[str, str]]:
+        """For Wireshark: the key of the cipher, by the initiator's cookie."""
+        row = f"{self.key.initiator.hex()},{self.keys.cipher.key.hex()}"
+        return (("ikev1_decryption_table", row),)
 
     def agreement(self, number: int) -> IKeyAgreement:
         """Our half of a new Diffie-Hellman agreement; :raises LookupError: unknown group."""

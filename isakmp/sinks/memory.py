@@ -195,7 +195,7 @@ class RecordingSink:
 
 
 @dataclass(slots=True, eq=False)
-class _Programmed:
+class Programmed:
     """
     One direction of one ESP SA at work.
 
@@ -228,8 +228,8 @@ class MemorySink(RecordingSink):
 
     def __init__(self, entropy: Callable[[int], bytes] = os.urandom) -> None:
         super().__init__(entropy)
-        self._programmed: dict[str, dict[SPIKey, _Programmed]] = {}
-        self._inbound: dict[bytes, _Programmed] = {}
+        self._programmed: dict[str, dict[SPIKey, Programmed]] = {}
+        self._inbound: dict[bytes, Programmed] = {}
 
     def supports(self, doi: int, protocol: int, transform: Transform) -> bool:
         """ESP with algorithms, and a length of the key, that can be computed here."""
@@ -295,12 +295,12 @@ class MemorySink(RecordingSink):
 
     def _program(self, bundle: SABundle) -> None:
         before = self._programmed.get(bundle.name, {})
-        programmed: dict[SPIKey, _Programmed] = {}
+        programmed: dict[SPIKey, Programmed] = {}
         for sa in (*bundle.inbound, *bundle.outbound):
             if isinstance(sa.parameters, IPsecParameters) and sa.key.protocol == ProtocolID.ESP:
                 there = before.get(sa.key)
                 counted = there.sequence if there is not None and there.same_keys(sa) else 0
-                programmed[sa.key] = _Programmed(sa, _transform(sa, sa.parameters), counted)
+                programmed[sa.key] = Programmed(sa, _transform(sa, sa.parameters), counted)
         for sa in bundle.inbound:
             other = self._inbound.get(sa.key.spi)
             if sa.key in programmed and other is not None and other is not before.get(other.sa.key):

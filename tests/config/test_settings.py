@@ -115,7 +115,7 @@ class MeaningTests(SettingsTestCase):
                 "sink": "log",
                 "vici": None,
                 "install_routes": False,
-                "log": {"level": "info"},
+                "log": {"level": "info", "keys": ""},
                 "connections": {},
                 "plugin_settings": {},
             },
