@@ -9,6 +9,7 @@ of interpretation.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -22,12 +23,15 @@ from isakmp.wire.payloads import SecurityAssociation
 from isakmp.wire.proposals import Proposal, Transform, encode_proposals
 
 __all__ = [
+    "Action",
     "Agreed",
     "ChildPolicy",
     "ChildRequest",
     "CookiePair",
+    "Handling",
     "IPsecParameters",
     "Lifetime",
+    "Mark",
     "Offer",
     "Proposal",
     "ProtectionSA",
@@ -38,6 +42,7 @@ __all__ = [
     "Situation",
     "Terms",
     "Transform",
+    "Usage",
     "suites_of",
 ]
 
@@ -163,6 +168,61 @@ class Terms:
     lifetime: Lifetime = Lifetime()
 
 
+class Action(enum.Enum):
+    """What becomes of a child's traffic."""
+
+    PROTECT = "protect"
+    PASS = "pass"
+    DROP = "drop"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A mark of packets, and the bits of it that count."""
+
+    value: int
+    mask: int = 0xFFFFFFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Handling:
+    """
+    How a sink treats the traffic of a child, beyond how it is protected.  What a sink does not know
+    of, it refuses or leaves alone: nothing here makes the protection weaker.
+
+    :ivar policies: whether it installs policies, or leaves these to somebody else.
+    :ivar priority: of its policies, the smaller the stronger; 0: by how much they select.
+    :ivar reqid: what binds policies and SAs; 0: one is chosen.
+    :ivar replay_window: packets; 0: none is refused as replayed.
+    :ivar mark_in: of packets that the inbound SA and policies are for; ``mark_out`` likewise.
+    :ivar set_mark_in: what packets get that have been opened; ``set_mark_out`` protected.
+    :ivar if_id_in: of the XFRM interface; 0: none.
+    :ivar rekey_octets: when an SA is to be renewed, by what has passed; 0: that does not matter.
+    :ivar life_octets: when it is used no longer; likewise.
+    :ivar updown: a command that is run when it comes up and goes down; empty: none.
+    """
+
+    policies: bool = True
+    priority: int = 0
+    reqid: int = 0
+    replay_window: int = 32
+    interface: str = ""
+    mark_in: Mark | None = None
+    mark_out: Mark | None = None
+    set_mark_in: Mark | None = None
+    set_mark_out: Mark | None = None
+    if_id_in: int = 0
+    if_id_out: int = 0
+    copy_df: bool = True
+    copy_ecn: bool = True
+    rekey_octets: int = 0
+    life_octets: int = 0
+    rekey_packets: int = 0
+    life_packets: int = 0
+    updown: str = ""
+    host_access: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class ChildPolicy:
     """
@@ -175,6 +235,8 @@ class ChildPolicy:
     :ivar suites: what is acceptable, by preference.
     :ivar lifetime: ours; the shorter of it and the peer's counts.
     :ivar quirks: where the peer departs from what the domain prescribes, by the domain's names.
+    :ivar action: what becomes of its traffic.
+    :ivar handling: how a sink does that.
     """
 
     connection: str
@@ -186,6 +248,8 @@ class ChildPolicy:
     suites: tuple[ProtectionSuite, ...]
     lifetime: Lifetime = Lifetime()
     quirks: frozenset[str] = frozenset()
+    action: Action = Action.PROTECT
+    handling: Handling = Handling()
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,3 +341,20 @@ class SABundle:
     def connection(self) -> str:
         """The connection it belongs to."""
         return self.policy.connection
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """
+    What has passed through a bundle so far.
+
+    :ivar octets_in: of what was protected and arrived; ``octets_out`` of what left.
+    :ivar last_in: when the last packet arrived, in seconds since 1970; 0: none has.
+    """
+
+    octets_in: int = 0
+    packets_in: int = 0
+    octets_out: int = 0
+    packets_out: int = 0
+    last_in: float = 0.0
+    last_out: float = 0.0

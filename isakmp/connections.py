@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-from isakmp.associations import Lifetime, ProtectionSuite
+from isakmp.associations import Action, Handling, Lifetime, ProtectionSuite
 from isakmp.errors import PeerError, Reason, Rejection
 from isakmp.identity import Identity, IdentityPattern, TrafficSelector
 
@@ -84,6 +84,18 @@ class StartAction(enum.Enum):
 
     NONE = "none"
     START = "start"
+    TRAP = "trap"
+    TRAP_AND_START = "trap|start"
+
+    @property
+    def starts(self) -> bool:
+        """Whether it is begun at once, and again."""
+        return self in (StartAction.START, StartAction.TRAP_AND_START)
+
+    @property
+    def traps(self) -> bool:
+        """Whether its traffic may ask for it."""
+        return self in (StartAction.TRAP, StartAction.TRAP_AND_START)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +121,8 @@ class Child:
     :ivar remote: selectors at the peer's; empty: its address.
     :ivar suites: acceptable protection, by preference, as the domain of interpretation made them.
     :ivar quirks: where the peer departs from what the domain prescribes, by the domain's names.
+    :ivar action: what becomes of its traffic; nothing is negotiated for what is not protected.
+    :ivar handling: how a sink treats it.
     """
 
     name: str
@@ -119,6 +133,8 @@ class Child:
     renewal: Renewal = Renewal()
     start: StartAction = StartAction.NONE
     quirks: frozenset[str] = frozenset()
+    action: Action = Action.PROTECT
+    handling: Handling = Handling()
 
 
 @dataclass(frozen=True, slots=True)

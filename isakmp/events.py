@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from isakmp.associations import SABundle, SPIKey
 from isakmp.errors import PeerError, Reason
 from isakmp.parts import Role
-from isakmp.paths import Path
+from isakmp.paths import Address, Path
 from isakmp.wire.message import CookiePair, Message
 
 if TYPE_CHECKING:
@@ -127,6 +127,44 @@ class NotificationReceived:
     path: Path
     kind: int
     authenticated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficWaiting:
+    """
+    A sink has traffic that a trapped child is for, and no SA to protect it.
+
+    :ivar traffic: what waits, as a sink describes it: for the log.
+    """
+
+    connection: str
+    child: str
+    traffic: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SAExpiring:
+    """
+    A sink says that an SA has carried what it may.
+
+    :ivar key: of the bundle it belongs to: any SA of it.
+    :ivar hard: whether it is used no longer; else it should be renewed.
+    """
+
+    key: SPIKey
+    hard: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PeerMoved:
+    """
+    A sink has received, proven by an SA, from another address or port than before.
+
+    :ivar remote: where the peer is now.
+    """
+
+    key: SPIKey
+    remote: Address
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from isakmp.associations import SABundle
-from isakmp.connections import Child, Connection, StartAction
+from isakmp.connections import Child, Connection
 from isakmp.errors import ConfigurationError, PeerError
 from isakmp.events import Established, Removal, Removed
 from isakmp.interfaces import INode
@@ -61,7 +61,7 @@ class Initiation:
             (connection.name, child.name): (connection, child)
             for connection in connections
             for child in connection.children
-            if child.start is StartAction.START
+            if child.start.starts
         }
         before, self._wanted = self._wanted, wanted
         for name, what in before.items():

@@ -37,6 +37,7 @@ from isakmp.associations import (
     SPIKey,
     Terms,
     Transform,
+    Usage,
 )
 from isakmp.connections import Candidates, Child, Connection, Intervals, Limits
 from isakmp.events import Removal
@@ -527,6 +528,17 @@ class ISASink(Interface):
     name: str = Attribute("For logs and configuration.")
     protects: bool = Attribute("Whether traffic is protected by what is installed here.")
 
+    def start(events: IEvents) -> Deferred[None]:
+        """
+        Begin, before anything is asked of it: what a dead run of ours has left is removed.
+
+        :param events: told of TrafficWaiting, SAExpiring, PeerMoved.
+        :raises ConfigurationError: if it cannot do here what it is for; the text says why.
+        """
+
+    def stop() -> Deferred[None]:
+        """Leave nothing behind; idempotent."""
+
     def supports(doi: int, protocol: int, transform: Transform) -> bool:
         """Nothing else is offered or accepted."""
 
@@ -550,6 +562,21 @@ class ISASink(Interface):
         """
 
     def remove(bundle: SABundle) -> Deferred[None]:
+        """Idempotent."""
+
+    def query(bundle: SABundle) -> Deferred[Usage]:
+        """What has passed through it; nothing, of one that does not stand."""
+
+    def trap(policy: ChildPolicy, path: Path | None) -> Deferred[None]:
+        """
+        Let traffic ask for its SAs, by TrafficWaiting; or let it pass, or drop it: as the policy's
+        ``action`` says.  What stood for the same connection and child is replaced.
+
+        :param path: between whom an SA would be; None: nobody, or it is not known yet.
+        :raises ConfigurationError: if this sink sees no traffic.
+        """
+
+    def untrap(connection: str, child: str) -> Deferred[None]:
         """Idempotent."""
 
 

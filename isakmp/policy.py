@@ -237,6 +237,8 @@ def _child_policy(
         suites=suites,
         lifetime=child.lifetime,
         quirks=child.quirks,
+        action=child.action,
+        handling=child.handling,
     )
 
 

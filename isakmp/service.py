@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime, IReactorUDP
+from twisted.python.failure import Failure
 
 from isakmp.assembly import Assembly
 from isakmp.associations import SABundle
@@ -76,6 +77,7 @@ class ISAKMPService(Service):
         self._marked = MarkedPorts(self._ports, self._received)
         self._bound: dict[Address, Address] = {}
         self._stopped = False
+        self._sink_started: Deferred[None] = Deferred()
         self._assembly = Assembly(
             connections,
             secrets,
@@ -131,6 +133,21 @@ class ISAKMPService(Service):
             raise ConfigurationError("a node that was stopped does not start again: make another")
         if not self._bound:
             self._open(self._listen)
+            try:
+                self._start_sink()
+            except ConfigurationError:
+                self._close(tuple(self._bound.values()))
+                raise
+
+    def _start_sink(self) -> None:
+        """
+        :raises ConfigurationError: if it says at once that it cannot be.
+        """
+        failures: list[Failure] = []
+        self._sink_started = self.node.sink.start(self.node.events)
+        self._sink_started.addErrback(failures.append)
+        if failures:
+            failures[0].raiseException()
 
     def _open(self, addresses: Iterable[Address]) -> Sequence[Address]:
         """
@@ -164,7 +181,11 @@ class ISAKMPService(Service):
         super().startService()
         addresses = ", ".join(map(endpoint, self.bound))
         self._log.info("listening on {addresses}", addresses=addresses)
-        self._assembly.initiation.keep(self._connections)
+        self._sink_started.addCallback(lambda _: self._keep())
+
+    def _keep(self) -> None:
+        if self.running:
+            self._assembly.initiation.keep(self._connections)
 
     def configure(
         self,
@@ -225,6 +246,7 @@ class ISAKMPService(Service):
         super().stopService()
         self._stopped = True
         closed = self._assembly.stop()
+        closed.addBoth(lambda result: self.node.sink.stop().addCallback(lambda _: result))
         return closed.addBoth(lambda result: self._ports.close().addCallback(lambda _: result))
 
 

@@ -21,7 +21,7 @@ from isakmp.credentials.pre_shared_keys import SharedSecret
 from isakmp.demo import addresses
 from isakmp.errors import Cancelled, ConfigurationError, ExchangeTimeout
 from isakmp.events import Established, MessageDropped, Removal, Removed
-from isakmp.interfaces import IPorts, ISASink
+from isakmp.interfaces import IEvents, IPorts, ISASink
 from isakmp.marker import MARKER
 from isakmp.paths import Address, Datagram, Path
 from isakmp.service import ISAKMPService, responder_service
@@ -360,3 +360,53 @@ def first_message(local: Address, remote: Address) -> bytes:
     agreeing.addErrback(lambda failure: failure.trap(Cancelled))
     service.stopService()
     return taps[0].sent[0].octets
+
+
+class SinkTests(ServiceTestCase):
+    """The sink begins first and ends last."""
+
+    def service(self, sink: ISASink) -> ISAKMPService:
+        (address, _) = addresses()
+        return ISAKMPService((), SECRETS, listen=(address,), sink=sink)
+
+    async def test_order(self) -> None:
+        """
+        The sink is started when the sockets are bound and before anything is begun, and stopped
+        when all that stood has been removed from it.
+        """
+        said: list[str] = []
+        waiting: Deferred[None] = Deferred()
+
+        class Slow(MemorySink):
+            def start(self, events: IEvents) -> Deferred[None]:
+                said.append("start")
+                return waiting
+
+            def stop(self) -> Deferred[None]:
+                said.append("stop")
+                return super().stop()
+
+        service = self.service(Slow())
+        service._assembly.initiation.keep = lambda connections: said.append(  # type: ignore[method-assign, misc, assignment]
+            "keep"
+        )
+        service.startService()
+        self.assertEqual(said, ["start"])
+        waiting.callback(None)
+        self.assertEqual(said, ["start", "keep"])
+        await service.stopService()
+        self.assertEqual(said, ["start", "keep", "stop"])
+
+    async def test_cannot(self) -> None:
+        """Where the sink cannot do what it is for, that is one line, and the port is free again."""
+
+        class Unable(MemorySink):
+            def start(self, events: IEvents) -> Deferred[None]:
+                return fail(ConfigurationError("this kernel has no ESP"))
+
+        service = self.service(Unable())
+        error = self.assertRaises(SystemExit, service.privilegedStartService)
+        self.assertEqual(str(error), "isakmp: this kernel has no ESP")
+        self.assertEqual(service.bound, ())
+        await service.stopService()
+        self.assertTrue(bindable(service._listen[0]))

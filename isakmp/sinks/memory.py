@@ -16,14 +16,22 @@ from functools import lru_cache
 from hmac import compare_digest
 from types import MappingProxyType
 
-from twisted.internet.defer import Deferred, execute
+from twisted.internet.defer import Deferred, execute, fail, succeed
 from zope.interface import implementer
 
-from isakmp.associations import IPsecParameters, ProtectionSA, SABundle, SPIKey, Transform
+from isakmp.associations import (
+    ChildPolicy,
+    IPsecParameters,
+    ProtectionSA,
+    SABundle,
+    SPIKey,
+    Transform,
+    Usage,
+)
 from isakmp.crypto.esp import ENCRYPTION, ESPTransform, esp_transform
 from isakmp.crypto.fingerprints import fingerprint
-from isakmp.errors import LimitReached, Malformed
-from isakmp.interfaces import ISASink
+from isakmp.errors import ConfigurationError, LimitReached, Malformed
+from isakmp.interfaces import IEvents, ISASink
 from isakmp.numbers import DOI, AuthenticationAlgorithm, IPsecAttribute, ProtocolID
 from isakmp.numbers import ESPTransform as ESPTransformID
 from isakmp.paths import Path
@@ -116,6 +124,30 @@ class RecordingSink:
         self._standing: dict[str, SABundle] = {}
         self._owners: dict[SPIKey, str] = {}
         self.refuse: Callable[[SABundle], object] | None = None
+
+    def start(self, events: IEvents) -> Deferred[None]:
+        """At once: there is nothing to begin."""
+        return succeed(None)
+
+    def stop(self) -> Deferred[None]:
+        """At once: what stands goes with the process."""
+        return succeed(None)
+
+    def query(self, bundle: SABundle) -> Deferred[Usage]:
+        """No traffic passes here."""
+        return succeed(Usage())
+
+    def trap(self, policy: ChildPolicy, path: Path | None) -> Deferred[None]:
+        """
+        :raises ConfigurationError: always: it sees no traffic.
+        """
+        name = f"{policy.connection}/{policy.name}"
+        error = f"{name}: a sink that takes no traffic cannot wait for it, let it pass or drop it"
+        return fail(ConfigurationError(error))
+
+    def untrap(self, connection: str, child: str) -> Deferred[None]:
+        """At once: there is none."""
+        return succeed(None)
 
     @property
     def reserved(self) -> frozenset[SPIKey]:

@@ -12,14 +12,16 @@ out is what that SA is for.  What is not protected is not sent.
 from __future__ import annotations
 
 import os
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from isakmp import packets
-from isakmp.associations import IPsecParameters, SABundle, SPIKey
+from isakmp.associations import IPsecParameters, SABundle, SPIKey, Usage
 from isakmp.crypto.esp import ESPError
 from isakmp.errors import Malformed
 from isakmp.identity import TrafficSelector
@@ -72,6 +74,7 @@ class UserspaceSink(MemorySink):
         self._deliver = deliver
         self._size = window
         self._windows: dict[SPIKey, Window] = {}
+        self._usage: dict[str, list[float]] = {}
         self.dropped: Counter[str] = Counter()
 
     # -- out -----------------------------------------------------------------------------------
@@ -102,6 +105,7 @@ class UserspaceSink(MemorySink):
                 outer = packets.packet(ours.destination, peer.destination, packets.ESP, sealed)
         except (ValueError, OverflowError):
             return self._drop("it is too long, or the SA is used up")
+        self._count(bundle.name, 2, packet)
         self._transmit(outer)
         return True
 
@@ -147,6 +151,7 @@ class UserspaceSink(MemorySink):
             return self._drop("what it protects is no packet")
         if not _fits(inner, window.remote, window.local):
             return self._drop("what it protects is not what the SA is for")
+        self._count(window.bundle, 0, inner)
         self._deliver(inner.octets)
         return True
 
@@ -157,6 +162,17 @@ class UserspaceSink(MemorySink):
         if _INNER[inner.version] != following:
             raise ValueError(f"IP version {inner.version} behind next header {following}")
         return inner
+
+    def _count(self, name: str, at: int, packet: Packet) -> None:
+        usage = self._usage.setdefault(name, [0.0] * 6)
+        usage[at] += len(packet.octets)
+        usage[at + 1] += 1
+        usage[4 + at // 2] = time.time()
+
+    def query(self, bundle: SABundle) -> Deferred[Usage]:
+        """What it has protected and opened."""
+        *counts, last_in, last_out = self._usage.get(bundle.name, [0.0] * 6)
+        return succeed(Usage(*map(int, counts), last_in, last_out))
 
     def _drop(self, why: str) -> bool:
         self.dropped[why] += 1
@@ -184,6 +200,10 @@ class UserspaceSink(MemorySink):
     def _withdraw(self, name: str) -> None:
         super()._withdraw(name)
         self._forget_windows(name)
+
+    def _remove(self, bundle: SABundle) -> None:
+        super()._remove(bundle)
+        self._usage.pop(bundle.name, None)
 
     def _forget_windows(self, name: str) -> None:
         for key in [key for key, window in self._windows.items() if window.bundle == name]:

@@ -25,10 +25,10 @@ from twisted.protocols.basic import LineOnlyReceiver
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from isakmp.associations import SABundle, SPIKey, Transform
+from isakmp.associations import ChildPolicy, SABundle, SPIKey, Transform, Usage
 from isakmp.daemon import Daemon, Files
 from isakmp.exchange.endpoint import ISAKMPEndpoint
-from isakmp.interfaces import ISASink
+from isakmp.interfaces import IEvents, ISASink
 from isakmp.paths import Path as Conversation
 
 
@@ -56,6 +56,26 @@ class NullSink:
         return succeed(next(self._spis).to_bytes(4))
 
     def release_spi(self, key: SPIKey) -> Deferred[None]:
+        """Nothing."""
+        return succeed(None)
+
+    def start(self, events: IEvents) -> Deferred[None]:
+        """Nothing."""
+        return succeed(None)
+
+    def stop(self) -> Deferred[None]:
+        """Nothing."""
+        return succeed(None)
+
+    def query(self, bundle: SABundle) -> Deferred[Usage]:
+        """Nothing."""
+        return succeed(Usage())
+
+    def trap(self, policy: ChildPolicy, path: Conversation | None) -> Deferred[None]:
+        """Nothing."""
+        return succeed(None)
+
+    def untrap(self, connection: str, child: str) -> Deferred[None]:
         """Nothing."""
         return succeed(None)
 

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from isakmp import packets
-from isakmp.associations import IPsecParameters, SABundle
+from isakmp.associations import IPsecParameters, SABundle, Usage
 from isakmp.identity import TrafficSelector
 from isakmp.interfaces import ISASink
 from isakmp.packets import Packet, packet, udp
@@ -195,6 +195,21 @@ class PipeTests(SynchronousTestCase):
         self.assertFalse(self.carry(packet(NET, OTHER, packets.UDP, SERVICE)))
         self.assertEqual(self.theirs.dropped["no SA has this SPI"], 1)
         self.assertEqual(self.theirs._windows, {})
+
+    def test_usage(self) -> None:
+        """What has passed can be asked, at both ends; of what is gone nothing is left."""
+        made = self.install()
+        clear = packet(NET, OTHER, packets.UDP, SERVICE)
+        self.carry(clear)
+        self.carry(clear)
+        sent = self.successResultOf(self.ours.query(made))
+        came = self.successResultOf(self.theirs.query(made))
+        self.assertEqual((sent.packets_out, sent.octets_out), (2, 2 * len(clear)))
+        self.assertEqual((came.packets_in, came.octets_in), (2, 2 * len(clear)))
+        self.assertEqual((sent.packets_in, sent.last_in), (0, 0.0))
+        self.assertGreater(sent.last_out, 1.7e9)
+        self.successResultOf(self.ours.remove(made))
+        self.assertEqual(self.successResultOf(self.ours.query(made)), Usage())
 
     def test_version_6(self) -> None:
         """IPv6 goes through a tunnel between IPv4 hosts."""
