@@ -409,4 +409,5 @@ class SinkTests(ServiceTestCase):
         self.assertEqual(str(error), "isakmp: this kernel has no ESP")
         self.assertEqual(service.bound, ())
         await service.stopService()
+        await self.turn()
         self.assertTrue(bindable(service._listen[0]))

@@ -172,7 +172,8 @@ class UserspaceSink(MemorySink):
     def query(self, bundle: SABundle) -> Deferred[Usage]:
         """What it has protected and opened."""
         *counts, last_in, last_out = self._usage.get(bundle.name, [0.0] * 6)
-        return succeed(Usage(*map(int, counts), last_in, last_out))
+        came, packets_in, left, packets_out = map(int, counts)
+        return succeed(Usage(came, packets_in, left, packets_out, last_in, last_out))
 
     def _drop(self, why: str) -> bool:
         self.dropped[why] += 1
