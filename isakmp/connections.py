@@ -61,6 +61,10 @@ class Limits:
     :ivar grace: seconds an exchange goes on hoping after it was refused something, or told no.
     :ivar drops: what is remembered, per exchange, of messages dropped while waiting.
     :ivar notifications: notifications to unproven addresses at once; refilled over a second each.
+    :ivar aggressive_octets: octets that the second message may have more than the first, in the
+        exchanges whose responder cannot wait for its cookie: Aggressive, Base, Authentication Only.
+    :ivar aggressive_per_second: first messages of those that are answered in a second; each can
+        cost a key agreement.
     """
 
     half_open: int = 2000
@@ -75,6 +79,8 @@ class Limits:
     grace: float = 2.0
     drops: int = 8
     notifications: int = 20
+    aggressive_octets: int = 512
+    aggressive_per_second: int = 50
 
 
 class StartAction(enum.Enum):
@@ -147,6 +153,8 @@ class Connection:
     :ivar suites: acceptable protection of key management, by preference, as the key exchange made
         them.
     :ivar exchange: the exchange type that begins it (2, Identity Protection).
+    :ivar child_exchange: the exchange type that makes its children; 0: the one that the domain of
+        interpretation or the key exchange has for that.
     :ivar initial_contact: whether to say so when it is the first contact.
     """
 
@@ -161,11 +169,20 @@ class Connection:
     doi: int = 1
     key_exchange: str = "ike"
     exchange: int = 2
+    child_exchange: int = 0
     lifetime: Lifetime = Lifetime(seconds=14400)
     renewal: Renewal = Renewal()
     children: tuple[Child, ...] = ()
     intervals: Intervals = field(default=Intervals())
     initial_contact: bool = True
+
+    @property
+    def names_peer(self) -> bool:
+        """
+        Whether it is for one peer: by its identity, or by addresses, not networks, of its own.
+        """
+        addresses = bool(self.remote) and not any("/" in a or "-" in a for a in self.remote)
+        return addresses or self.remote_identity.exact is not None
 
     def child(self, name: str) -> Child:
         """

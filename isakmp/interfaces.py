@@ -82,10 +82,17 @@ class IMessageProtection(Interface):
 
     It is worked on as a copy: the conversation keeps the copy whose message was accepted, so
     ``copy.copy`` must give an independent state.
+
+    Under an SA a message whose header has the Authentication Only flag (RFC 2408 section 3.1) is
+    proven as any other, and not encrypted.
     """
 
     def seal(message: Message) -> bytes:
-        """The whole datagram: header, and the payloads proven and encrypted."""
+        """
+        The whole datagram: header, and the payloads proven and encrypted.
+
+        With the flag Authentication Only in ``message.flags``: proven, in clear.
+        """
 
     def unseal(data: bytes) -> Message:
         """
@@ -122,8 +129,19 @@ class IExchange(Interface):
     def responder(*parts: Part) -> Awaitable[None]:
         """The responder's next message."""
 
-    def protect() -> Awaitable[None]:
-        """From here on sealed; nothing to do in phase 2, which is sealed from birth."""
+    def protect(last_may_be_clear: bool = False) -> Awaitable[None]:
+        """
+        From here on sealed; nothing to do in phase 2, which is sealed from birth.
+
+        :param last_may_be_clear: what the peer says from here on is taken in clear text as well,
+            if its proof holds: RFC 2409 section 5, of Aggressive Mode's last message.  We seal.
+        """
+
+    def authenticate_only() -> None:
+        """
+        Under an SA: our messages are proven and not encrypted, and say so by the Authentication
+        Only flag (RFC 2408 section 3.1).
+        """
 
     def otherwise(undo: Callable[[], object]) -> None:
         """Have ``undo`` called, last first, if the exchange ends without its result."""
@@ -144,7 +162,8 @@ class IExchangeType(Interface):
     )
     waits_for_cookie: bool = Attribute(
         "In phase 1 the responder's first message is a function of the initiator's alone, so "
-        "nothing runs before the responder's cookie has come back (RFC 2408 section 2.5.3)."
+        "nothing runs before the responder's cookie has come back (RFC 2408 section 2.5.3).  One "
+        "that does not wait runs for connections that name it, within bounds of its own."
     )
 
     def hashed(sa: IManagementSA, message_id: bytes, nonces: bytes, rest: bytes) -> bytes:
@@ -159,6 +178,9 @@ class IExchangeType(Interface):
     def method(exchange: IExchange, order: object) -> IKeyExchangeMethod:
         """
         What fills this diagram's words in one run.
+
+        A type of the framework's asks the key exchange: ``method`` of
+        :class:`IISAKMPKeyExchange` in phase 1, and ``phase_2_method`` under an SA.
 
         :param order: what is to be negotiated; of a responder None in phase 2, and the
             :class:`~isakmp.connections.Candidates` in phase 1.
@@ -350,6 +372,12 @@ class IKeyExchangeEndpoint(Interface):
 class IISAKMPKeyExchange(IPlugin):
     """
     A key exchange spoken in RFC 2408's exchanges; the framework's endpoint runs it.
+
+    The framework's five (RFC 2408 section 4) are Base, Identity Protection, Authentication Only and
+    Aggressive, of which a key exchange says which it runs in which phase, and Informational, which
+    runs under every SA and asks nothing of the key exchange but the SA's protection.
+
+    ``isakmp.testing.check_key_exchange`` tries whatever one offers.
     """
 
     name: str = Attribute("For logs and configuration.")
@@ -358,9 +386,25 @@ class IISAKMPKeyExchange(IPlugin):
     )
     exchange_types: Sequence[IExchangeType] = Attribute("Beyond the framework's five.")
     offers: frozenset[int] = Attribute("Those of the framework's five that it runs in phase 1.")
+    offers_phase_2: Sequence[int] = Attribute(
+        "Those of the framework's five that it runs under an SA of its own, and by which its "
+        "connections' children are made: the first if the connection names none, and no exchange "
+        "type of its own or of the domain makes them.  None, if that is left to those."
+    )
 
     def method(exchange: IExchange, candidates: Candidates[Connection]) -> IKeyExchangeMethod:
         """What fills the words of a phase-1 exchange."""
+
+    def phase_2_method(exchange: IExchange, children: Sequence[Child]) -> IKeyExchangeMethod:
+        """
+        What fills the words of one of ``offers_phase_2``, under ``exchange.sa``.
+
+        Its result is the SABundles.
+
+        :param children: to negotiate, as initiator; empty as responder: there the candidates are
+            ``exchange.node.policy.phase2`` 's answer to what the peer asks for.
+        :raises ConfigurationError: if it runs none.
+        """
 
     def suite(spelling: str, lifetime: Lifetime) -> ProtectionSuite:
         """

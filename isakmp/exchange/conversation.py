@@ -53,6 +53,9 @@ _SOON = 1e-6
 
 _ENCRYPTION = int(Flags.ENCRYPTION)
 
+_FLAGS = 19
+"""Where they stand in a message."""
+
 
 class Conversation:
     """
@@ -90,6 +93,10 @@ class Conversation:
         self.intervals = intervals
         self.budget: int | None = None
         """Octets that the next message may have: an address that has proved nothing."""
+        self.flags = Flags.NONE
+        """Of the header of what we say, besides that of encryption."""
+        self.may_be_clear = False
+        """Whether the peer may say in clear text what should be sealed."""
         self.finished = False
         self.answers = False
         self._node = node
@@ -122,13 +129,13 @@ class Conversation:
         Send our next message, once; :meth:`receive` repeats it until it is answered.
         """
         message = Message(
-            self.cookies, self.kind.number, Flags.NONE, self.message_id, tuple(payloads)
+            self.cookies, self.kind.number, self.flags, self.message_id, tuple(payloads)
         )
         octets = message.encode() if self.protection is None else self.protection.seal(message)
         self.budget = None
         self._sent = octets
         self._message = message
-        self._sealed = self.protection is not None
+        self._sealed = bool(octets[_FLAGS] & _ENCRYPTION)
         self.answers = True
         self._transmit(repeated=False)
         self._drops.clear()
@@ -155,6 +162,13 @@ class Conversation:
         self._sent = said
         self.answers = True
         self.budget = None
+
+    def say_again(self) -> None:
+        """
+        Our last message, once, because the peer seems not to have it, or we not its answer.
+        """
+        if self._sent and not self.finished:
+            self._transmit(repeated=True)
 
     def opened(self, octets: bytes, message: Message, protection: IMessageProtection) -> None:
         """
@@ -221,7 +235,7 @@ class Conversation:
         # The timer goes on: almost always there is one more message to wait for.
         waiting, self._waiting = self._waiting, None
         if self._node.events.wanted(MessageReceived):
-            sealed = self.protection is not None
+            sealed = bool(octets[_FLAGS] & _ENCRYPTION)
             self._node.events.publish(
                 MessageReceived(datagram.path, message, sealed, len(octets), proven=self.proven)
             )
@@ -244,6 +258,9 @@ class Conversation:
             message = Message.decode(octets, self.kind.payloads)
         elif header.flags & _ENCRYPTION:
             message = protection.unseal(octets)
+        elif self.may_be_clear:
+            # It proves nothing of what sealed messages prove: path and cipher state stay.
+            message, protection = Message.decode(octets, self.kind.payloads), None
         else:
             raise InvalidFlags("clear text where the message must be sealed")
         for kind in self._expects:

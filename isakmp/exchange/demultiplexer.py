@@ -12,11 +12,13 @@ from collections.abc import Callable
 from copy import copy
 from typing import TypeVar
 
+from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from isakmp.connections import Candidates, Connection
 from isakmp.errors import (
+    ExchangeTimeout,
     InvalidCookie,
     InvalidFlags,
     InvalidMajorVersion,
@@ -31,8 +33,9 @@ from isakmp.events import MessageReceived, MessageSent
 from isakmp.exchange.conversation import Conversation
 from isakmp.exchange.exchange import Exchange
 from isakmp.exchange.half_open import HalfOpen, HalfOpenTable
+from isakmp.exchange.informational import check_authentication_only
 from isakmp.exchange.openings import Opening, Openings
-from isakmp.exchange.refusals import Refusals, answerable
+from isakmp.exchange.refusals import Bucket, Refusals, answerable
 from isakmp.exchange.types import exchange_type
 from isakmp.interfaces import (
     IManagementSA,
@@ -45,8 +48,8 @@ from isakmp.paths import Datagram
 from isakmp.wire.message import CookiePair, Flags, Header, Message
 from isakmp.wire.payloads import Notification
 
-_FLAGS = int(Flags.ENCRYPTION | Flags.COMMIT)
-"""Authentication only has no meaning here; of the others none has any (RFC 2408 section 3.1)."""
+_FLAGS = int(Flags.ENCRYPTION | Flags.COMMIT | Flags.AUTHENTICATION_ONLY)
+"""Of the others none has a meaning (RFC 2408 section 3.1)."""
 
 _Key = tuple[bytes, bytes, int]
 _K = TypeVar("_K")
@@ -76,6 +79,9 @@ class Demultiplexer:
         self._run = run
         self.half_open = HalfOpenTable(node.clock, node.limits)
         self._openings = Openings(node)
+        self._at_once = Bucket(
+            node.clock, node.limits.aggressive_per_second, node.limits.aggressive_per_second
+        )
         self._conversations: dict[_Key, Conversation] = {}
         self._lingering: dict[CookiePair, dict[Conversation, IDelayedCall]] = {}
         self._strangers: dict[Conversation, str] = {}
@@ -172,7 +178,13 @@ class Demultiplexer:
         if header.cookies.initiator == CookiePair.ZERO:
             raise InvalidCookie("the initiator's cookie is zero")
         informational = header.exchange_type == ExchangeType.INFORMATIONAL
-        if informational and not header.flags & Flags.ENCRYPTION:
+        if header.flags & Flags.AUTHENTICATION_ONLY:
+            if not informational or header.flags & Flags.ENCRYPTION:
+                raise InvalidFlags(
+                    "authentication only is for Informational exchanges, and not to be encrypted"
+                )
+            self._phase_2(header, datagram)
+        elif informational and not header.flags & Flags.ENCRYPTION:
             self._clear_notice(header, datagram)
         elif header.message_id == 0 and not informational:
             self._phase_1(header, datagram)
@@ -225,9 +237,10 @@ class Demultiplexer:
             return  # a late copy of a message that has led to an SA
         try:
             opening = self._openings.read(datagram.octets)
-            if not opening.kind.waits_for_cookie:
-                raise UnsupportedExchangeType("not run before the responder's cookie has come back")
             candidates = self._openings.candidates(opening, datagram.path)
+            if not opening.kind.waits_for_cookie:
+                self._begin_at_once(opening, candidates, cookies, datagram)
+                return
             answer = opening.answer_to(candidates)
             if answer and not self._watched:
                 answer = cookies.octets + answer
@@ -247,6 +260,38 @@ class Demultiplexer:
             self.half_open.add(cookies, datagram, answer)
         exchange.abandon()
 
+    def _begin_at_once(
+        self,
+        opening: Opening,
+        candidates: Candidates[Connection],
+        cookies: CookiePair,
+        datagram: Datagram,
+    ) -> None:
+        """
+        An exchange that cannot wait for our cookie runs from message 1 on; until the cookie comes
+        back it is half open all the same, and is given up as such.
+        """
+        if not self._at_once.take():
+            raise LimitReached(Reason(f"{opening.kind.name} exchanges begun in a second"))
+        exchange = self._exchange(opening, candidates, cookies, datagram)
+        assert exchange.conversation.budget is not None
+        exchange.conversation.budget += self._node.limits.aggressive_octets
+        self.half_open.add(cookies, datagram, b"", exchange)
+        exchange.conversation.datagram_received(datagram)
+        exchange.start().addErrback(self._ended_half_open, datagram, exchange)
+
+    def _ended_half_open(
+        self, failure: Failure, datagram: Datagram, exchange: Exchange
+    ) -> Failure | None:
+        conversation = exchange.conversation
+        if self._conversations.get(self._key(conversation)) is conversation:
+            return failure  # its cookie had come back
+        self.half_open.remove(conversation.cookies)
+        if not failure.check(CancelledError, ExchangeTimeout):
+            self._no_answer(failure, datagram, conversation.cookies)
+        exchange.release()
+        return None
+
     @property
     def _watched(self) -> bool:
         """Whether anybody listens to what is said; then nothing is said unheard."""
@@ -255,6 +300,9 @@ class Demultiplexer:
 
     def _answer_again(self, half_open: HalfOpen) -> None:
         """Message 1 once more: message 2 once more, from memory."""
+        if half_open.exchange is not None:
+            half_open.exchange.conversation.say_again()
+            return
         path, octets = half_open.first.path, half_open.answer
         self._node.ports.send(Datagram(octets, path))
         if self._node.events.wanted(MessageSent):
@@ -299,6 +347,13 @@ class Demultiplexer:
         if self._unproven.total() >= limits.conversations:
             raise LimitReached(Reason("exchanges running with unproven peers"))
         cookies, first = half_open.cookies, half_open.first
+        if half_open.exchange is not None:
+            exchange = half_open.exchange
+            self.half_open.remove(cookies)
+            self.open(exchange.conversation)
+            self._run(exchange)
+            exchange.conversation.datagram_received(datagram)
+            return
         opening = self._openings.read(first.octets)
         candidates = self._openings.candidates(opening, first.path)
         exchange = self._exchange(opening, candidates, cookies, first)
@@ -327,9 +382,10 @@ class Demultiplexer:
             if beginning is not None and beginning.cookies == cookies:
                 if beginning.path.remote[0] == datagram.path.remote[0]:
                     beginning.answered_sealed()
+            self._goes_on(cookies, datagram)
             raise InvalidCookie("no SA has these cookies")
         assert IManagementSA.providedBy(sa)
-        if not header.flags & Flags.ENCRYPTION:
+        if not header.flags & (Flags.ENCRYPTION | Flags.AUTHENTICATION_ONLY):
             raise InvalidFlags("clear text under an SA")
         kind = exchange_type(self._node, sa, header.exchange_type)
         if not sa.permits(header.exchange_type):
@@ -339,6 +395,8 @@ class Demultiplexer:
         sealing = sa.protection(kind, header.message_id)
         protection = copy(sealing)
         message = protection.unseal(datagram.octets)
+        if header.flags & Flags.AUTHENTICATION_ONLY:
+            check_authentication_only(message)
         # Proven: only now may anything be remembered of it.
         if not self._node.registry.fresh(cookies, header.message_id):
             raise InvalidMessageID("a message id used before")
@@ -361,6 +419,21 @@ class Demultiplexer:
             self.open(conversation)
         self._run(exchange)
         conversation.datagram_received(datagram)
+
+    def _goes_on(self, cookies: CookiePair, datagram: Datagram) -> None:
+        """
+        The peer takes an exchange for complete whose last message, its own, we do not have: it is
+        asked for it, one datagram for one, by having ours again.
+        """
+        half_open = self.half_open.find(cookies)
+        if half_open is not None:
+            exchange = half_open.exchange
+            waiting = None if exchange is None else exchange.conversation
+        else:
+            waiting = self._conversations.get((cookies.initiator, cookies.responder, 0))
+        if waiting is not None and not waiting.kind.waits_for_cookie:
+            if waiting.path == datagram.path:
+                waiting.say_again()
 
     def _confirmed(self, cookies: CookiePair) -> None:
         """The peer uses the SA, so it has our last message of phase 1: no more need to linger."""

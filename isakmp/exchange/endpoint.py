@@ -119,7 +119,7 @@ class ISAKMPEndpoint:
         if sa is None:
             standing = self._node.registry.by_connection(connection.name)
             sa = standing[-1] if standing else await self._management_sa(connection)
-        kind = establishing_type(self._node, sa)
+        kind = establishing_type(self._node, sa, connection.child_exchange)
         turns = self._turns.setdefault(sa.key, DeferredSemaphore(self._node.limits.begun_per_sa))
         await turns.acquire()
         try:

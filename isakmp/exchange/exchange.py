@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from isakmp.connections import Connection
-from isakmp.errors import Cancelled, PeerError
+from isakmp.errors import Cancelled, LimitReached, PeerError, Reason
 from isakmp.exchange.conversation import Conversation
 from isakmp.interfaces import (
     IDomainOfInterpretation,
@@ -29,7 +29,7 @@ from isakmp.interfaces import (
 from isakmp.logs import Logger
 from isakmp.parts import Arrow, Part, Role
 from isakmp.paths import Path
-from isakmp.wire.message import CookiePair, Header, Message, encode_chain
+from isakmp.wire.message import CookiePair, Flags, Header, Message, encode_chain
 from isakmp.wire.payloads import Payload, VendorID
 
 
@@ -80,10 +80,17 @@ class Exchange:
         """The responder's next message."""
         await self._arrow(Role.RESPONDER, parts)
 
-    async def protect(self) -> None:
+    async def protect(self, last_may_be_clear: bool = False) -> None:
         """From here on sealed; nothing to do in phase 2, which is sealed from birth."""
         if self.conversation.protection is None:
             self.conversation.protection = await self.method.protection()
+            self.conversation.may_be_clear = last_may_be_clear
+
+    def authenticate_only(self) -> None:
+        """Our messages are proven and not encrypted: under an SA."""
+        if self.sa is None:
+            raise RuntimeError("nothing proves a message without an SA")
+        self.conversation.flags = Flags.AUTHENTICATION_ONLY
 
     def otherwise(self, undo: Callable[[], object]) -> None:
         """Have ``undo`` called, last first, if the exchange ends without its result."""
@@ -189,12 +196,16 @@ class Exchange:
         """
         Run the diagram.
 
+        Once: whoever asks later is given the same.
+
         :return: its result, or the :class:`PeerError` it ended with; then everything that was to be
             undone has been.
         """
-        self._coroutine = self._run()
-        self._running = Deferred.fromCoroutine(self._coroutine)
-        return self._running.addErrback(self._failed)
+        if self._running is None:
+            self._coroutine = self._run()
+            self._running = Deferred.fromCoroutine(self._coroutine)
+            self._running.addErrback(self._failed)
+        return self._running
 
     async def _run(self) -> object:
         return await self.type.run(self)
@@ -274,8 +285,20 @@ def _arrow_of(exchange: str, sender: Role, parts: tuple[Part, ...]) -> Arrow:
 def _fitting(
     payloads: Sequence[Payload], riding: Sequence[Payload], budget: int
 ) -> Sequence[Payload]:
-    """As many riders as the octets an unproven address has sent leave room for."""
+    """
+    As many riders as the octets that an unproven address may be sent leave room for.
+
+    :raises LimitReached: if they do not suffice for what has to be said.
+    """
     room = budget - Header.SIZE - len(encode_chain(payloads))
+    if room < 0:
+        raise LimitReached(
+            Reason(
+                "the answer is longer than an address that has proved nothing may be sent",
+                f"{budget - room} octets",
+                f"{budget}",
+            )
+        )
     fitting = list(payloads)
     for payload in riding:
         size = 4 + len(payload.encode())

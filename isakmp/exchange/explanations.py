@@ -12,7 +12,7 @@ from typing import cast
 
 from isakmp.connections import Candidates, Child, Connection
 from isakmp.errors import ExchangeTimeout, PeerError, PeerRefused
-from isakmp.exchange.types import key_exchange_named
+from isakmp.exchange.phase1 import key_exchange_named
 from isakmp.interfaces import IExchange, IManagementSA, INegotiatingDomain
 from isakmp.numbers import NotifyType
 from isakmp.parts import SA, Role

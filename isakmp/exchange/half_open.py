@@ -11,12 +11,16 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from isakmp.connections import Limits
 from isakmp.paths import Datagram
 from isakmp.wire.message import CookiePair
+
+if TYPE_CHECKING:
+    from isakmp.exchange.exchange import Exchange
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +31,14 @@ class HalfOpen:
     :ivar first: message 1, as it arrived.
     :ivar answer: message 2's octets.
     :ivar until: when it is forgotten.
+    :ivar exchange: what runs already, as it could not wait; given up with the record.
     """
 
     cookies: CookiePair
     first: Datagram
     answer: bytes = field(repr=False)
     until: float
+    exchange: Exchange | None = None
 
 
 class HalfOpenTable:
@@ -57,8 +63,18 @@ class HalfOpenTable:
         """How many one address has."""
         return len(self._by_address.get(address, ()))
 
-    def add(self, cookies: CookiePair, first: Datagram, answer: bytes) -> None:
-        """Remember one; the oldest of this address, or of all, gives way if there is no room."""
+    def add(
+        self,
+        cookies: CookiePair,
+        first: Datagram,
+        answer: bytes,
+        exchange: Exchange | None = None,
+    ) -> None:
+        """
+        Remember one; the oldest of this address, or of all, gives way if there is no room.
+
+        :param exchange: if it runs already.
+        """
         address = first.path.remote[0]
         own = self._by_address.get(address)
         if own is not None and len(own) >= self._limits.half_open_per_address:
@@ -66,7 +82,7 @@ class HalfOpenTable:
         elif len(self._all) >= self._limits.half_open:
             self._evict(next(iter(self._all)))
         until = self._clock.seconds() + self._limits.half_open_seconds
-        self._all[cookies] = HalfOpen(cookies, first, answer, until)
+        self._all[cookies] = HalfOpen(cookies, first, answer, until, exchange)
         self._by_address.setdefault(address, OrderedDict())[cookies] = None
         self._schedule()
 
@@ -89,13 +105,22 @@ class HalfOpenTable:
 
     def close(self) -> None:
         """Forget all."""
+        for half_open in tuple(self._all.values()):
+            if half_open.exchange is not None:
+                half_open.exchange.cancel()
         self._all.clear()
         self._by_address.clear()
         self._stop()
 
     def _evict(self, cookies: CookiePair) -> None:
         self.evicted += 1
+        self._give_up(cookies)
+
+    def _give_up(self, cookies: CookiePair) -> None:
+        half_open = self._all.get(cookies)
         self.remove(cookies)
+        if half_open is not None and half_open.exchange is not None:
+            half_open.exchange.cancel()
 
     def _schedule(self) -> None:
         if self._timer is None and self._all:
@@ -110,7 +135,7 @@ class HalfOpenTable:
             oldest = next(iter(self._all.values()))
             if oldest.until > now + 1e-6:
                 break
-            self.remove(oldest.cookies)
+            self._give_up(oldest.cookies)
         self._schedule()
 
     def _stop(self) -> None:

@@ -5,11 +5,13 @@ The Informational exchange.  RFC 2408 section 4.8: one message, one way.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import cast
 
 from zope.interface import implementer
 
 from isakmp.connections import Connection
+from isakmp.errors import InvalidFlags, Reason
 from isakmp.interfaces import (
     IExchange,
     IExchangeType,
@@ -28,6 +30,9 @@ from isakmp.wire.payloads import PAYLOADS, Delete, Notification, Payload
 class Informational:
     """
     Notifications and Deletes under an SA.
+
+    RFC 2408 section 3.1 lets a notification travel proven and in clear text: see
+    :class:`AuthenticatedOnly`.
     """
 
     number = int(ExchangeType.INFORMATIONAL)
@@ -44,8 +49,11 @@ class Informational:
 
     def method(self, exchange: IExchange, order: object) -> IKeyExchangeMethod:
         """
-        :param order: the payloads to send.
+        :param order: the payloads to send, or :class:`AuthenticatedOnly`.
         """
+        if isinstance(order, AuthenticatedOnly):
+            exchange.authenticate_only()
+            return Notices(order.notifications, alone=True)
         return Notices(cast("Sequence[Payload]", order or ()))
 
     async def run(self, exchange: IExchange) -> object:
@@ -59,17 +67,56 @@ class Informational:
         return await exchange.method.established()
 
 
+@dataclass(frozen=True, slots=True)
+class AuthenticatedOnly:
+    """
+    The order of an Informational exchange whose message is proven and not encrypted: the
+    Authentication Only flag of RFC 2408 section 3.1, for emergencies.
+
+    Anybody on the way can read it, so it has notifications only, and nothing rides with them.
+
+    :raises ValueError: if there is none, or something else.
+    """
+
+    notifications: tuple[Notification, ...]
+
+    def __post_init__(self) -> None:
+        others = [n for n in self.notifications if not isinstance(n, Notification)]
+        if others or not self.notifications:
+            raise ValueError("only notifications may travel unencrypted under an SA")
+
+
+def check_authentication_only(message: Message) -> None:
+    """
+    What a proven message with the Authentication Only flag says.  RFC 2408 section 3.1.
+
+    :raises InvalidFlags: if it is not notifications alone: the flag is for nothing else.
+    """
+    others = [type(p).__name__ for p in message.payloads if not isinstance(p, Notification)]
+    if others or not message.payloads:
+        raise InvalidFlags(
+            Reason(
+                "authentication only is for notifications",
+                ", ".join(others) or "none",
+                "notifications",
+            )
+        )
+
+
 @implementer(IKeyExchangeMethod)
 class Notices:
     """
     What an Informational exchange consists of: what is said comes from the order, nothing is
     agreed.  Its result is the Notification and Delete payloads.
+
+    :param alone: whether nothing may ride with them.
     """
 
     connection: Connection | None = None
 
-    def __init__(self, notices: Sequence[Payload]) -> None:
+    def __init__(self, notices: Sequence[Payload], alone: bool = False) -> None:
         self._notices = tuple(notices)
+        self._alone = alone
 
     def expects(self, parts: frozenset[Part]) -> Sequence[type[Payload]]:
         """Nothing in particular."""
@@ -77,7 +124,7 @@ class Notices:
 
     async def say(self, parts: frozenset[Part], riding: Sequence[Payload]) -> Sequence[Payload]:
         """What was ordered."""
-        return [*self._notices, *riding]
+        return self._notices if self._alone else [*self._notices, *riding]
 
     async def hear(self, parts: frozenset[Part], message: Message) -> Message:
         """Keep what this exchange is for; anything else is nobody's business here."""

@@ -1,16 +1,16 @@
 """
-What the framework's exchange types have in common: where their method comes from, and where they
-begin.
+What the framework's exchange types have in common: where their method comes from, in either phase,
+and where phase 1 begins.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import cast
 
 from isakmp.associations import Offer, suites_of
-from isakmp.connections import Candidates, Connection
+from isakmp.connections import Candidates, Child, Connection
 from isakmp.errors import (
     BadProposalSyntax,
     ConfigurationError,
@@ -38,7 +38,8 @@ from isakmp.wire.reader import Reader
 
 class Phase1Type:
     """
-    An exchange type of RFC 2408 section 4 that begins an ISAKMP SA with any key exchange.
+    An exchange type of RFC 2408 section 4 that begins an ISAKMP SA with any key exchange, or, under
+    an ISAKMP SA, negotiates with the key exchange that made it.
 
     :cvar waits_for_cookie: see :class:`~isakmp.interfaces.IExchangeType`.
     """
@@ -57,18 +58,34 @@ class Phase1Type:
 
     def method(self, exchange: IExchange, order: object) -> IKeyExchangeMethod:
         """
-        The method of the key exchange that the connection names, or the offer does.
+        The method of the key exchange that the connection names, or the offer does; under an SA, of
+        the one that made it.
 
         :param order: the candidates: one connection to begin; all that are possible to answer.
+            Under an SA the children to negotiate; None to answer.
         """
+        if exchange.sa is not None:
+            owner = key_exchange_named(exchange.node, exchange.sa.owner)
+            return owner.phase_2_method(exchange, tuple(cast("Sequence[Child]", order or ())))
         candidates = cast("Candidates[Connection]", order)
         name = candidates.first.key_exchange
-        for key_exchange in exchange.node.key_exchanges.values():
-            if key_exchange.name == name:
-                if self.number not in key_exchange.offers:
-                    raise ConfigurationError(f"{name} does not run {self.name}")
-                return key_exchange.method(exchange, candidates)
-        raise ConfigurationError(f"the key exchange {name} is not enabled")
+        try:
+            key_exchange = key_exchange_named(exchange.node, name)
+        except LookupError as error:
+            raise ConfigurationError(str(error)) from None
+        if self.number not in key_exchange.offers:
+            raise ConfigurationError(f"{name} does not run {self.name}")
+        return key_exchange.method(exchange, candidates)
+
+
+def key_exchange_named(node: INode, name: str) -> IISAKMPKeyExchange:
+    """
+    An enabled key exchange; :raises LookupError: if it is not.
+    """
+    for key_exchange in node.key_exchanges.values():
+        if key_exchange.name == name:
+            return key_exchange
+    raise LookupError(f"the key exchange {name} is not enabled")
 
 
 def domain_of(node: INode, payload: SecurityAssociation) -> IDomainOfInterpretation:

@@ -34,21 +34,23 @@ from isakmp.wire.payloads import Notification
 
 class Bucket:
     """
-    As many at once as it holds, and one more each second.
+    As many at once as it holds, and some more each second.
 
     :param size: how many.
+    :param rate: how many each second.
     """
 
-    def __init__(self, clock: IReactorTime, size: int) -> None:
+    def __init__(self, clock: IReactorTime, size: int, rate: float = 1.0) -> None:
         self._clock = clock
         self._size = float(size)
+        self._rate = rate
         self._tokens = self._size
         self._filled = clock.seconds()
 
     def take(self) -> bool:
         """Whether there was one."""
         now = self._clock.seconds()
-        self._tokens = min(self._size, self._tokens + now - self._filled)
+        self._tokens = min(self._size, self._tokens + (now - self._filled) * self._rate)
         self._filled = now
         if self._tokens < 1.0:
             return False

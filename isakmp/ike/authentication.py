@@ -62,7 +62,9 @@ class PreSharedKey(Authentication):
     Both ends know one secret.  RFC 2409 section 5.4.
 
     In Main Mode the responder needs it before the initiator has said who it is; the address has to
-    do, and the identities that the connections left expect.
+    do, and the identities that the connections left expect.  In Aggressive Mode the peer has said
+    it, and nobody is answered whom no connection names: the answer lets its reader try keys at
+    leisure (RFC 2409 section 5.4 proves with the key itself).
     """
 
     number = AuthenticationMethod.PRE_SHARED_KEY
@@ -96,7 +98,7 @@ class PreSharedKey(Authentication):
     async def _secret(self, method: IKEMethod, connection: Connection) -> bytes:
         return await method.exchange.node.credentials.shared_secret(
             method.identity_of(connection),
-            connection.remote_identity.exact,
+            method.claimed or connection.remote_identity.exact,
             method.exchange.path,
         )
 

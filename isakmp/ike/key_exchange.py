@@ -10,8 +10,8 @@ from twisted.plugin import IPlugin
 from zope.interface import implementer
 
 from isakmp.associations import Lifetime, ProtectionSuite
-from isakmp.connections import Candidates, Connection
-from isakmp.errors import AttributesNotSupported
+from isakmp.connections import Candidates, Child, Connection
+from isakmp.errors import AttributesNotSupported, ConfigurationError
 from isakmp.ike.method import IKEMethod
 from isakmp.ike.parameters import KEY_IKE, Parameters
 from isakmp.ike.quick_mode import QuickMode
@@ -22,19 +22,29 @@ from isakmp.numbers import AuthenticationMethod, ExchangeType
 @implementer(IPlugin, IISAKMPKeyExchange)
 class IKE:
     """
-    Implements IISAKMPKeyExchange: Identity Protection with this method is RFC 2409's Main Mode.
+    Implements IISAKMPKeyExchange: Identity Protection with this method is RFC 2409's Main Mode, and
+    Aggressive its Aggressive Mode.
+
+    Neither Base nor Authentication Only: RFC 2409 defines no such mode, and its HASH_I, which
+    covers both public values, cannot stand in Base's third message, where the responder's is not
+    known yet.  Under an SA Quick Mode alone makes the SAs of other protocols.
     """
 
     name = "ike"
     transform_id = KEY_IKE
     exchange_types: Sequence[IExchangeType] = (QuickMode(),)
-    offers = frozenset({int(ExchangeType.IDENTITY_PROTECTION)})
+    offers = frozenset({int(ExchangeType.IDENTITY_PROTECTION), int(ExchangeType.AGGRESSIVE)})
+    offers_phase_2: Sequence[int] = ()
 
     def method(
         self, exchange: IExchange, candidates: Candidates[Connection]
     ) -> IKeyExchangeMethod:
         """What fills the words of a phase-1 exchange."""
         return IKEMethod(exchange, candidates)
+
+    def phase_2_method(self, exchange: IExchange, children: Sequence[Child]) -> IKeyExchangeMethod:
+        """:raises ConfigurationError: always: Quick Mode has a method of its own."""
+        raise ConfigurationError(f"{self.name} runs no {exchange.type.name} under an SA")
 
     def suite(self, spelling: str, lifetime: Lifetime) -> ProtectionSuite:
         """

@@ -18,13 +18,20 @@ from isakmp.crypto.prf import Prf
 from isakmp.errors import (
     ConfigurationError,
     InvalidIdentity,
+    NoConnection,
     NoProposalChosen,
     Reason,
 )
 from isakmp.exchange.phase1 import offer_of
 from isakmp.identity import Identity
 from isakmp.ike.authentication import AUTHENTICATIONS, Authentication
-from isakmp.ike.parameters import Parameters, choices, configured, proposal_of
+from isakmp.ike.parameters import (
+    Parameters,
+    choices,
+    configured,
+    of_one_group,
+    proposal_of,
+)
 from isakmp.ike.protection import Phase1Protection
 from isakmp.ike.rules import NONCE_SIZE, check_sa_first, nonce_of
 from isakmp.ike.sa import ISAKMPSA, Keys
@@ -35,7 +42,9 @@ from isakmp.interfaces import (
     IKeyExchangeMethod,
     IMessageProtection,
 )
+from isakmp.numbers import ExchangeType
 from isakmp.parts import AUTH, ID, KE, NONCE, SA, Part, Role
+from isakmp.paths import endpoint
 from isakmp.wire.message import Message
 from isakmp.wire.payloads import (
     Identification,
@@ -76,6 +85,7 @@ class IKEMethod:
 
     :ivar candidates: the connections that the peer may still mean.
     :ivar ours: what we have said, each part's payload body; ``theirs`` what the peer has.
+    :ivar claimed: who the peer says it is, once it has.
     """
 
     def __init__(self, exchange: IExchange, candidates: Candidates[Connection]) -> None:
@@ -85,7 +95,7 @@ class IKEMethod:
         self.theirs: Mapping[Part, Payload] = {}
         self._chosen: Parameters | None = None
         self._authentication: Authentication | None = None
-        self._claimed: Identity | None = None
+        self.claimed: Identity | None = None
         self._pair: KeyPair | None = None
         self._skeyid: bytes | None = None
         self._keys: Keys | None = None
@@ -111,8 +121,19 @@ class IKEMethod:
             kind for part, kind in _WORDS.items() if part in parts
         ]
         if AUTH in parts:
-            words.append(self.authentication.expects())
+            words.append(self._proofs())
         return words
+
+    def _proofs(self) -> type[Payload] | tuple[type[Payload], ...]:
+        """What may prove the peer: nothing is chosen yet when Aggressive's message 2 is awaited."""
+        if self._authentication is not None:
+            return self._authentication.expects()
+        offered = {choice.authentication for choice in self._offered()}
+        found: list[type[Payload]] = []
+        for number in sorted(offered):
+            kinds = AUTHENTICATIONS[number].expects()
+            found += kinds if isinstance(kinds, tuple) else (kinds,)
+        return tuple(dict.fromkeys(found))
 
     async def say(self, parts: frozenset[Part], riding: Sequence[Payload]) -> Sequence[Payload]:
         """Our payloads for these parts."""
@@ -132,8 +153,8 @@ class IKEMethod:
             self._consider(cast(SecurityAssociation, heard[SA]))
         if NONCE in parts:
             nonce_of(message)
-        if KE in parts:
-            group(self.chosen.group).check(cast(KeyExchange, heard[KE]).data)
+        if KE in parts and self._chosen is not None:
+            self._check_public()
         if ID in parts:
             self._identify(cast(Identification, heard[ID]))
         if AUTH in parts:
@@ -150,7 +171,7 @@ class IKEMethod:
     async def established(self) -> object:
         """The ISAKMP SA."""
         protection = self.exchange.protection
-        if not isinstance(protection, Phase1Protection) or self._claimed is None:
+        if not isinstance(protection, Phase1Protection) or self.claimed is None:
             raise RuntimeError("phase 1 has ended without keys")
         connection = self.candidates.first
         return ISAKMPSA(
@@ -158,7 +179,7 @@ class IKEMethod:
             role=self.exchange.role,
             doi=self.exchange.doi.number,
             ours=self.identity_of(connection),
-            theirs=self._claimed,
+            theirs=self.claimed,
             connection=connection.name,
             path=self.exchange.path,
             lifetime=connection.lifetime.shorter(self.chosen.lifetime),
@@ -178,7 +199,8 @@ class IKEMethod:
         if part is SA:
             return self._offer() if self.exchange.role is Role.INITIATOR else self._answer()
         if part is KE:
-            self._pair = group(self.chosen.group).generate()
+            chosen = self._chosen or self._offered()[0]
+            self._pair = group(chosen.group).generate()
             return KeyExchange(self._pair.public)
         if part is NONCE:
             return Nonce(self.exchange.node.entropy(NONCE_SIZE))
@@ -189,7 +211,7 @@ class IKEMethod:
 
     def _offer(self) -> Payload:
         """Everything that the connection takes, by preference."""
-        choices = configured(self.candidates.first)
+        choices = self._offered()
         unknown = [c.spelled for c in choices if c.authentication not in AUTHENTICATIONS]
         if not choices or unknown:
             raise ConfigurationError(
@@ -198,20 +220,48 @@ class IKEMethod:
             )
         return self._payload(ProtectionSuite((proposal_of(choices),)))
 
+    def _offered(self) -> tuple[Parameters, ...]:
+        """As initiator; in Aggressive Mode a public value travels with them, which has a group."""
+        choices = configured(self.candidates.first)
+        return of_one_group(choices) if self._aggressive else choices
+
+    @property
+    def _aggressive(self) -> bool:
+        return bool(self.exchange.number == ExchangeType.AGGRESSIVE)
+
     def _answer(self) -> Payload:
         """Chosen only now, when it is said: everything known by now has narrowed the candidates."""
         offer = self._understood(cast(SecurityAssociation, self.theirs[SA]))
         suite, parameters = choose(offer, self.candidates)
         self._bind(parameters)
+        if KE in self.theirs:  # Aggressive Mode: it came with the offer
+            self._check_public()
         return self._payload(suite)
+
+    def _check_public(self) -> None:
+        """
+        The peer's public value, in the group that is chosen.
+
+        :raises InvalidKeyInformation: if it is none of the group's.
+        """
+        group(self.chosen.group).check(cast(KeyExchange, self.theirs[KE]).data)
 
     def _consider(self, payload: SecurityAssociation) -> None:
         """The initiator hears the answer; the responder whether anything fits at all."""
         offer = self._understood(payload)
         if self.exchange.role is Role.INITIATOR:
-            self._bind(confirm(offer, configured(self.candidates.first)))
-        else:
-            self.candidates = acceptable_to(offer, self.candidates)
+            self._bind(confirm(offer, self._offered()))
+            return
+        if self._aggressive:
+            self.candidates = self.candidates.narrow(
+                "nobody in particular is answered in Aggressive Mode",
+                endpoint(self.exchange.path.remote),
+                lambda c: "any peer",
+                lambda c: c.names_peer,
+                NoConnection,
+                "Name the peer, by its identity or its address.",
+            )
+        self.candidates = acceptable_to(offer, self.candidates)
 
     def _bind(self, parameters: Parameters) -> None:
         self._chosen = parameters
@@ -247,7 +297,7 @@ class IKEMethod:
 
     def _identify(self, payload: Identification) -> None:
         """Until AUTH is checked it is a claim: it narrows, and nothing is authorised by it."""
-        identity = self._claimed = self._identity(payload)
+        identity = self.claimed = self._identity(payload)
         if identity.port not in _PORTS.get(identity.protocol, ()):
             raise InvalidIdentity(
                 Reason(

@@ -329,6 +329,11 @@ def configured(connection: Connection) -> tuple[Parameters, ...]:
     return choices(connection).parameters
 
 
+def of_one_group(choices: tuple[Parameters, ...]) -> tuple[Parameters, ...]:
+    """Those of the first one's group: Aggressive Mode cannot choose it (RFC 2409 section 5)."""
+    return tuple(choice for choice in choices if choice.group == choices[0].group)
+
+
 def proposal_of(choices: Sequence[Parameters]) -> Proposal:
     """One proposal with all choices as its transforms.  RFC 2409 section 5."""
     transforms = tuple(

@@ -18,6 +18,7 @@ from isakmp.wire.message import Flags, Header, Message, chained, decode_chain, e
 from isakmp.wire.payloads import PAYLOADS, Hash, Nonce, Payload
 
 _ENCRYPTION = int(Flags.ENCRYPTION)
+_AUTHENTICATION_ONLY = int(Flags.AUTHENTICATION_ONLY)
 
 
 @implementer(IMessageProtection)
@@ -98,6 +99,9 @@ class Phase2Protection(Phase1Protection):
 
     HASH(1), HASH(2) and HASH(3) are one rule, the exchange type's ``hashed``: prf(SKEYID_a, M-ID |
     nonces of the exchange's earlier messages | everything after the HASH payload).
+
+    A message with the flag Authentication Only (RFC 2408 section 3.1) has the HASH, in clear text;
+    RFC 2409 does not speak of it.
     """
 
     def __init__(
@@ -120,7 +124,11 @@ class Phase2Protection(Phase1Protection):
         proof = Hash(self._hash(rest))
         first = message.payloads[0].number if message.payloads else 0
         sealed = message.with_payloads((proof, *message.payloads))
-        octets = self._seal(sealed, chained(proof, first) + rest)
+        chain = chained(proof, first) + rest
+        if message.flags & _AUTHENTICATION_ONLY:
+            octets = sealed.header(Header.SIZE + len(chain)).encode() + chain
+        else:
+            octets = self._seal(sealed, chain)
         self._remember(message.payloads)
         return octets
 
@@ -128,18 +136,24 @@ class Phase2Protection(Phase1Protection):
         """
         The message in clear, without its HASH.
 
-        :raises Unreadable: if it is no chain of payloads.
+        :raises Unreadable: if it is no chain of payloads; in clear text :class:`Malformed`.
         :raises InvalidHash: if it has no HASH in front, or a wrong one.
         """
         header = Header.decode(data)
-        payloads, chain = self._open(header, data, self._kind.payloads)
+        sealed = header.flags & _ENCRYPTION
+        if sealed:
+            payloads, chain = self._open(header, data, self._kind.payloads)
+        else:
+            chain = data[Header.SIZE :]
+            payloads, _ = decode_chain(header.first, chain, self._kind.payloads)
         if not payloads or not isinstance(payloads[0], Hash):
             raise InvalidHash(Reason("a message under an SA begins with a HASH payload"))
         proof = payloads[0].data
         rest = chain[4 + len(proof) :]
         if not hmac.compare_digest(proof, self._hash(rest)):
             raise InvalidHash(Reason("the HASH does not prove the message"))
-        self.iv = data[-self._cipher.block :]
+        if sealed:
+            self.iv = data[-self._cipher.block :]
         self._remember(payloads[1:])
         return _message(header, payloads[1:])
 

@@ -98,7 +98,7 @@ class TypeTests(SynchronousTestCase):
         self.assertEqual((proof, hashed), (b"proof", [b"\0\0\0\7noncesrest"]))
 
     def method(self, name: str, *key_exchanges: KeyExchange) -> Any:
-        exchange: Any = SimpleNamespace(node=node(*key_exchanges))
+        exchange: Any = SimpleNamespace(node=node(*key_exchanges), sa=None)
         road = Connection("road", (), key_exchange=name)
         candidates = Candidates((road, replace(road, name="other", key_exchange="ike")))
         return Knock().method(exchange, candidates), exchange, candidates

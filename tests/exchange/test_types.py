@@ -15,12 +15,12 @@ from isakmp.doi.isakmp import ISAKMPDOI
 from isakmp.errors import InvalidExchangeType
 from isakmp.exchange.identity_protection import IdentityProtection
 from isakmp.exchange.informational import Informational
+from isakmp.exchange.phase1 import key_exchange_named
 from isakmp.exchange.types import (
     INFORMATIONAL,
     PHASE_1,
     establishing_type,
     exchange_type,
-    key_exchange_named,
     types_under,
 )
 from isakmp.ike.key_exchange import IKE
@@ -140,7 +140,7 @@ class TypesTests(SynchronousTestCase):
             self.assertEqual(error.notify, NotifyType.INVALID_EXCHANGE_TYPE)
 
     def test_not_phase_1_again(self) -> None:
-        """What begins an SA does not run under one."""
+        """What begins an SA does not run under one, unless the key exchange says that it does."""
         for number in PHASE_1:
             self.assertNotIn(number, types_under(node(), sa()))
 

@@ -141,10 +141,14 @@ class Replay:
         """The responder's next message."""
         await self._arrow(Role.RESPONDER, frozenset(parts))
 
-    async def protect(self) -> None:
+    async def protect(self, last_may_be_clear: bool = False) -> None:
         """From here on sealed."""
         if self.protection is None:
             self.protection = await self.method.protection()
+
+    def authenticate_only(self) -> None:
+        """No recording has that."""
+        raise NotImplementedError
 
     def otherwise(self, undo: Callable[[], object]) -> None:
         """Nothing goes wrong here."""
