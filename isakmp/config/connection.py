@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from isakmp.associations import Lifetime, ProtectionSuite
 from isakmp.config import values
 from isakmp.config.children import Ends, children
+from isakmp.config.exchanges import begins, check_aggressive, makes_children
 from isakmp.config.identities import ANYBODY, identity, spelled
 from isakmp.config.mistakes import Findings
 from isakmp.config.proposals import ike_proposals
@@ -24,6 +25,7 @@ from isakmp.interfaces import (
     IISAKMPKeyExchange,
     INegotiatingDomain,
 )
+from isakmp.numbers import ExchangeType
 
 REKEY_TIME = 4 * 3600
 """Seconds until an ISAKMP SA is renewed, unless said."""
@@ -84,10 +86,13 @@ def connection(
     suites = _suites(section, settings, means, lifetime, findings)
     ends = Ends(_only(local), _only(remote), bool(remote) and values.is_address(remote[0]))
     doi = _doi(section, settings, means, findings)
+    key_exchange = means.key_exchanges.get(settings.key_exchange)
+    exchange = begins(section, settings, key_exchange, findings)
+    child_exchange = makes_children(section, settings, key_exchange, doi, findings)
     inner = () if doi is None else _children(section, settings, ends, doi, findings)
     if findings.count > before or doi is None:
         return None
-    return Connection(
+    made = Connection(
         name=section.name,
         suites=suites,
         local=local,
@@ -98,12 +103,16 @@ def connection(
         remote_port=said(section, "remote_port", values.port, 500),
         doi=doi.number,
         key_exchange=settings.key_exchange,
-        exchange=settings.exchange,
+        exchange=exchange,
+        child_exchange=child_exchange,
         lifetime=lifetime,
         renewal=renewal,
         children=inner,
         initial_contact=said(section, "unique", str.lower, "no") != "never",
     )
+    if exchange == ExchangeType.AGGRESSIVE and settings.key_exchange == "ike":
+        check_aggressive(section, settings, made, findings)
+    return made if findings.count == before else None
 
 
 def _addresses(section: Section, key: str, findings: Findings) -> tuple[str, ...]:

@@ -53,6 +53,11 @@ def _connection() -> Iterator[Key]:
         ),
         ("local_addrs", Kind.LIST, "addresses, networks and ranges; names are refused"),
         ("remote_addrs", Kind.LIST, "addresses, networks and ranges; names are refused"),
+        (
+            "aggressive",
+            _B,
+            "for a peer that is named, and with a warning; Main Mode unless said",
+        ),
         ("local_port", Kind.PORT, "`port` of isakmp.toml unless said"),
         ("remote_port", Kind.PORT, "500 unless said"),
         ("proposals", Kind.LIST, "see Proposals"),
@@ -115,7 +120,6 @@ def _connection() -> Iterator[Key]:
     yield from _rows(
         at,
         _R,
-        ("aggressive", _B, "Aggressive Mode is not built yet", "no"),
         ("encap", _B, "UDP encapsulation is not built yet", "no"),
         ("ppk_required", _B, "IKEv1 has no postquantum pre-shared keys", "no"),
         ("vips", Kind.LIST, _MODE_CONFIG),

@@ -29,10 +29,19 @@ SINKS = ("log", "memory")
 LEVELS = ("debug", "info", "warn", "error", "critical")
 """How much is logged: this and what is worse."""
 
-EXCHANGES: Mapping[str, int] = MappingProxyType({"main": 2})
-"""The exchanges a connection can be begun with, by name: RFC 2408 section 3.1."""
-
-_EXCHANGES_LATER = ("aggressive", "base", "authentication-only")
+EXCHANGES: Mapping[str, int] = MappingProxyType(
+    {
+        "main": 2,
+        "identity-protection": 2,
+        "aggressive": 4,
+        "base": 1,
+        "authentication-only": 3,
+    }
+)
+"""
+The exchanges a connection can be begun with, by name: RFC 2408 section 3.1; Identity Protection has
+IKE's name for it too.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +92,17 @@ class ConnectionSettings:
 
     :ivar doi: a domain of interpretation that is switched on, by name.
     :ivar key_exchange: likewise.
-    :ivar exchange: the exchange type that begins it.
+    :ivar exchange: the name of the exchange type that begins it; empty: what ``swanctl.conf`` says.
+    :ivar child_exchange: the name of the one that makes its children; empty: the key exchange, or
+        the domain of interpretation, has one for that.
     :ivar children: by name.
     """
 
     place: Place = field(default=Place(""), compare=False)
     doi: str = "ipsec"
     key_exchange: str = "ike"
-    exchange: int = 2
+    exchange: str = ""
+    child_exchange: str = ""
     children: Mapping[str, ChildSettings] = field(default_factory=dict)
 
 
@@ -236,23 +248,16 @@ def _connection(table: Table, plugins: PluginNames) -> ConnectionSettings:
     default = ConnectionSettings()
     children = {name: _child(inner) for name, inner in table.table("children").tables().items()}
     not_switched_on = "it is not switched on: see [plugins]"
-    exchange = table.word(
-        "exchange",
-        "main",
-        tuple(EXCHANGES),
-        "it is not built yet",
-        only=_EXCHANGES_LATER,
-    )
     found = ConnectionSettings(
         place=table.place(),
         doi=table.word("doi", default.doi, plugins.doi, not_switched_on),
         key_exchange=table.word(
             "key_exchange", default.key_exchange, plugins.key_exchange, not_switched_on
         ),
-        exchange=EXCHANGES[exchange],
+        exchange=table.word("exchange", "", tuple(EXCHANGES)),
+        child_exchange=table.text("child_exchange", ""),
         children=MappingProxyType(children),
     )
-    table.refuse("child_exchange", "another than the one that establishes children is not built")
     table.word("authentication", "psk", ("psk",), "other ways to authenticate are not built yet")
     table.off("lenient", "nothing is overlooked in a peer's messages yet")
     table.end()

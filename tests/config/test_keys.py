@@ -131,6 +131,8 @@ class OutcomeTests(ConfigurationTestCase):
         for key in self.keys():
             values = key.words or {OTHERWISE.get(key.kind, ""): key.status}
             if key.kind is Kind.BOOLEAN:
+                if key.status is Status.HONOURED:
+                    continue
                 assert key.harmless is not None
                 values = {"no" if key.harmless == "yes" else "yes": key.status}
             for value, status in values.items():

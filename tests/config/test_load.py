@@ -135,6 +135,70 @@ class ConnectionTests(ConfigurationTestCase):
         self.assertEqual([child.name for child in found.children], ["b", "a", "3"])
         self.assertEqual(self.connection(conf(children="")).children, ())
 
+    def test_aggressive(self) -> None:
+        """
+        ``aggressive = yes`` begins with Aggressive Mode, and each time it is read it is said what
+        that gives away; so does isakmp.toml's word for it.
+        """
+        named = "auth = psk\nid = r.lab"
+        for key, own in (
+            ("aggressive = yes", ConnectionSettings()),
+            ("", ConnectionSettings(exchange="aggressive")),
+        ):
+            text = conf(f"{key}\nproposals = aes128-sha256-modp2048", remote=named)
+            found = self.load(text, Settings(connections={"gw": own}))
+            self.assertEqual([c.exchange for c in found.connections], [4])
+            (warning,) = map(str, found.warnings)
+            self.assertIn("guess the pre-shared key offline", warning)
+        self.assertEqual(self.connection(conf("aggressive = no")).exchange, 2)
+
+    def test_aggressive_with_whom(self) -> None:
+        """
+        A connection whose peer is anybody, or anybody of a domain, cannot have it.
+        """
+        for remote in ("auth = psk", "auth = psk\nid = *.lab"):
+            for addresses in ("", "\nremote_addrs = 192.0.2.0/24", "\nremote_addrs = %any"):
+                text = conf(f"aggressive = yes{addresses}", remote=remote)
+                self.assertIn("the peer is not named", self.mistake(text))
+        for addresses in ("192.0.2.1", "192.0.2.1, 192.0.2.2"):
+            found = self.load(conf(f"aggressive = yes\nremote_addrs = {addresses}"))
+            self.assertEqual(found.connections[0].exchange, 4)
+
+    def test_aggressive_groups(self) -> None:
+        """
+        Proposals that cannot be offered in it are named: the group is that of the first.
+        """
+        first, other = "aes128-sha256-modp2048", "aes128-sha256-ecp256"
+        text = conf(
+            f"aggressive = yes\nproposals = {first}, {other}", remote="auth = psk\nid = r.lab"
+        )
+        _, warning = self.warnings(text)
+        self.assertIn(f"where the group is that of the first: {other}", warning)
+
+    def test_exchange(self) -> None:
+        """
+        What a connection is begun with, and what makes its children, has to be what its key
+        exchange runs; and the two files may not contradict each other.
+        """
+
+        def own(**words: str) -> Settings:
+            return Settings(connections={"gw": ConnectionSettings(**words)})  # type: ignore[arg-type]
+
+        for name in ("main", "identity-protection"):
+            self.assertEqual(self.connection(conf(), own(exchange=name)).exchange, 2)
+        for name in ("base", "authentication-only"):
+            told = self.mistake(conf(), own(exchange=name))
+            self.assertIn(f"the key exchange ike does not run '{name}'", told)
+            self.assertIn("valid: 'main', 'identity-protection' or 'aggressive'", told)
+        told = self.mistake(conf("aggressive = yes"), own(exchange="main"))
+        self.assertIn("connections.gw.aggressive: isakmp.toml says", told)
+        self.assertEqual(self.connection(conf()).child_exchange, 0)
+        found = self.connection(conf(), own(child_exchange="quick-mode"))
+        self.assertEqual(found.child_exchange, 32)
+        told = self.mistake(conf(), own(child_exchange="base"))
+        self.assertIn("no exchange 'base' makes children with the key exchange ike", told)
+        self.assertIn("valid: 'quick-mode'", told)
+
     def test_used_by_a_node(self) -> None:
         """The policy of a node takes what was read."""
         found = self.load(conf("remote_addrs = 192.0.2.0/24, 10.0.0.1-10.0.0.9, %any6"))
