@@ -342,16 +342,22 @@ class Conversation:
 
     def answered_sealed(self) -> None:
         """
-        The peer answers our first sealed message with a notification under an SA that is not yet.
+        The peer answers our first sealed message, or in an exchange that did not wait for the
+        cookie our proof, with a notification under an SA that is not yet.
 
         It cannot be read; but a peer that could take our message would have gone on.
         """
-        if self.role is Role.INITIATOR and self.protection is not None and not self._opened:
+        if self.role is Role.INITIATOR:
+            refused = "our first sealed message, and says so in one"
+        elif self.kind.waits_for_cookie:
+            return
+        else:
+            refused = "what we answered it, and says so in a message"
+        if self.protection is not None and not self._opened:
             self._lose_patience(
                 Unreadable(
                     Reason(
-                        "the peer did not accept our first sealed message, and says so in one that "
-                        "cannot be read",
+                        f"the peer did not accept {refused} that cannot be read",
                         remedy="Most likely the secrets configured for this peer differ, or it "
                         "does not know this end by its identity.",
                         rejected=tuple(self._drops),

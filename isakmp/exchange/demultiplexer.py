@@ -194,8 +194,8 @@ class Demultiplexer:
     def _clear_notice(self, header: Header, datagram: Datagram) -> None:
         """Proves nothing and changes nothing; but it may explain why an exchange fails."""
         cookies = header.cookies
-        for key in ((cookies.initiator, b"", 0), (cookies.initiator, cookies.responder, 0)):
-            conversation = self._conversations.get(key)
+        initiating = self._conversations.get((cookies.initiator, b"", 0))
+        for conversation in (initiating, self._beginning(cookies)):
             if conversation is not None:
                 if conversation.path.remote[0] != datagram.path.remote[0]:
                     break
@@ -382,7 +382,7 @@ class Demultiplexer:
             if beginning is not None and beginning.cookies == cookies:
                 if beginning.path.remote[0] == datagram.path.remote[0]:
                     beginning.answered_sealed()
-            self._goes_on(cookies, datagram)
+            self._goes_on(header, datagram)
             raise InvalidCookie("no SA has these cookies")
         assert IManagementSA.providedBy(sa)
         if not header.flags & (Flags.ENCRYPTION | Flags.AUTHENTICATION_ONLY):
@@ -420,20 +420,24 @@ class Demultiplexer:
         self._run(exchange)
         conversation.datagram_received(datagram)
 
-    def _goes_on(self, cookies: CookiePair, datagram: Datagram) -> None:
+    def _goes_on(self, header: Header, datagram: Datagram) -> None:
         """
         The peer takes an exchange for complete whose last message, its own, we do not have: it is
-        asked for it, one datagram for one, by having ours again.
+        asked for it, one datagram for one, by having ours again.  Or it has refused ours.
         """
-        half_open = self.half_open.find(cookies)
-        if half_open is not None:
-            exchange = half_open.exchange
-            waiting = None if exchange is None else exchange.conversation
-        else:
-            waiting = self._conversations.get((cookies.initiator, cookies.responder, 0))
+        waiting = self._beginning(header.cookies)
         if waiting is not None and not waiting.kind.waits_for_cookie:
             if waiting.path == datagram.path:
                 waiting.say_again()
+                if header.exchange_type == ExchangeType.INFORMATIONAL:
+                    waiting.answered_sealed()
+
+    def _beginning(self, cookies: CookiePair) -> Conversation | None:
+        """The one that is to become the SA of these cookies, as responder; it may be half open."""
+        half_open = self.half_open.find(cookies)
+        if half_open is None:
+            return self._conversations.get((cookies.initiator, cookies.responder, 0))
+        return None if half_open.exchange is None else half_open.exchange.conversation
 
     def _confirmed(self, cookies: CookiePair) -> None:
         """The peer uses the SA, so it has our last message of phase 1: no more need to linger."""
