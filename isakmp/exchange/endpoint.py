@@ -113,6 +113,16 @@ class ISAKMPEndpoint:
         children = (child,) if isinstance(child, Child) else tuple(child)
         return Deferred.fromCoroutine(self._establish(connection, children, sa))
 
+    def begin_management_sa(self, connection: Connection) -> Deferred[IManagementSA]:
+        """
+        Begin an ISAKMP SA, and nothing under it.
+
+        Fails with the :class:`PeerError` that ended it, or :class:`ConfigurationError`.
+        """
+        if self._closed:
+            return fail(Cancelled("this node has stopped"))
+        return self._management_sa(connection)
+
     async def _establish(
         self, connection: Connection, children: tuple[Child, ...], sa: IManagementSA | None
     ) -> Sequence[SABundle]:

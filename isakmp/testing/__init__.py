@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from isakmp.testing.clock import DAY, Unsettled, VirtualClock, settle
 from isakmp.testing.entropy import FixedEntropy
+from isakmp.testing.key_exchange import Trial, Violation, check_key_exchange
 from isakmp.testing.network import LossyNetwork, NetworkPorts, Tap, Transmission
 
 __all__ = [
@@ -17,7 +18,10 @@ __all__ = [
     "NetworkPorts",
     "Tap",
     "Transmission",
+    "Trial",
     "Unsettled",
+    "Violation",
     "VirtualClock",
+    "check_key_exchange",
     "settle",
 ]

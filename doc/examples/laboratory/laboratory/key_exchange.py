@@ -47,7 +47,7 @@ CURVE = group(31)
 class Sealing:
     """An AEAD with a new nonce for each message: there is no state that a forgery could disturb."""
 
-    def __init__(self, aead: Any, role: Role, table: Mapping[int, type[Payload]]) -> None:
+    def __init__(self, aead: AESGCM, role: Role, table: Mapping[int, type[Payload]]) -> None:
         self._aead, self._table = aead, table
         self._ours, self._theirs = role.value.encode(), role.other.value.encode()
 
@@ -172,8 +172,7 @@ class X25519Method(Words):
                 raise errors.AuthenticationFailed("the peer does not have the static key")
 
     def us(self) -> Identity:
-        here = Identity.address(self.exchange.path.local[0])
-        return self.connection.local_identity or here
+        return self.connection.local_identity or Identity.address(self.exchange.path.local[0])
 
     def static(self) -> bytes:
         """What our static key and the peer's agree on; the peer is the one that is expected."""
@@ -194,8 +193,7 @@ class X25519Method(Words):
         return self.pair.agree(theirs) if self.pair and theirs else b""
 
     def proof(self, prover: Role) -> bytes:
-        key = self.key(self.static(), b"proofs")
-        return hmac.digest(key, self.transcript(prover), "sha256")
+        return hmac.digest(self.key(self.static(), b"proofs"), self.transcript(prover), "sha256")
 
     async def protection(self) -> IMessageProtection:
         key = self.key(self.agreed(), b"phase 1")
