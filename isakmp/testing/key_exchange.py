@@ -187,7 +187,10 @@ def _withstands(key_exchange: IISAKMPKeyExchange, trial: Trial, case: Case) -> N
             _run(parties)
         except Violation as failure:
             _check_refused(case, forger, f", and then: {failure}")
-            raise
+            raise Violation(
+                f"{case}: copies with one bit changed came before the real messages "
+                f"({where}), and ended it: {failure}"
+            ) from None
         _check_refused(case, forger)
         _require(
             forger.forged,
