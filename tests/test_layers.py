@@ -201,3 +201,88 @@ class PluginSearchTests(SynchronousTestCase):
                 Path(directory, name).write_text(source)
             found = list(plugin_searches(Path(directory)))
         self.assertEqual(found, ["a.py", "b.py", "c.py", "d.py"])
+
+
+_FOREIGN = frozenset(
+    {
+        *("ike", "ikev1", "oakley", "quick", "skeyid", "ipsec", "esp", "ah", "ipcomp"),
+        *("psk", "preshared", "rsa", "dss", "ecdsa", "signature", "certificate"),
+        *("hybrid", "xauth"),
+    }
+)
+"""Words of key exchanges, of domains of interpretation and of ways to authenticate."""
+
+_FOREIGN_PHRASES = re.compile(r"pre[-_]?shared|public key|main mode|quick mode", re.IGNORECASE)
+
+
+def _words(name: str) -> list[str]:
+    """A name's words: ``pre_shared_key``, ``QuickMode``."""
+    parted = re.sub(r"([a-z0-9])([A-Z])|([A-Z]+)([A-Z][a-z])", r"\1\3_\2\4", name)
+    return [word for word in re.split(r"[^A-Za-z0-9]+", parted.lower()) if word]
+
+
+def _documentation(tree: ast.AST) -> set[ast.AST]:
+    """Strings that stand alone: docstrings, and those of constants and attributes."""
+    return {
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
+
+
+def foreign_words(source: str) -> list[str]:
+    """What code names that is a key exchange's or a domain's; docstrings and comments aside."""
+    tree = ast.parse(source)
+    apart = _documentation(tree)
+    texts: list[str] = []
+    for node in ast.walk(tree):
+        for field in ("id", "attr", "name", "asname", "arg", "module"):
+            text = getattr(node, field, None)
+            if isinstance(text, str):
+                texts.append(text)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in apart:
+            texts.append(node.value)
+    return [
+        text
+        for text in texts
+        if _FOREIGN.intersection(_words(text)) or _FOREIGN_PHRASES.search(text)
+    ]
+
+
+class FrameworkTests(SynchronousTestCase):
+    """The framework is RFC 2408's, and serves whoever brings the rest."""
+
+    def test_names_nobody(self) -> None:
+        """
+        No code of isakmp.exchange names IKE, IPsec, ESP or a way to authenticate.
+        """
+        found = {
+            path.name: words
+            for path in sorted((CHECKOUT / "isakmp" / "exchange").glob("*.py"))
+            if (words := foreign_words(path.read_text(encoding="utf-8")))
+        }
+        self.assertEqual(found, {})
+
+    def test_search_finds(self) -> None:
+        """The search sees each place where a name can stand, and no documentation."""
+        for source in (
+            "import isakmp.ike",
+            "from isakmp.ike.method import hear",
+            "from isakmp.doi import ipsec as domain",
+            "number == ProtocolID.ESP",
+            "AuthenticationMethod.PRE_SHARED_KEY",
+            "class QuickMode: pass",
+            "def psk(): pass",
+            "call(rsa=1)",
+            "raise ValueError('no pre-shared key')",
+            "name = f'{exchange} of IKE'",
+            "'spi' if protocol == 'esp' else ''",
+        ):
+            self.assertTrue(foreign_words(source), source)
+        for source in (
+            '"""IKE and IPsec."""',
+            "class A:\n    '''IKE.'''\n    x = 1\n    '''ESP.'''\n",
+            "x = 1  # IKE",
+            "like = respond = 'alike'",
+        ):
+            self.assertEqual(foreign_words(source), [], source)

@@ -49,7 +49,7 @@ class Said:
     """
     One message of a recording.
 
-    :ivar exchange: ``main``, ``quick`` or ``informational``.
+    :ivar exchange: ``main``, ``aggressive``, ``quick`` or ``informational``.
     :ivar plaintext: what was sealed, padding included; None if it was not, or cannot be opened.
     """
 
@@ -131,8 +131,8 @@ class Recorded:
         )
 
     def main_mode(self) -> tuple[Said, ...]:
-        """The messages of phase 1."""
-        return tuple(one for one in self.messages if one.exchange == "main")
+        """The messages of phase 1, which may have been Aggressive Mode."""
+        return tuple(one for one in self.messages if one.exchange in ("main", "aggressive"))
 
     def later(self, exchange: str) -> Iterator[tuple[int, list[Said]]]:
         """Each exchange of this type under the SA: its message id and messages."""

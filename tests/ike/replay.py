@@ -18,7 +18,7 @@ from isakmp.associations import ProtectionSuite, SABundle
 from isakmp.connections import Child, Connection
 from isakmp.credentials.pre_shared_keys import SharedSecret
 from isakmp.crypto.groups import Group, KeyPair
-from isakmp.exchange.identity_protection import IdentityProtection
+from isakmp.exchange.types import PHASE_1
 from isakmp.identity import Identity, IdentityPattern, TrafficSelector
 from isakmp.ike.parameters import configured
 from isakmp.ike.protection import Phase1Protection
@@ -167,11 +167,12 @@ class Replay:
         self.spoken.append(payloads)
         # In phase 2 the protection adds the HASH; what rides was strongSwan's affair.
         theirs = list(said.payloads[1:] if self.sa is not None else said.payloads)
-        riding = theirs[len(payloads) :]
+        # It stands before or after the proof.
+        kinds, ours = {type(payload) for payload in payloads}, iter(payloads)
+        whole = [next(ours) if type(one) in kinds else one for one in theirs]
+        assert not [*ours], (payloads, theirs)
         header = said.header
-        message = Message(
-            header.cookies, self.number, 0, self.message_id, (*payloads, *riding)
-        )
+        message = Message(header.cookies, self.number, 0, self.message_id, tuple(whole))
         if self.protection is None:
             assert message.encode() == said.raw, (payloads, theirs)
             return
@@ -301,7 +302,8 @@ def main_mode(conversation: Recorded, role: Role, node: Node, order: object) -> 
     """Phase 1, about to begin; :func:`isakmp.ike.method.group` has to be replaced."""
     messages = conversation.main_mode()
     node = replace(node, entropy=nonces(messages, role))
-    return Replay(conversation, messages, IdentityProtection(), role, node, order)
+    kind = PHASE_1[messages[0].header.exchange_type]
+    return Replay(conversation, messages, kind, role, node, order)
 
 
 def quick_mode(

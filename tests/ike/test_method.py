@@ -37,7 +37,7 @@ from tests.ike.replay import (
     quick_mode,
 )
 
-NAMES = (*SEALED_BY_PSK, "nat-main-psk")
+NAMES = (*SEALED_BY_PSK, "nat-main-psk", "aggr-psk")
 
 
 class ReplayTests(SynchronousTestCase):
@@ -75,8 +75,8 @@ class ReplayTests(SynchronousTestCase):
 
     def test_main_mode(self) -> None:
         """
-        All six messages are said as they were, the encrypted ones to the octet, HASH_I and HASH_R
-        among them; what the other end said is believed.
+        All six messages, and the three of Aggressive Mode, are said as they were, the encrypted
+        ones to the octet, HASH_I and HASH_R among them; what the other end said is believed.
 
         Proves: RFC 2409 section 5
         Proves: RFC 2409 section 5.4
@@ -84,7 +84,7 @@ class ReplayTests(SynchronousTestCase):
         for conversation in recorded(*NAMES):
             for role in Role:
                 replay, _ = self.played(conversation, role)
-                proof = replay.spoken[-1][1]
+                proof = replay.spoken[-1][-1]
                 assert isinstance(proof, Hash)
                 end = "i" if role is Role.INITIATOR else "r"
                 self.assertEqual(proof.data, conversation[f"hash_{end}"], conversation.name)
@@ -186,7 +186,7 @@ class ReplayTests(SynchronousTestCase):
                     self.assertEqual((bundle.policy.remote,), child.remote)
                     count += 1
                     with_pfs += "pfs_g_xy" in facts
-        self.assertEqual((count, with_pfs), (20, 6))
+        self.assertEqual((count, with_pfs), (22, 6))
 
     def test_quick_method(self) -> None:
         """The method of Quick Mode is one, and has no protection to give."""
