@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from isakmp.doi.ipsec import IPsecDOI
 from isakmp.doi.isakmp import ISAKMPDOI
-from isakmp.errors import InvalidExchangeType
+from isakmp.errors import ConfigurationError, InvalidExchangeType
 from isakmp.exchange.identity_protection import IdentityProtection
 from isakmp.exchange.informational import Informational
 from isakmp.exchange.phase1 import key_exchange_named
@@ -25,8 +26,9 @@ from isakmp.exchange.types import (
 )
 from isakmp.ike.key_exchange import IKE
 from isakmp.ike.quick_mode import QuickMode
-from isakmp.interfaces import IExchangeType
+from isakmp.interfaces import IExchange, IExchangeType
 from isakmp.numbers import DOI, NotifyType
+from isakmp.parts import Part
 from tests.samples import SampleSA
 
 
@@ -63,12 +65,49 @@ class KnockingIKE(IKE):
     exchange_types: Sequence[IExchangeType] = (QuickMode(), Knock())
 
 
+class NegotiatingIKE(IKE):
+    """A key exchange that makes children by the framework's exchanges."""
+
+    name = "negotiating"
+    transform_id = 201
+    exchange_types: Sequence[IExchangeType] = ()
+    offers_phase_2: Sequence[int] = (4, 1)
+
+
+class SilentIKE(IKE):
+    """A key exchange that makes no children."""
+
+    name = "silent"
+    transform_id = 202
+    exchange_types: Sequence[IExchangeType] = ()
+
+
+class Drawing:
+    """An exchange that writes down what its diagram says."""
+
+    def __init__(self) -> None:
+        self.words: list[str] = []
+        self.method = self
+
+    async def initiator(self, *parts: Part) -> None:
+        self.words.append(" ".join(("I", *parts)))
+
+    async def responder(self, *parts: Part) -> None:
+        self.words.append(" ".join(("R", *parts)))
+
+    async def protect(self, last_may_be_clear: bool = False) -> None:
+        self.words.append("* or clear" if last_may_be_clear else "*")
+
+    async def established(self) -> object:
+        return "result"
+
+
 def node(*dois: object) -> Any:
     """As much of a node as is looked at."""
     enabled = dois or (ISAKMPDOI(), IPsecDOI(), GroupDOI())
     return SimpleNamespace(
         dois={doi.number: doi for doi in enabled},  # type: ignore[attr-defined]
-        key_exchanges={1: IKE(), 200: KnockingIKE()},
+        key_exchanges={1: IKE(), 200: KnockingIKE(), 201: NegotiatingIKE(), 202: SilentIKE()},
     )
 
 
@@ -158,6 +197,69 @@ class TypesTests(SynchronousTestCase):
         """What makes the children of a connection is the type that says so, of either."""
         self.assertEqual(establishing_type(node(), sa()).name, "Quick Mode")
         self.assertEqual(establishing_type(node(), sa(DOI.GDOI)).name, "GROUPKEY-PULL")
+
+    def test_negotiating(self) -> None:
+        """
+        A key exchange may run the exchanges that begin an SA under one as well, those that it says;
+        the first makes children unless something else is there for that, or is asked for.
+
+        Proves: RFC 2408 section 4.6
+        """
+        self.assertEqual(
+            self.names(sa(owner="negotiating")),
+            {4: "Aggressive", 1: "Base", 5: "Informational"},
+        )
+        owned = sa(owner="negotiating")
+        self.assertIs(exchange_type(node(), owned, 4), PHASE_1[4])
+        self.assertRaises(InvalidExchangeType, exchange_type, node(), owned, 2)
+        self.assertEqual(establishing_type(node(), owned).name, "Aggressive")
+        self.assertEqual(establishing_type(node(), owned, 1).name, "Base")
+        self.assertEqual(establishing_type(node(), sa(), 32).name, "Quick Mode")
+
+    def test_establishing_by_another(self) -> None:
+        """A connection cannot ask for one that makes no children; nor can one be without any."""
+        for number in (2, 5, 7, 33):
+            error = self.assertRaises(
+                ConfigurationError, establishing_type, node(), sa(owner="knocking"), number
+            )
+            self.assertIn(f"exchange type {number} makes no children", str(error))
+        self.assertRaises(LookupError, establishing_type, node(), sa(owner="silent"))
+
+    def test_five(self) -> None:
+        """
+        The framework has RFC 2408's exchanges by their numbers and names; only the responder of
+        Identity Protection can wait for its cookie before it computes anything.
+
+        Proves: RFC 2408 section 3.1
+        """
+        self.assertEqual(
+            {number: kind.name for number, kind in sorted(PHASE_1.items())},
+            {1: "Base", 2: "Identity Protection", 3: "Authentication Only", 4: "Aggressive"},
+        )
+        waiting = [number for number, kind in PHASE_1.items() if kind.waits_for_cookie]
+        self.assertEqual(waiting, [2])
+
+    def test_diagrams(self) -> None:
+        """
+        Each is its diagram, whoever runs it.
+
+        Proves: RFC 2408 section 4.4
+        Proves: RFC 2408 section 4.5
+        Proves: RFC 2408 section 4.6
+        Proves: RFC 2408 section 4.7
+        """
+        for number, drawn in (
+            (1, "I SA NONCE; R SA NONCE; I KE ID AUTH; R KE ID AUTH"),
+            (2, "I SA; R SA; I KE NONCE; R KE NONCE; *; I ID AUTH; R ID AUTH"),
+            (3, "I SA NONCE; R SA NONCE ID AUTH; I ID AUTH"),
+            (4, "I SA KE NONCE ID; R SA KE NONCE ID AUTH; * or clear; I AUTH"),
+            (5, "I N/D"),
+        ):
+            kind = {**PHASE_1, 5: INFORMATIONAL}[number]
+            drawing = Drawing()
+            running = cast("Coroutine[Any, Any, object]", kind.run(cast(IExchange, drawing)))
+            result = self.successResultOf(Deferred.fromCoroutine(running))
+            self.assertEqual(("; ".join(drawing.words), result), (drawn, "result"), kind.name)
 
     def test_establishing_nothing(self) -> None:
         """Where no type does, that is an error that names the domain."""
