@@ -24,11 +24,12 @@ from isakmp.interfaces import (
     IDomainOfInterpretation,
     IISAKMPKeyExchange,
     IPorts,
+    IRiderType,
     ISASink,
 )
 from isakmp.lifetimes import Lifetimes
 from isakmp.node import Node, verify
-from isakmp.plugins import builtin
+from isakmp.plugins import builtin, check_exchange_types
 from isakmp.policy import ConfiguredPolicy
 from isakmp.registry import SARegistry
 from isakmp.renewal import Renewals
@@ -61,11 +62,13 @@ class Assembly:
         limits: Limits = Limits(),
         dois: Sequence[IDomainOfInterpretation] | None = None,
         key_exchanges: Sequence[IISAKMPKeyExchange] | None = None,
+        riders: Sequence[IRiderType] = (),
         settings: Mapping[str, Mapping[str, object]] = MappingProxyType({}),
     ) -> None:
         """
         :param dois: those enabled; all that come with this package by default.
         :param key_exchanges: likewise.
+        :param riders: besides those of every node.
         :raises ConfigurationError: if what is configured cannot be.
         """
         chosen = builtin()
@@ -74,6 +77,8 @@ class Assembly:
         if key_exchanges is not None:
             chosen = replace(chosen, key_exchanges=tuple(key_exchanges))
         by_number = chosen.enabled_dois([doi.name for doi in chosen.dois])
+        by_transform_id = chosen.enabled_key_exchanges([k.name for k in chosen.key_exchanges])
+        check_exchange_types(by_number.values(), by_transform_id.values())
         events = EventStream()
         store: ICredentialStore
         if ICredentialStore.providedBy(credentials):
@@ -87,8 +92,8 @@ class Assembly:
             limits=limits,
             settings=settings,
             dois=by_number,
-            key_exchanges=chosen.enabled_key_exchanges([k.name for k in chosen.key_exchanges]),
-            riders=RIDERS,
+            key_exchanges=by_transform_id,
+            riders=(*RIDERS, *(rider.rider for rider in riders)),
             policy=self._policy,
             credentials=store,
             registry=SARegistry(MemoryStore(), clock, events, limits),

@@ -16,7 +16,7 @@ from itertools import groupby
 from typing import Protocol
 
 from isakmp.errors import BadProposalSyntax, Reason
-from isakmp.identity import TrafficSelector
+from isakmp.identity import Identities, TrafficSelector, traffic
 from isakmp.paths import Path
 from isakmp.wire.message import CookiePair
 from isakmp.wire.payloads import SecurityAssociation
@@ -237,6 +237,8 @@ class ChildPolicy:
     :ivar quirks: where the peer departs from what the domain prescribes, by the domain's names.
     :ivar action: what becomes of its traffic.
     :ivar handling: how a sink does that.
+    :ivar identities: what names the traffic where addresses do not; ``local`` and ``remote`` are
+        then the hosts.
     """
 
     connection: str
@@ -250,16 +252,33 @@ class ChildPolicy:
     quirks: frozenset[str] = frozenset()
     action: Action = Action.PROTECT
     handling: Handling = Handling()
+    identities: Identities | None = None
+
+    @property
+    def traffic(self) -> str:
+        """Both ends of what it protects, for people."""
+        return traffic(self.local, self.remote, self.identities)
 
 
 @dataclass(frozen=True, slots=True)
 class ChildRequest:
-    """What a peer asks for in phase 2: its domain, situation, and the two ends of the traffic."""
+    """
+    What a peer asks for in phase 2: its domain, situation, and the two ends of the traffic.
+
+    :ivar identities: what names the traffic where addresses do not; ``local`` and ``remote`` are
+        then the hosts.
+    """
 
     doi: int
     situation: Situation
     local: TrafficSelector
     remote: TrafficSelector
+    identities: Identities | None = None
+
+    @property
+    def traffic(self) -> str:
+        """Both ends of what it asks for, for people."""
+        return traffic(self.local, self.remote, self.identities)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import Generic, Protocol, TypeVar
 
 from isakmp.associations import Action, Handling, Lifetime, ProtectionSuite
 from isakmp.errors import PeerError, Reason, Rejection
-from isakmp.identity import Identity, IdentityPattern, TrafficSelector
+from isakmp.identity import Identities, Identity, IdentityPattern, TrafficSelector
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +129,7 @@ class Child:
     :ivar quirks: where the peer departs from what the domain prescribes, by the domain's names.
     :ivar action: what becomes of its traffic; nothing is negotiated for what is not protected.
     :ivar handling: how a sink treats it.
+    :ivar identities: what names the traffic where addresses do not.
     """
 
     name: str
@@ -141,6 +142,7 @@ class Child:
     quirks: frozenset[str] = frozenset()
     action: Action = Action.PROTECT
     handling: Handling = Handling()
+    identities: Identities | None = None
 
 
 @dataclass(frozen=True, slots=True)

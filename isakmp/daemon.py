@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import signal
 import socket
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any, TypeVar
@@ -25,15 +25,21 @@ from isakmp.config.mistakes import ConfigurationErrors, Mistake
 from isakmp.config.settings import Settings
 from isakmp.errors import ConfigurationError
 from isakmp.events import Established, Removed
-from isakmp.interfaces import IDomainOfInterpretation, IISAKMPKeyExchange, ISASink
+from isakmp.interfaces import (
+    ICredentialStore,
+    IDomainOfInterpretation,
+    IISAKMPKeyExchange,
+    IRiderType,
+    ISASink,
+)
 from isakmp.keylog import KeyLog
 from isakmp.logs import Logger, set_level
 from isakmp.paths import Address
-from isakmp.plugins import Plugins, builtin, installed
+from isakmp.plugins import Plugins, builtin, check_exchange_types, configure, installed
 from isakmp.service import ISAKMPService
 from isakmp.systemd import Manager
 
-P = TypeVar("P")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +67,36 @@ class Files:
             said = own = settings.load(self.settings)
             if running is not None:
                 own = replace(running, connections=said.connections, log=said.log)
-            dois, key_exchanges = _enabled(own, self.settings)
+            enabled = _enabled(own, self.settings)
         except ConfigurationErrors as errors:
             mistakes = errors.mistakes
             said = own = Settings()
-            dois, key_exchanges = _enabled(own, self.settings)
+            enabled = _enabled(own, self.settings)
         try:
-            configuration = load.load(self.config, own, dois=dois, key_exchanges=key_exchanges)
+            configuration = load.load(
+                self.config, own, dois=enabled.dois, key_exchanges=enabled.key_exchanges
+            )
         except ConfigurationErrors as errors:
             raise ConfigurationErrors((*mistakes, *errors.mistakes)) from None
         if mistakes:
             raise ConfigurationErrors(mistakes)
-        return Description(self, own, configuration, dois, key_exchanges, said != own)
+        return Description(self, own, configuration, enabled, said != own)
+
+
+@dataclass(frozen=True, slots=True)
+class Enabled:
+    """
+    The plug-ins that are switched on.
+
+    :ivar credentials: instead of the secrets of ``swanctl.conf``; None: those.
+    :ivar broken: of each plug-in module that cannot be imported, its name and why.
+    """
+
+    dois: tuple[IDomainOfInterpretation, ...] = ()
+    key_exchanges: tuple[IISAKMPKeyExchange, ...] = ()
+    riders: tuple[IRiderType, ...] = ()
+    credentials: ICredentialStore | None = None
+    broken: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +105,14 @@ class Description:
     What the files say of a daemon.
 
     :ivar settings: what counts of ``isakmp.toml``.
-    :ivar dois: the domains of interpretation that are switched on; ``key_exchanges`` likewise.
+    :ivar enabled: the plug-ins that are switched on.
     :ivar later: whether ``isakmp.toml`` says more, which counts from the next start on.
     """
 
     files: Files
     settings: Settings
     configuration: Configuration
-    dois: tuple[IDomainOfInterpretation, ...]
-    key_exchanges: tuple[IISAKMPKeyExchange, ...]
+    enabled: Enabled
     later: bool = False
 
     @property
@@ -130,13 +153,14 @@ class Daemon(ISAKMPService):
         self._told: IDelayedCall | None = None
         super().__init__(
             configuration.connections,
-            configuration.secrets,
+            description.enabled.credentials or configuration.secrets,
             listen=description.listen,
             sink=sink or _plugins().enabled_sink(own.sink),
             reactor=reactor,
             limits=own.limits,
-            dois=description.dois,
-            key_exchanges=description.key_exchanges,
+            dois=description.enabled.dois,
+            key_exchanges=description.enabled.key_exchanges,
+            riders=description.enabled.riders,
             settings=own.plugin_settings,
         )
 
@@ -234,6 +258,8 @@ class Daemon(ISAKMPService):
         )
 
     def _warn(self) -> None:
+        for sentence in self._description.enabled.broken:
+            self._log.warn("{sentence}", sentence=sentence)
         for warning in self._description.configuration.warnings:
             self._log.warn("{line}", line=str(warning))
         if self._description.later:
@@ -248,39 +274,51 @@ def _plugins() -> Plugins:
     return builtin() + installed()
 
 
-def _enabled(
-    own: Settings, file: str
-) -> tuple[tuple[IDomainOfInterpretation, ...], tuple[IISAKMPKeyExchange, ...]]:
+def _enabled(own: Settings, file: str) -> Enabled:
     """
-    The domains of interpretation and the key exchanges that are switched on.
+    What is switched on, verified, and each plug-in given its settings.
 
     :param file: where that is said.
-    :raises ConfigurationErrors: if one of them, or a sink, is not there.
+    :raises ConfigurationErrors: if one of them, or a sink, is not there, or cannot be used.
     """
     available, names = _plugins(), own.plugins
     mistakes: list[Mistake] = []
 
-    def mistake(key: str, text: str) -> None:
-        mistakes.append(Mistake(file, names.place.line, f"plugins.{key}", text))
-
-    def chosen(
-        key: str, choose: Callable[[Collection[str]], Mapping[int, P]], of: Collection[str]
-    ) -> tuple[P, ...]:
+    def told(key: str, choose: Callable[[], R]) -> R | None:
         try:
-            return tuple(choose(of).values())
+            return choose()
         except ConfigurationError as error:
-            mistake(key, str(error))
-            return ()
+            mistakes.append(Mistake(file, names.place.line, key, str(error)))
+            return None
 
-    dois = chosen("doi", available.enabled_dois, names.doi)
-    key_exchanges = chosen("key_exchange", available.enabled_key_exchanges, names.key_exchange)
+    dois = told("plugins.doi", lambda: tuple(available.enabled_dois(names.doi).values())) or ()
+    key_exchanges = (
+        told(
+            "plugins.key_exchange",
+            lambda: tuple(available.enabled_key_exchanges(names.key_exchange).values()),
+        )
+        or ()
+    )
+    told("plugins", lambda: check_exchange_types(dois, key_exchanges))
+    riders = told("plugins.rider", lambda: tuple(available.enabled_riders(names.rider))) or ()
+    credentials = None
+    if names.credentials:
+        credentials = told(
+            "plugins.credentials", lambda: available.enabled_credentials(names.credentials)
+        )
     sinks = dict.fromkeys(sink.name for sink in available.sinks)
     for name in names.sink:
         if name not in sinks:
-            mistake("sink", f"no sink is named {name!r}; there are: {', '.join(sinks)}")
+            text = f"no sink is named {name!r}; there are: {', '.join(sinks)}"
+            mistakes.append(Mistake(file, names.place.line, "plugins.sink", text))
     if mistakes:
         raise ConfigurationErrors(mistakes)
-    return dois, key_exchanges
+    on = (*dois, *key_exchanges, *riders, *(s for s in available.sinks if s.name == own.sink))
+    stores = () if credentials is None else (credentials,)
+    told("plugin", lambda: configure((*on, *stores), own.plugin_settings))
+    if mistakes:
+        raise ConfigurationErrors(mistakes)
+    return Enabled(dois, key_exchanges, riders, credentials, available.broken)
 
 
 def _everywhere() -> tuple[str, ...]:

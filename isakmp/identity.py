@@ -340,6 +340,29 @@ class TrafficSelector:
         return text
 
 
+@dataclass(frozen=True, slots=True)
+class Identities:
+    """
+    Both ends of the traffic of an SA, as a domain of interpretation names it that does not name it
+    by addresses: RFC 2408 section 3.8 leaves the types of identity to each domain.
+
+    They are compared whole: nothing is known of one being a part of another.
+    """
+
+    ours: Identity
+    theirs: Identity
+
+    def __str__(self) -> str:
+        return f"{self.ours} - {self.theirs}"
+
+
+def traffic(
+    local: TrafficSelector, remote: TrafficSelector, identities: Identities | None
+) -> str:
+    """Both ends of some traffic, ours first, for people."""
+    return f"{local} - {remote}" if identities is None else str(identities)
+
+
 def _addresses(version: int, first: int, last: int) -> str:
     """A single address, a network with its prefix length, or a range."""
     make = ipaddress.IPv4Address if version == 4 else ipaddress.IPv6Address

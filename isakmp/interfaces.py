@@ -251,6 +251,32 @@ class IRider(Interface):
         """The exchange has its result: now what was noted may count."""
 
 
+class IRiderType(IPlugin):
+    """What makes riders: a plug-in that is switched on by name."""
+
+    name: str = Attribute("For logs and configuration.")
+
+    def rider() -> IRider:
+        """A new one, for one exchange."""
+
+
+class IConfigurable(Interface):
+    """
+    A plug-in with settings of its own: ``[plugin.NAME]`` of ``isakmp.toml``.
+
+    Without this, it is a mistake if there are any.
+    """
+
+    def configure(settings: Mapping[str, object]) -> None:
+        """
+        Take them in; called before anything is started, with nothing in them if there are none, and
+        again with the same on a reload.
+
+        :raises ConfigurationError: at a key that is not known, or a value that cannot be; its text
+            names the key, and says what would be valid.
+        """
+
+
 class IExchanges(Interface):
     """The framework's ISAKMP conversations, for whoever begins one under an SA."""
 
@@ -451,7 +477,15 @@ class IDomainOfInterpretation(IPlugin):
 
 
 class INegotiatingDomain(IDomainOfInterpretation):
-    """One whose SAs are offered and chosen."""
+    """
+    One whose SAs are offered and chosen.
+
+    :class:`isakmp.plain.PlainDomain` has the answers that are the same in nearly every one.
+    """
+
+    examples: Sequence[str] = Attribute(
+        "Suites as a configuration spells them, for messages, and for isakmp.testing.check_doi."
+    )
 
     def suite(spelling: str, lifetime: Lifetime) -> ProtectionSuite:
         """
@@ -732,6 +766,7 @@ class INode(Interface):
 __all__ = [
     "Effect",
     "Expiry",
+    "IConfigurable",
     "ICookies",
     "ICredentialStore",
     "IDisclosing",
@@ -752,6 +787,7 @@ __all__ = [
     "IPolicy",
     "IPorts",
     "IRider",
+    "IRiderType",
     "ISARegistry",
     "ISASink",
     "ISAStore",

@@ -41,7 +41,7 @@ class Journal:
             self._childless.discard(sa.parent)
             self._log.info(
                 _CHILD + " is established: {selectors}",
-                selectors=f"{sa.policy.local} - {sa.policy.remote}",
+                selectors=sa.policy.traffic,
                 **_child(sa),
             )
         else:

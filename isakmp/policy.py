@@ -188,11 +188,19 @@ class ConfiguredPolicy:
         rejected: list[Rejection] = []
         for child in configured.connection.children:
             local, remote = _selectors(sa, child)
-            if any(map(request.local.within, local)) and any(map(request.remote.within, remote)):
+            if request.identities is not None or child.identities is not None:
+                fits = exact = request.identities == child.identities
+            else:
+                fits = any(map(request.local.within, local)) and any(
+                    map(request.remote.within, remote)
+                )
                 exact = request.local in local and request.remote in remote
+            if fits:
                 fitting.append((not exact, child))
             else:
                 wanted = f"{_listed(local)} - {_listed(remote)}"
+                if child.identities is not None:
+                    wanted = str(child.identities)
                 rejected.append(Rejection(child.name, "traffic", _asked(request), wanted))
         if not fitting:
             raise InvalidIdentity(
@@ -239,6 +247,7 @@ def _child_policy(
         quirks=child.quirks,
         action=child.action,
         handling=child.handling,
+        identities=child.identities,
     )
 
 
@@ -305,7 +314,7 @@ def _shared(asked: TrafficSelector, configured: Sequence[TrafficSelector]) -> Tr
 
 
 def _asked(request: ChildRequest) -> str:
-    return f"{request.local} - {request.remote}"
+    return request.traffic
 
 
 def _listed(selectors: Sequence[TrafficSelector]) -> str:

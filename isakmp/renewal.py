@@ -211,7 +211,7 @@ class Renewals:
 
 def _traffic(bundle: SABundle) -> tuple[object, ...]:
     policy = bundle.policy
-    return policy.connection, policy.name, policy.local, policy.remote
+    return policy.connection, policy.name, policy.local, policy.remote, policy.identities
 
 
 def _seconds(sa: IManagementSA | SABundle) -> int:

@@ -20,10 +20,12 @@ from isakmp.credentials.pre_shared_keys import SharedSecret
 from isakmp.errors import ConfigurationError
 from isakmp.events import Established
 from isakmp.interfaces import (
+    ICredentialStore,
     IDomainOfInterpretation,
     IISAKMPKeyExchange,
     IManagementSA,
     IPorts,
+    IRiderType,
     ISASink,
 )
 from isakmp.journal import Journal
@@ -50,7 +52,7 @@ class ISAKMPService(Service):
     def __init__(
         self,
         connections: Iterable[Connection],
-        secrets: Iterable[SharedSecret],
+        secrets: ICredentialStore | Iterable[SharedSecret],
         *,
         listen: Sequence[Address],
         sink: ISASink,
@@ -59,12 +61,14 @@ class ISAKMPService(Service):
         limits: Limits = Limits(),
         dois: Sequence[IDomainOfInterpretation] | None = None,
         key_exchanges: Sequence[IISAKMPKeyExchange] | None = None,
+        riders: Sequence[IRiderType] = (),
         settings: Mapping[str, Mapping[str, object]] | None = None,
         wrap: Callable[[IPorts], IPorts] | None = None,
     ) -> None:
         """
         :param dois: those switched on; by default all that come with this package.
         :param key_exchanges: likewise.
+        :param riders: besides those of every node.
         :param settings: by plug-in.
         :param wrap: puts something between the node and its sockets: a lossy network, a tap.
         :raises ConfigurationError: if what is configured cannot be.
@@ -88,6 +92,7 @@ class ISAKMPService(Service):
             limits=limits,
             dois=dois,
             key_exchanges=key_exchanges,
+            riders=riders,
             settings=settings or {},
         )
         self.reactor = reactor

@@ -14,7 +14,8 @@ from isakmp.config.protection import place_of, protection, quirks, said
 from isakmp.config.settings import ChildSettings
 from isakmp.config.tree import Section
 from isakmp.connections import Child, Renewal, StartAction
-from isakmp.identity import TrafficSelector
+from isakmp.errors import PeerError
+from isakmp.identity import Identities, TrafficSelector
 from isakmp.interfaces import INegotiatingDomain
 
 REKEY_TIME = 3600
@@ -64,9 +65,36 @@ def children(
             renewal,
             start,
             quirks(section),
+            identities=_identities(section, settings, doi, findings),
         )
 
     return read
+
+
+def _identities(
+    section: Section, settings: ChildSettings, doi: INegotiatingDomain, findings: Findings
+) -> Identities | None:
+    """What names the traffic, as the domain of interpretation takes it; None: addresses do."""
+    if not settings.identities:
+        return None
+    key = f"{section.path} identities"
+    if doi.name == "ipsec":
+        text = "the children of ipsec are named by addresses: give local_ts and remote_ts instead"
+        findings.mistake(settings.place, key, text)
+        return None
+    for named in ("local_ts", "remote_ts"):
+        if named in section.data:
+            findings.mistake(
+                section.data[named].place,
+                section.key(named),
+                "the traffic is named by identities in isakmp.toml: leave this out",
+            )
+    try:
+        ours, theirs = (doi.identity(kind, 0, 0, data) for kind, data in settings.identities)
+    except PeerError as error:
+        findings.mistake(settings.place, key, str(error))
+        return None
+    return Identities(ours, theirs)
 
 
 def _times(section: Section, findings: Findings) -> tuple[Lifetime, Renewal]:

@@ -64,7 +64,8 @@ def protection(
         findings.missing(
             section.place,
             section.path,
-            f"the domain of interpretation {doi.name} has no ESP: give suites in isakmp.toml",
+            f"the domain of interpretation {doi.name} has no ESP: give suites in isakmp.toml, "
+            f"like {doi.examples[0]!r}",
         )
         return ()
     suites: list[ProtectionSuite] = []

@@ -50,13 +50,23 @@ class PluginNames:
     What is switched on.
 
     :ivar sink: sinks besides those that come with the package.
+    :ivar rider: what travels with exchanges besides what always does.
+    :ivar credentials: where secrets are, instead of ``swanctl.conf``; empty: there.
     :ivar place: where that is said.
     """
 
     doi: tuple[str, ...] = ("isakmp", "ipsec")
     key_exchange: tuple[str, ...] = ("ike",)
     sink: tuple[str, ...] = ()
+    rider: tuple[str, ...] = ()
+    credentials: str = ""
     place: Place = field(default=Place(""), compare=False)
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Every name, each once."""
+        named = (*self.doi, *self.key_exchange, *self.sink, *self.rider, self.credentials)
+        return tuple(dict.fromkeys(name for name in named if name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +89,13 @@ class ChildSettings:
 
     :ivar suites: acceptable protection, as the domain of interpretation spells it; it replaces
         ``esp_proposals`` and ``mode``.  Empty: those hold.
+    :ivar identities: what names the traffic, ours and the peer's, each a type and its octets;
+        empty: ``local_ts`` and ``remote_ts`` name it.
     """
 
     place: Place = field(default=Place(""), compare=False)
     suites: tuple[str, ...] = ()
+    identities: tuple[tuple[int, bytes], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +231,8 @@ def _plugins(table: Table) -> PluginNames:
         doi=table.words("doi", default.doi),
         key_exchange=table.words("key_exchange", default.key_exchange),
         sink=table.words("sink", default.sink),
+        rider=table.words("rider", default.rider),
+        credentials=table.text("credentials"),
         place=table.place(),
     )
     table.end()
@@ -265,15 +280,40 @@ def _connection(table: Table, plugins: PluginNames) -> ConnectionSettings:
 
 
 def _child(table: Table) -> ChildSettings:
-    found = ChildSettings(place=table.place(), suites=table.words("suites", ()))
-    table.refuse("identities", "children named by other identities than addresses are not built")
+    found = ChildSettings(
+        place=table.place(),
+        suites=table.words("suites", ()),
+        identities=_identities(table),
+    )
     table.end()
     return found
 
 
+def _identities(table: Table) -> tuple[tuple[int, bytes], ...]:
+    """Two, ours and the peer's: the type, a colon, and hexadecimal octets."""
+    texts = table.words("identities", (), twice=True)
+    found: list[tuple[int, bytes]] = []
+    for text in texts:
+        kind, _, octets = text.partition(":")
+        try:
+            found.append((int(kind), bytes.fromhex(octets)))
+        except ValueError:
+            found.append((-1, b""))
+        if not 0 <= found[-1][0] <= 255:
+            table.mistake(
+                "identities", f"{text!r} is no identity: a type from 0 to 255 is expected, a "
+                "colon, and hexadecimal octets"
+            )
+            return ()
+    if len(found) not in (0, 2) or table.document.get("identities") == []:
+        table.mistake("identities", "two are expected: ours, then the peer's")
+        return ()
+    return tuple(found)
+
+
 def _plugin_settings(table: Table, plugins: PluginNames) -> Mapping[str, Mapping[str, object]]:
     """Handed over as they are; but somebody has to be there who checks them."""
-    known = (*plugins.doi, *plugins.key_exchange, *plugins.sink, *SINKS)
+    known = dict.fromkeys((*plugins.all, *SINKS))
     found: dict[str, Mapping[str, object]] = {}
     for name, inner in table.tables().items():
         if name in known:

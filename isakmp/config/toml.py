@@ -180,15 +180,21 @@ class Table:
             return default
         return value
 
-    def words(self, key: str, default: tuple[str, ...]) -> tuple[str, ...]:
-        """A list of texts, none empty and none twice."""
+    def words(
+        self, key: str, default: tuple[str, ...], twice: bool = False
+    ) -> tuple[str, ...]:
+        """
+        A list of texts, none empty.
+
+        :param twice: whether one may stand there twice.
+        """
         value = self._ask(key)
         if value is None:
             return default
         if not isinstance(value, list) or not all(isinstance(v, str) and v for v in value):
             self.mistake(key, "a list of texts is expected, none of them empty")
             return default
-        if len(set(value)) < len(value):
+        if len(set(value)) < len(value) and not twice:
             self.mistake(key, "something stands twice in this list")
         return tuple(value)
 

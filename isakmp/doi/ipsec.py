@@ -103,6 +103,12 @@ class IPsecDOI:
     number: int = DOI.IPSEC
     name: str = "ipsec"
     phase1_situation: IPsecSituation = IPsecSituation()
+    examples: Sequence[str] = (
+        "aes128-sha256",
+        "transport:aes256gcm16-curve25519",
+        "aes256-sha1-modp2048|3des-md5-modp2048",
+        "ah=sha256+esp=null-sha1",
+    )
     exchange_types: Sequence[IExchangeType] = ()
 
     def situation(self, reader: Reader) -> IPsecSituation:

@@ -76,7 +76,7 @@ def _offered(exchange: IExchange, order: object) -> Sequence[str]:
 def _traffic(exchange: IExchange, sa: IManagementSA, order: object) -> Sequence[str]:
     """What the children are for: the identities that were sent (RFC 2409 section 5.5)."""
     policies = (exchange.node.policy.proposed(sa, child) for child in _children(order))
-    return [f"{policy.local} - {policy.remote}" for policy in policies]
+    return [policy.traffic for policy in policies]
 
 
 def _children(order: object) -> Sequence[Child]:

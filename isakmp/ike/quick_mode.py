@@ -22,7 +22,7 @@ from isakmp.errors import (
 from isakmp.exchange import negotiation
 from isakmp.exchange.negotiation import Negotiated, Proposed
 from isakmp.exchange.phase1 import offer_of
-from isakmp.identity import Identity, TrafficSelector
+from isakmp.identity import Identities, Identity, TrafficSelector
 from isakmp.ike.rules import NONCE_SIZE, check_sa_first, nonce_of
 from isakmp.interfaces import (
     IExchange,
@@ -33,7 +33,7 @@ from isakmp.interfaces import (
     IMessageProtection,
     Sealed,
 )
-from isakmp.numbers import ExchangeType
+from isakmp.numbers import DOI, ExchangeType
 from isakmp.parts import NONCE, SA, Part, Role
 from isakmp.wire.message import Message
 from isakmp.wire.payloads import (
@@ -201,9 +201,10 @@ class QuickMethod:
         policies = [
             self.exchange.node.policy.proposed(self._sa, child) for child in self._children
         ]
-        local, remote = policies[0].local, policies[0].remote
-        if any((policy.local, policy.remote) != (local, remote) for policy in policies):
+        traffic = {(policy.local, policy.remote, policy.identities) for policy in policies}
+        if len(traffic) > 1:
             raise ConfigurationError("children of one Quick Mode protect the same traffic")
+        ((local, remote, named),) = traffic
         proposed = [await negotiation.propose(self.exchange, policy) for policy in policies]
         self._proposed = tuple(proposed)
         try:
@@ -212,7 +213,9 @@ class QuickMethod:
             )
         except NoProposalChosen as error:
             raise ConfigurationError(str(error)) from None
-        self._identities = (_identification(local), _identification(remote))
+        if named is None:
+            named = Identities(local.identity(), remote.identity())
+        self._identities = (_identification(named.ours), _identification(named.theirs))
         return tuple(one.offer for one in proposed)
 
     async def _confirm(
@@ -243,8 +246,9 @@ class QuickMethod:
     async def _choose(
         self, offers: tuple[Offer, ...], identities: tuple[Identification, ...]
     ) -> None:
-        remote, local = self._selectors(identities)
-        request = ChildRequest(offers[0].doi, offers[0].situation, local, remote)
+        offer = offers[0]
+        remote, local, named = self._selectors(identities)
+        request = ChildRequest(offer.doi, offer.situation, local, remote, named)
         candidates = await self.exchange.node.policy.phase2(self._sa, request)
         policy, chosen = negotiation.choose(self.exchange, candidates, offers)
         self._negotiated = tuple(Negotiated(policy, suite, {}) for suite in chosen)
@@ -272,14 +276,25 @@ class QuickMethod:
 
     def _selectors(
         self, identities: Sequence[Identification]
-    ) -> tuple[TrafficSelector, TrafficSelector]:
-        """The initiator's traffic and the responder's; without identities the hosts themselves."""
+    ) -> tuple[TrafficSelector, TrafficSelector, Identities | None]:
+        """
+        The initiator's traffic and the responder's; without identities the hosts themselves.
+
+        Where another domain than IPsec does not name traffic by addresses, the identities as well,
+        ours first.
+        """
+        initiating = self.exchange.role is Role.INITIATOR
+        named = None
         if identities:
-            client_i, client_r = (TrafficSelector.of(self._identity(one)) for one in identities)
-            return client_i, client_r
+            client_i, client_r = (self._identity(one) for one in identities)
+            by_address = client_i.bounds is not None and client_r.bounds is not None
+            if by_address or self._sa.doi == DOI.IPSEC:
+                return TrafficSelector.of(client_i), TrafficSelector.of(client_r), None
+            pair = (client_i, client_r) if initiating else (client_r, client_i)
+            named = Identities(*pair)
         ours = TrafficSelector.host(self.exchange.path.local[0])
         theirs = TrafficSelector.host(self.exchange.path.remote[0])
-        return (ours, theirs) if self.exchange.role is Role.INITIATOR else (theirs, ours)
+        return (ours, theirs, named) if initiating else (theirs, ours, named)
 
     def _check_key_exchange(self, payloads: tuple[KeyExchange, ...]) -> None:
         """A KE payload if, and only if, a group is agreed.  RFC 2409 section 5.5."""
@@ -315,6 +330,5 @@ class QuickMethod:
             await negotiation.release_unused(self.exchange, self._proposed, self._negotiated)
 
 
-def _identification(selector: TrafficSelector) -> Identification:
-    identity = selector.identity()
+def _identification(identity: Identity) -> Identification:
     return Identification(identity.kind, identity.protocol, identity.port, identity.data)

@@ -23,7 +23,8 @@ class LogSink(RecordingSink):
     """
     Keeps records, and writes a line at the start and for every bundle.  No key is ever written.
 
-    As nothing is computed here, it supports every transform of AH, ESP and IPCOMP.
+    As nothing is computed here, it supports every transform of AH, ESP and IPCOMP, and all of any
+    other domain of interpretation.
 
     :param entropy: for the SPIs.
     """
@@ -38,8 +39,8 @@ class LogSink(RecordingSink):
         self._log.warn("the sink {sink} protects no traffic: it only logs", sink=self.name)
 
     def supports(self, doi: int, protocol: int, transform: Transform) -> bool:
-        """All of the IPsec domain of interpretation's."""
-        return doi == DOI.IPSEC and protocol in _PROTOCOLS
+        """All of the IPsec domain of interpretation's, and whatever another domain has."""
+        return doi != DOI.IPSEC or protocol in _PROTOCOLS
 
     def _program(self, bundle: SABundle) -> None:
         self._log.warn(
@@ -51,7 +52,7 @@ class LogSink(RecordingSink):
             spi_out=_spis(bundle.outbound),
             mode=_each(bundle, lambda parameters: parameters.mode),
             algorithms=_each(bundle, _algorithms),
-            selectors=f"{bundle.policy.local} - {bundle.policy.remote}",
+            selectors=bundle.policy.traffic,
         )
 
 
