@@ -39,10 +39,10 @@ class PlainDomain:
     """
     Implements INegotiatingDomain as far as that can be done without knowing the domain.
 
-    A subclass sets ``number``, ``name``, ``phase1_situation`` and ``examples``, and has these methods:
-    ``situation``, ``identity``, ``suite``, ``spell``, ``terms`` and ``security_association``.  If two
-    transforms can be different and still mean the same, :meth:`accepts` too, or :meth:`select` as a
-    whole.
+    A subclass sets ``number``, ``name``, ``phase1_situation`` and ``examples``, and has the methods
+    ``situation``, ``identity``, ``suite``, ``spell``, ``terms`` and ``security_association``.  If
+    two transforms can be different and still mean the same, :meth:`accepts` too, or :meth:`select`
+    as a whole.
 
     It may not keep state: one object serves every exchange.
     """

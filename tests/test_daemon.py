@@ -81,14 +81,11 @@ class DescriptionTests(SynchronousTestCase):
                 'sink = "memory"',
                 "[limits]",
                 "half_open = 7",
-                "[plugin.ipsec]",
-                "anything = 1",
             ),
             reactor=reactor,
         )
         self.assertIsInstance(made.node.sink, MemorySink)
         self.assertEqual(made.node.limits.half_open, 7)
-        self.assertEqual(dict(made.node.settings["ipsec"]), {"anything": 1})
         self.assertIsInstance(Daemon(self.read(), reactor=reactor).node.sink, LogSink)
 
     def test_switched_off(self) -> None:

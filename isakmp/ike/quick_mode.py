@@ -20,9 +20,10 @@ from isakmp.errors import (
     UnexpectedPayload,
 )
 from isakmp.exchange import negotiation
+from isakmp.exchange.children import identifications, traffic_of
 from isakmp.exchange.negotiation import Negotiated, Proposed
 from isakmp.exchange.phase1 import offer_of
-from isakmp.identity import Identities, Identity, TrafficSelector
+from isakmp.identity import traffic
 from isakmp.ike.rules import NONCE_SIZE, check_sa_first, nonce_of
 from isakmp.interfaces import (
     IExchange,
@@ -33,7 +34,7 @@ from isakmp.interfaces import (
     IMessageProtection,
     Sealed,
 )
-from isakmp.numbers import DOI, ExchangeType
+from isakmp.numbers import ExchangeType
 from isakmp.parts import NONCE, SA, Part, Role
 from isakmp.wire.message import Message
 from isakmp.wire.payloads import (
@@ -201,10 +202,8 @@ class QuickMethod:
         policies = [
             self.exchange.node.policy.proposed(self._sa, child) for child in self._children
         ]
-        traffic = {(policy.local, policy.remote, policy.identities) for policy in policies}
-        if len(traffic) > 1:
+        if len({(one.local, one.remote, one.identities) for one in policies}) > 1:
             raise ConfigurationError("children of one Quick Mode protect the same traffic")
-        ((local, remote, named),) = traffic
         proposed = [await negotiation.propose(self.exchange, policy) for policy in policies]
         self._proposed = tuple(proposed)
         try:
@@ -213,9 +212,7 @@ class QuickMethod:
             )
         except NoProposalChosen as error:
             raise ConfigurationError(str(error)) from None
-        if named is None:
-            named = Identities(local.identity(), remote.identity())
-        self._identities = (_identification(named.ours), _identification(named.theirs))
+        self._identities = identifications(policies[0])
         return tuple(one.offer for one in proposed)
 
     async def _confirm(
@@ -225,12 +222,15 @@ class QuickMethod:
             raise NoProposalChosen(
                 Reason("SA payloads in the answer", str(len(answers)), str(len(self._proposed)))
             )
-        if self._selectors(identities) != self._selectors(self._identities):
+        asked, answered = (
+            traffic_of(self.exchange, each) for each in (self._identities, identities)
+        )
+        if asked != answered:
             raise InvalidIdentity(
                 Reason(
                     "the answer is about other traffic",
-                    " - ".join(str(self._identity(one)) for one in identities) or "the hosts'",
-                    " - ".join(str(self._identity(one)) for one in self._identities),
+                    traffic(*answered),
+                    traffic(*asked),
                 )
             )
         self._negotiated = tuple(
@@ -247,7 +247,7 @@ class QuickMethod:
         self, offers: tuple[Offer, ...], identities: tuple[Identification, ...]
     ) -> None:
         offer = offers[0]
-        remote, local, named = self._selectors(identities)
+        local, remote, named = traffic_of(self.exchange, identities)
         request = ChildRequest(offer.doi, offer.situation, local, remote, named)
         candidates = await self.exchange.node.policy.phase2(self._sa, request)
         policy, chosen = negotiation.choose(self.exchange, candidates, offers)
@@ -268,33 +268,6 @@ class QuickMethod:
                 Reason("an SA of another domain", str(payload.doi), str(self._sa.doi))
             )
         return offer_of(self.exchange.doi, payload)
-
-    def _identity(self, payload: Identification) -> Identity:
-        return self.exchange.doi.identity(
-            payload.kind, payload.protocol, payload.port, payload.data
-        )
-
-    def _selectors(
-        self, identities: Sequence[Identification]
-    ) -> tuple[TrafficSelector, TrafficSelector, Identities | None]:
-        """
-        The initiator's traffic and the responder's; without identities the hosts themselves.
-
-        Where another domain than IPsec does not name traffic by addresses, the identities as well,
-        ours first.
-        """
-        initiating = self.exchange.role is Role.INITIATOR
-        named = None
-        if identities:
-            client_i, client_r = (self._identity(one) for one in identities)
-            by_address = client_i.bounds is not None and client_r.bounds is not None
-            if by_address or self._sa.doi == DOI.IPSEC:
-                return TrafficSelector.of(client_i), TrafficSelector.of(client_r), None
-            pair = (client_i, client_r) if initiating else (client_r, client_i)
-            named = Identities(*pair)
-        ours = TrafficSelector.host(self.exchange.path.local[0])
-        theirs = TrafficSelector.host(self.exchange.path.remote[0])
-        return (ours, theirs, named) if initiating else (theirs, ours, named)
 
     def _check_key_exchange(self, payloads: tuple[KeyExchange, ...]) -> None:
         """A KE payload if, and only if, a group is agreed.  RFC 2409 section 5.5."""
@@ -328,7 +301,3 @@ class QuickMethod:
         if self.exchange.role is Role.INITIATOR:
             # Last: what has been given back may be another exchange's when this one fails.
             await negotiation.release_unused(self.exchange, self._proposed, self._negotiated)
-
-
-def _identification(identity: Identity) -> Identification:
-    return Identification(identity.kind, identity.protocol, identity.port, identity.data)

@@ -102,6 +102,8 @@ class MeaningTests(SettingsTestCase):
                     "doi": ("isakmp", "ipsec"),
                     "key_exchange": ("ike",),
                     "sink": (),
+                    "rider": (),
+                    "credentials": "",
                     "place": {"file": "", "line": 0},
                 },
                 "limits": dataclasses.asdict(Limits()),
@@ -238,7 +240,6 @@ class MistakeTests(SettingsTestCase):
             ('[connection.gw]\nlenient = ["x"]', "nothing is overlooked"),
             ('[connection.gw]\ndoi = "gdoi"', "it is not switched on"),
             ('[connection.gw]\nkey_exchange = "kink"', "it is not switched on"),
-            ("[connection.gw.children.n]\nidentities = []", "are not built"),
         ):
             self.assertIn(why, self.mistake_in(text), text)
 

@@ -136,7 +136,7 @@ COMMON: Sequence[tuple[Lie, type[PeerError], str]] = (
     (
         instead(Identification, Identification(IdentityType.FQDN, 0, 0, b"a.b"), client(THERE)),
         InvalidIdentity,
-        "a client must be named by addresses",
+        "traffic (offered: ",
     ),
     (
         instead(Identification, Identification(IdentityType.IPV4_ADDR, 0, 0, b""), client(THERE)),

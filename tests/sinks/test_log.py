@@ -135,5 +135,5 @@ class LogSinkTests(SynchronousTestCase):
         ):
             offered = transform(transform_id=number)
             self.assertTrue(self.sink.supports(DOI.IPSEC, protocol, offered))
-            self.assertFalse(self.sink.supports(DOI.GDOI, protocol, offered))
+            self.assertTrue(self.sink.supports(DOI.GDOI, protocol, offered))
         self.assertFalse(self.sink.supports(DOI.IPSEC, ProtocolID.ISAKMP, transform()))

@@ -1,0 +1,9 @@
+"""
+What ``twistd isakmp`` finds.  This directory must never get an ``__init__.py``.
+"""
+
+from laboratory.domain import Laboratory
+from laboratory.sink import BenchSink
+
+domain = Laboratory()
+sink = BenchSink()
