@@ -7,9 +7,11 @@ real nodes meet all of that in one process without sleeping, and one seed is alw
 from __future__ import annotations
 
 from isakmp.testing.clock import DAY, Unsettled, VirtualClock, settle
+from isakmp.testing.domain import check_doi
 from isakmp.testing.entropy import FixedEntropy
 from isakmp.testing.key_exchange import Trial, Violation, check_key_exchange
 from isakmp.testing.network import LossyNetwork, NetworkPorts, Tap, Transmission
+from isakmp.testing.obligations import Violations
 
 __all__ = [
     "DAY",
@@ -21,7 +23,9 @@ __all__ = [
     "Trial",
     "Unsettled",
     "Violation",
+    "Violations",
     "VirtualClock",
+    "check_doi",
     "check_key_exchange",
     "settle",
 ]

@@ -9,9 +9,12 @@ What it says of its SAs, where RFC 2408 leaves that to a domain of interpretatio
 * traffic is between two benches; the identity of a bench is the six octets of its link address;
 * what makes an SA is an exchange of its own, number 32: see :class:`LinkExchange`.
 """
+from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from zope.interface import implementer
 
 from isakmp.associations import Agreed, Lifetime, ProtectionSA, ProtectionSuite, Terms
 from isakmp.errors import ConfigurationError, InvalidIdentity, Reason, SituationNotSupported
@@ -24,7 +27,6 @@ from isakmp.wire.attributes import Attribute
 from isakmp.wire.payloads import PAYLOADS
 from isakmp.wire.proposals import Proposal, Transform
 from isakmp.wire.reader import Reader
-from zope.interface import implementer
 
 NUMBER = 0x4C414200  # "LAB": IANA has assigned 0 to 2, and set none aside for such as us
 FRAME = 2  # a Protocol-ID; 1 is ISAKMP in every domain

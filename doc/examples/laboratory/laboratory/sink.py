@@ -4,8 +4,12 @@ The laboratory's sink: where finished SAs go.
 A real one would program the card that seals the frames.  This one writes down what it was given, so
 that two people at two benches can compare: a fingerprint of each key, never the key.
 """
+from __future__ import annotations
 
 from collections.abc import Mapping
+
+from twisted.plugin import IPlugin
+from zope.interface import implementer
 
 from isakmp.associations import SABundle, Transform
 from isakmp.crypto.fingerprints import fingerprint
@@ -13,9 +17,6 @@ from isakmp.errors import ConfigurationError
 from isakmp.interfaces import IConfigurable, ISASink
 from isakmp.logs import Logger
 from isakmp.sinks.memory import RecordingSink
-from twisted.plugin import IPlugin
-from zope.interface import implementer
-
 from laboratory.domain import NUMBER, TRANSFORMS
 
 

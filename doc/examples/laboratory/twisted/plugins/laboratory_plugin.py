@@ -1,6 +1,7 @@
 """
 What ``twistd isakmp`` finds.  This directory must never get an ``__init__.py``.
 """
+from __future__ import annotations
 
 from laboratory.domain import Laboratory
 from laboratory.sink import BenchSink
