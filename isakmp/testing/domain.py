@@ -2,8 +2,8 @@
 What every domain of interpretation owes to whoever calls it, as one call.
 
 Most of it is RFC 2408's: bad input from a peer is an error of its own kind, and nothing else
-(section 5), and an answer is one of the offers (section 4.2).  The rest is what the framework builds
-on: that a domain is pure, and that no key is ever shown.
+(section 5), and an answer is one of the offers (section 4.2).  The rest is what the framework
+builds on: that a domain is pure, and that no key is ever shown.
 """
 
 from __future__ import annotations
