@@ -1,0 +1,251 @@
+"""
+The example outside the package, as somebody installs it: two daemons of one environment, which has
+isakmp from its wheel and the laboratory from its own, meet on loopback.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Sequence
+from email import message_from_bytes
+from itertools import product
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.daemons import free_ports
+from tests.laboratory import LABORATORY
+from tests.packaging.environment import NOT_CLONED, Environment, needed, quiet_environment
+from tests.packaging.test_install import NO_BUILD, WHEEL, built
+
+ADDRESSES = ("127.0.0.1", "127.0.0.2")
+
+_ESTABLISHED = re.compile(r"benches/link, SPI (?P<in>\w{8}) in, (?P<out>\w{8}) out, is established")
+_PRINT = re.compile(r"SPI (?P<spi>\w{8}), .*, fingerprint (?P<print>\w{16})")
+
+
+class Bench:
+    """
+    One end, in a folder of its own.
+
+    :param end: 0 or 1; bench 1 is 0.
+    :param begins: whether it begins by itself.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        environment: Environment,
+        end: int,
+        ports: Sequence[int],
+        begins: bool,
+        settings: Callable[[str], str] = str,
+    ) -> None:
+        self.folder = folder / f"bench{end + 1}"
+        self.folder.mkdir()
+        self.log = self.folder / "log"
+        self._environment = environment
+        self._process: subprocess.Popen[bytes] | None = None
+        config = (LABORATORY / "swanctl.conf").read_text()
+        toml = (LABORATORY / "isakmp.toml").read_text()
+        if end:  # "at bench 2 the ends are exchanged"
+            config = _exchanged(config, "192.0.2.1", "192.0.2.2")
+            head, secrets, tail = config.partition("secrets {")
+            config = _exchanged(head, "bench1", "bench2") + secrets + tail
+            toml = _exchanged(toml, "020000000001", "020000000002")
+        config = config.replace("192.0.2.1", ADDRESSES[0]).replace("192.0.2.2", ADDRESSES[1])
+        remote = f"remote_port = {ports[1 - end]}"
+        config = config.replace("    proposals =", f"    {remote}\n    proposals =")
+        if not begins:
+            config = config.replace("start_action = start", "start_action = none")
+        (self.folder / "swanctl.conf").write_text(config)
+        listen = f'listen = ["{ADDRESSES[end]}"]\nport = {ports[end]}\n'
+        (self.folder / "isakmp.toml").write_text(listen + settings(toml))
+
+    def start(self) -> Bench:
+        """Start it, and wait until it listens."""
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [
+                    *(self._environment.scripts / "twistd", "-n", "--pidfile=", "isakmp"),
+                    *("--config", "swanctl.conf", "--settings", "isakmp.toml"),
+                ],
+                cwd=self.folder,
+                env=quiet_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        self.expect("listening on ")
+        return self
+
+    def said(self) -> str:
+        """Its log."""
+        return self.log.read_text()
+
+    def expect(self, pattern: str) -> re.Match[str]:
+        """
+        Wait until something stands in its log.
+
+        :raises AssertionError: if it ends before, or it takes too long.
+        """
+        until = time.monotonic() + 30
+        while time.monotonic() < until:
+            found = re.search(pattern, self.said())
+            if found is not None:
+                return found
+            assert self._process is not None
+            if self._process.poll() is not None:
+                break
+            time.sleep(0.05)
+        raise AssertionError(f"{pattern} is not in\n{self.said()}")
+
+    def fingerprints(self) -> dict[str, str]:
+        """By SPI, of what the sink was given."""
+        return {found["spi"]: found["print"] for found in _PRINT.finditer(self.said())}
+
+    def stop(self) -> None:
+        """Stop it; nothing if it does not run."""
+        process, self._process = self._process, None
+        if process is not None and process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(10)
+            finally:
+                process.kill()
+                process.wait()
+
+
+def with_(line: str) -> Callable[[str], str]:
+    """The settings with another line on the connection."""
+    return lambda text: text.replace('doi = "laboratory"\n', f'doi = "laboratory"\n{line}\n')
+
+
+def _exchanged(text: str, one: str, other: str) -> str:
+    return text.replace(one, "\0").replace(other, one).replace("\0", other)
+
+
+class LaboratoryTests(SynchronousTestCase):
+    skip = NO_BUILD
+
+    _environment: Environment | None = None
+    _directory: Path
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        if cls._environment is not None:
+            cls._environment = None
+            shutil.rmtree(cls._directory)
+
+    def setUp(self) -> None:
+        self.environment = self.installed()
+        self.folder = Path(tempfile.mkdtemp(dir=".")).resolve()
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.ports = free_ports(2)
+
+    @classmethod
+    def installed(cls) -> Environment:
+        """One environment for all of them, with isakmp, the laboratory, and what they need."""
+        if cls._environment is None:
+            cls._directory = Path(tempfile.mkdtemp(dir=".")).resolve()
+            with zipfile.ZipFile(built() / WHEEL) as wheel:
+                name = WHEEL.removesuffix("-py3-none-any.whl")
+                metadata = message_from_bytes(wheel.read(f"{name}.dist-info/METADATA"))
+            environment = Environment(cls._directory / "environment")
+            required = [*metadata.get_all("Requires-Dist", []), "setuptools"]
+            environment.copy(needed(required).values())
+            environment.pip("install", "--no-index", built() / WHEEL)
+            source = cls._directory / "laboratory"
+            shutil.copytree(LABORATORY, source, ignore=NOT_CLONED)
+            environment.pip("install", "--no-index", "--no-build-isolation", source)
+            environment.pip("check")
+            cls._environment = environment
+        return cls._environment
+
+    def bench(self, end: int, begins: bool, settings: Callable[[str], str] = str) -> Bench:
+        """One end; it does not outlive the test."""
+        made = Bench(self.folder, self.environment, end, self.ports, begins, settings)
+        self.addCleanup(made.stop)
+        return made
+
+    def assert_agree(self, begins: int, settings: Callable[[str], str] = str) -> list[Bench]:
+        """Both have the same two SAs, with the same keys; and when one stops, both have none."""
+        benches = [self.bench(end, end == begins, settings) for end in (0, 1)]
+        benches[1 - begins].start()
+        benches[begins].start()
+        ours, theirs = (bench.expect(_ESTABLISHED.pattern) for bench in benches)
+        self.assertEqual((ours["in"], ours["out"]), (theirs["out"], theirs["in"]))
+        prints = [bench.fingerprints() for bench in benches]
+        self.assertEqual(prints[0], prints[1])
+        self.assertEqual(prints[0].keys(), {ours["in"], ours["out"]})
+        self.assertEqual(len(set(prints[0].values())), 2)
+        benches[begins].stop()
+        benches[1 - begins].expect(r"benches/link, .* is gone: deleted by the peer")
+        for bench in benches:
+            bench.stop()
+            self.assertNotRegex(bench.said(), r"Traceback|#critical|#error")
+        return benches
+
+    def test_listed(self) -> None:
+        """twistd is none the worse for it."""
+        said = self.environment.run("twistd", "--help")
+        self.assertNotIn("Traceback", said)
+        self.assertRegex(said, r"(?m)^ +isakmp +\S")
+
+    def test_domain(self) -> None:
+        """
+        Two benches with the laboratory's domain and IKE: an SA for frames, by the exchange type 32
+        of the laboratory, whoever begins, and with whichever of IKE's exchanges; its sink was told
+        how its card is called.
+        """
+        for begins, exchange in product((0, 1), ("main", "aggressive")):
+            benches = self.assert_agree(begins, with_(f'exchange = "{exchange}"'))
+            for bench in benches:
+                self.assertIn("card left slot: ", bench.said())
+                self.assertIn("FrameParameters(cipher='aes256', rate=50)", bench.said())
+                shutil.rmtree(bench.folder)
+
+    def test_not_enabled(self) -> None:
+        """Where one end has not switched the domain on, its log says that, and which it has."""
+
+        def ipsec_only(text: str) -> str:
+            _, connection, _ = text.partition("[connection.benches]")
+            self.assertTrue(connection)
+            return ""
+
+        without, begins = self.bench(0, False, ipsec_only), self.bench(1, True)
+        without.start()
+        begins.start()
+        found = without.expect(r"domain of interpretation not enabled \((?P<what>[^)]*)\)")
+        self.assertRegex(found["what"], r"offered: \d+; configured: .*ipsec")
+        begins.expect("DOI-NOT-SUPPORTED")
+        begins.stop()
+        without.stop()
+        self.assertNotIn("is established", without.said() + begins.said())
+
+    def test_not_named(self) -> None:
+        """A connection whose domain is not switched on is a line with its place, and status 1."""
+        bench = self.bench(0, False, lambda text: text.replace(', "laboratory"]', "]"))
+        error = self.assertRaises(AssertionError, bench.start)
+        self.assertIn("connection.benches.doi: ", str(error))
+        self.assertIn("it is not switched on", str(error))
+        self.assertNotIn("Traceback", bench.said())
+
+    def test_settings(self) -> None:
+        """A key that the plug-in does not know is a line; so is one for a plug-in without any."""
+        for wrong, word in (
+            ("\n[plugin.bench]\ncart = 1\n", "there is no key cart; valid here: card"),
+            ("\n[plugin.laboratory]\nx = 1\n", "it has no settings of its own"),
+        ):
+            right = '\n[plugin.bench]\ncard = "left slot"\n'
+            bench = self.bench(0, False, lambda text, w=wrong: text.replace(right, w))
+            error = self.assertRaises(AssertionError, bench.start)
+            self.assertIn(word, str(error))
+            self.assertNotIn("Traceback", bench.said())
+            shutil.rmtree(bench.folder)
