@@ -187,10 +187,10 @@ class Bargain:
                 if self.chosen(self.offer((other,), _THEIRS), wanted) is None:
                     lie = self.offer((_first_transforms(other),), _ANSWERED)
                     self.refused(lie, offered, f"{self.doi.spell(other)!r}, which was not offered")
+                    both = self.offer((_first_transforms(suite), *lie.suites), _ANSWERED)
+                    asked = self.offer((suite, other), _THEIRS)
+                    self.refused(both, asked, "an answer of two suites")
             self.refused(replace(answer, suites=()), offered, "an answer without a suite")
-            self.refused(
-                replace(answer, suites=answer.suites * 2), offered, "an answer of two suites"
-            )
             proposal = answer.suites[0].proposals[0]
             (transform,) = proposal.transforms
             foreign = replace(transform, transform_id=_UNASSIGNED)
