@@ -5,6 +5,8 @@ Finding plug-ins, and switching them on.
 from __future__ import annotations
 
 import importlib
+import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -12,12 +14,23 @@ from pathlib import Path
 from typing import Any
 
 from twisted.logger import formatEvent
+from twisted.plugin import IPlugin
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 
 from isakmp.doi.ipsec import IPsecDOI
 from isakmp.errors import ConfigurationError
 from isakmp.ike.key_exchange import IKE
-from isakmp.plugins import Plugins, SinkPlugin, builtin, installed
+from isakmp.ike.quick_mode import QuickMode
+from isakmp.interfaces import IConfigurable, ICredentialStore, IRider, IRiderType
+from isakmp.plugins import (
+    Plugins,
+    SinkPlugin,
+    builtin,
+    check_exchange_types,
+    configure,
+    installed,
+)
 from isakmp.sinks.log import LogSink
 from isakmp.sinks.memory import MemorySink
 from isakmp.testing import FixedEntropy
@@ -146,6 +159,7 @@ PLUGIN = """
     from twisted.plugin import IPlugin
     from isakmp.doi.ipsec import IPsecDOI
     from isakmp.ike.key_exchange import IKE
+    from isakmp.interfaces import ICredentialStore, IRiderType
     from isakmp.sinks.memory import MemorySink
 
     class Laboratory(IPsecDOI):
@@ -158,7 +172,16 @@ PLUGIN = """
     class Bucket(MemorySink):
         name = "bucket"
 
+    @implementer(IPlugin, ICredentialStore)
+    class Vault:
+        name = "vault"
+
+    @implementer(IPlugin, IRiderType)
+    class Bell:
+        name = "bell"
+
     doi, key_exchange, sink, nothing = Laboratory(), Static(), Bucket(), object()
+    vault, bell = Vault(), Bell()
 """
 
 
@@ -185,6 +208,9 @@ class FindTests(SynchronousTestCase):
         self.assertEqual([doi.name for doi in found.dois], ["laboratory"])
         self.assertEqual([kx.name for kx in found.key_exchanges], ["static"])
         self.assertEqual([sink.name for sink in found.sinks], ["bucket"])
+        self.assertEqual([rider.name for rider in found.riders], ["bell"])
+        self.assertEqual(len(found.credentials), 1)
+        self.assertEqual(found.broken, ())
         available = builtin() + found
         self.assertEqual(set(available.enabled_dois(["laboratory", "ipsec"])), {1, 250})
         self.assertEqual(set(available.enabled_key_exchanges(["ike", "static"])), {1, 250})
@@ -202,6 +228,28 @@ class FindTests(SynchronousTestCase):
         found = installed(self.package(broken="raise OSError('broken')", lab=PLUGIN))
         self.assertEqual([doi.name for doi in found.dois], ["laboratory"])
         self.assertGreaterEqual(len(self.flushLoggedErrors(OSError)), 1)
+        (line,) = found.broken
+        self.assertRegex(line, r"plug-in module \S+\.broken cannot be imported: OSError: broken")
+        error = self.assertRaises(ConfigurationError, found.enabled_dois, ["mine"])
+        self.assertIn("there are: laboratory", str(error))
+        self.assertIn(line, str(error))
+
+    def test_broken_since(self) -> None:
+        """The same of one that could be imported when Twisted looked at it last."""
+        package = self.package(lab=PLUGIN)
+        self.assertEqual(installed(package).broken, ())
+        module = Path(package.__path__[0], "lab.py")
+        before = module.stat()
+        module.write_text("raise ImportError('its library is gone')")
+        os.utime(module, ns=(before.st_atime_ns, before.st_mtime_ns - 10**10))
+        sys.modules.pop(f"{package.__name__}.lab")
+        delattr(package, "lab")
+        shutil.rmtree(module.with_name("__pycache__"), ignore_errors=True)
+        found = installed(package)
+        self.assertEqual(found.dois, ())
+        (line,) = found.broken
+        self.assertIn("ImportError: its library is gone", line)
+        self.assertGreaterEqual(len(self.flushLoggedErrors(ImportError)), 1)
 
     def test_nothing(self) -> None:
         """Where there are none, none are found."""
@@ -233,3 +281,189 @@ class FindTests(SynchronousTestCase):
             if "getPlugins" in path.read_text()
         ]
         self.assertEqual(callers, ["isakmp/plugins.py"])
+
+
+class Kind(QuickMode):
+    """An exchange type of somebody's."""
+
+    def __init__(self, number: int, name: str) -> None:
+        self.number = number
+        self.name = name
+
+
+class ExchangeTypeTests(SynchronousTestCase):
+    """In each domain of interpretation a number stands for one exchange type."""
+
+    def domain(self, *types: Any) -> IPsecDOI:
+        made = Laboratory()
+        made.exchange_types = types
+        return made
+
+    def key_exchange(self, *types: Any) -> IKE:
+        made = IKE()
+        made.exchange_types = types
+        return made
+
+    def refused(self, doi: Any, key_exchange: Any) -> str:
+        error = self.assertRaises(
+            ConfigurationError, check_exchange_types, [doi], [key_exchange]
+        )
+        self.assertEqual(len(str(error).splitlines()), 1)
+        return str(error)
+
+    def test_hidden(self) -> None:
+        """A domain's own types hide those of a key exchange that have a domain's numbers."""
+        check_exchange_types([IPsecDOI(), self.domain(Kind(32, "Link"))], [IKE()])
+
+    def test_both(self) -> None:
+        """Outside of these numbers each stands for one, and I read for which two, and whose."""
+        for number in (6, 31, 240):
+            said = self.refused(
+                self.domain(Kind(number, "Link")), self.key_exchange(Kind(number, "Ring"))
+            )
+            for word in ("Link of laboratory", "Ring of ike", __name__, str(number)):
+                self.assertIn(word, said)
+
+    def test_one(self) -> None:
+        """One plug-in with two of one number, one of the framework's, or what is none at all."""
+        for types, word in (
+            ((Kind(32, "Link"), Kind(32, "Ring")), "Link and Ring have one number, 32"),
+            ((Kind(5, "Link"),), "Link has the number of"),
+            ((Kind(0, "Link"),), "0 is no number"),
+            ((Kind(256, "Link"),), "256 is no number"),
+            ((object(),), "IExchangeType"),
+        ):
+            self.assertIn(word, self.refused(self.domain(*types), IKE()))
+            self.assertIn(word, self.refused(IPsecDOI(), self.key_exchange(*types)))
+
+    def test_two_key_exchanges(self) -> None:
+        """Two key exchanges may have the same: the SA says whose is meant."""
+        other = Other()
+        other.transform_id = 250
+        check_exchange_types([IPsecDOI()], [IKE(), other])
+
+
+@implementer(IPlugin, IRider)
+class Riding:
+    """A rider that says nothing."""
+
+    def outgoing(self, *_: Any) -> tuple[()]:
+        return ()
+
+    def incoming(self, *_: Any) -> None:
+        pass
+
+    def established(self, *_: Any) -> None:
+        pass
+
+
+@implementer(IPlugin, IRiderType)
+class Rides:
+    """What makes riders."""
+
+    def __init__(self, name: str, make: Any) -> None:
+        self.name = name
+        self.rider = lambda: make()
+
+
+@implementer(IPlugin, ICredentialStore)
+class Vault:
+    name = "vault"
+
+    def shared_secret(self, ours: Any, theirs: Any, path: Any) -> Any:
+        raise LookupError
+
+
+class RiderTests(SynchronousTestCase):
+    def test_enabled(self) -> None:
+        """Riders take part in the order in which they are named."""
+        one, two = Rides("one", Riding), Rides("two", Riding)
+        available = Plugins(riders=(one, two))
+        self.assertEqual(available.enabled_riders(["two", "one"]), [two, one])
+        self.assertEqual(available.enabled_riders([]), [])
+
+    def test_broken(self) -> None:
+        """One that makes none is a line, whatever it raises."""
+
+        def raising() -> None:
+            raise OSError("no\nway")
+
+        for make, word in ((object, "IRider"), (raising, "OSError: no way")):
+            available = Plugins(riders=(Rides("one", make),))
+            error = self.assertRaises(ConfigurationError, available.enabled_riders, ["one"])
+            self.assertIn(word, str(error))
+            self.assertIn("one (", str(error))
+            self.assertEqual(len(str(error).splitlines()), 1)
+
+
+class CredentialTests(SynchronousTestCase):
+    def test_enabled(self) -> None:
+        """A store of somebody's, by its name; one that is none is a line."""
+        vault = Vault()
+        self.assertIs(Plugins(credentials=(vault,)).enabled_credentials("vault"), vault)
+        broken = Rides("broken", Riding)
+        available = Plugins(credentials=(broken,))  # type: ignore[arg-type]
+        error = self.assertRaises(ConfigurationError, available.enabled_credentials, "broken")
+        self.assertIn("ICredentialStore", str(error))
+        error = self.assertRaises(ConfigurationError, Plugins().enabled_credentials, "vault")
+        self.assertIn("no credential store is named 'vault'", str(error))
+
+
+@implementer(IConfigurable)
+class Tuned(Laboratory):
+    """A domain with settings."""
+
+    def configure(self, settings: Any) -> None:
+        for key in settings:
+            if key != "room":
+                raise ConfigurationError(f"there is no key {key};\nvalid: room")
+        self.room = settings.get("room", 1)
+
+
+class SettingsTests(SynchronousTestCase):
+    """Each plug-in looks at its own settings."""
+
+    def test_handed_over(self) -> None:
+        """It gets those with its name, or none."""
+        tuned = Tuned()
+        configure([tuned], {"laboratory": {"room": 3}, "ike": {}})
+        self.assertEqual(tuned.room, 3)
+        configure([tuned], {})
+        self.assertEqual(tuned.room, 1)
+
+    def test_shared_name(self) -> None:
+        """If a domain and a sink have one name, whichever has settings gets them."""
+        tuned = Tuned()
+        configure([SinkPlugin("laboratory", LogSink, LogSink), tuned], {"laboratory": {"room": 2}})
+        self.assertEqual(tuned.room, 2)
+
+    def test_unknown(self) -> None:
+        """A key that it does not know is a line, with its name and where it is from."""
+        error = self.assertRaises(
+            ConfigurationError, configure, [Tuned()], {"laboratory": {"rom": 3}}
+        )
+        for word in ("laboratory", f"{__name__}.Tuned", "there is no key rom; valid: room"):
+            self.assertIn(word, str(error))
+
+    def test_none(self) -> None:
+        """Settings for one that has none are a mistake."""
+        error = self.assertRaises(
+            ConfigurationError, configure, [Laboratory()], {"laboratory": {"x": 1}}
+        )
+        self.assertIn("no settings of its own", str(error))
+        configure([Laboratory()], {"laboratory": {}})
+
+
+class NumberTests(SynchronousTestCase):
+    def test_impossible(self) -> None:
+        """A number that cannot stand in a message is a line, not a traceback."""
+        for number in (-1, 2**32, "1", None, [1]):
+            doi = Laboratory()
+            doi.number = number  # type: ignore[assignment]
+            available = Plugins(dois=(doi,))
+            error = self.assertRaises(ConfigurationError, available.enabled_dois, ["laboratory"])
+            self.assertIn(repr(number), str(error))
+        other = Other()
+        other.transform_id = 256
+        available = Plugins(key_exchanges=(other,))
+        self.assertRaises(ConfigurationError, available.enabled_key_exchanges, ["other"])
