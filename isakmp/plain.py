@@ -124,7 +124,10 @@ class PlainDomain:
 
     def _chosen(self, theirs: ProtectionSuite, ours: ProtectionSuite) -> ProtectionSuite | None:
         wanted = {proposal.protocol: proposal for proposal in ours.proposals}
-        if sorted(p.protocol for p in theirs.proposals) != sorted(wanted):
+        protocols = [proposal.protocol for proposal in ours.proposals]
+        if len(wanted) < len(protocols):
+            return None  # one twice: nothing says which is which
+        if sorted(p.protocol for p in theirs.proposals) != sorted(protocols):
             return None
         chosen = []
         for proposal in theirs.proposals:

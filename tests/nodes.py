@@ -24,7 +24,12 @@ from isakmp.errors import PeerError
 from isakmp.events import ExchangeFailed, MessageSent, Removal, Removed
 from isakmp.identity import Identity, IdentityPattern, TrafficSelector
 from isakmp.ike.key_exchange import ike
-from isakmp.interfaces import ICredentialStore, IISAKMPKeyExchange, IManagementSA
+from isakmp.interfaces import (
+    ICredentialStore,
+    IDomainOfInterpretation,
+    IISAKMPKeyExchange,
+    IManagementSA,
+)
 from isakmp.paths import Path
 from isakmp.sinks.memory import MemorySink
 from isakmp.testing import FixedEntropy, LossyNetwork, Transmission, VirtualClock, settle
@@ -134,6 +139,8 @@ class Member:
         secrets: Secrets = SHARED,
         *,
         key_exchanges: Sequence[IISAKMPKeyExchange] | None = None,
+        dois: Sequence[IDomainOfInterpretation] | None = None,
+        sink: Any = None,
         limits: Limits = Limits(),
         seed: int | str = 0,
     ) -> None:
@@ -141,7 +148,7 @@ class Member:
         self.address = address
         self.clock = clock
         self.network = network
-        self.sink = MemorySink(entropy)
+        self.sink = MemorySink(entropy) if sink is None else sink
         self.events: list[tuple[float, object]] = []
         self.sent: list[tuple[MessageSent, Transmission]] = []
         ports = network.attach(address, lambda datagram: self.endpoint.datagram_received(datagram))
@@ -154,6 +161,7 @@ class Member:
             entropy=entropy,
             limits=limits,
             key_exchanges=key_exchanges,
+            dois=dois,
         )
         self.node = self.assembly.node
         self.endpoint = self.assembly.endpoint

@@ -635,6 +635,31 @@ class SettingsTests(ConfigurationTestCase):
         )
         self.assertEqual(len(error.mistakes), 2)
 
+    def test_identities(self) -> None:
+        """A child's traffic may be named as its domain does, which looks at the names."""
+
+        class Other(type(ipsec)):  # type: ignore[misc]
+            name = "other"
+            number = 7
+
+        def read(doi: str, *lines: str, ours: bytes = b"a.b") -> Configuration:
+            net = ChildSettings(suites=("ah=sha1",), identities=((2, ours), (2, b"c.d")))
+            settings = self.override(doi=doi, children={"net": net})
+            text = conf(children="net {\n" + "\n".join(lines) + "\n}")
+            return load(self.write(text), settings, dois=(Other(), ipsec))
+
+        (connection,) = read("other").connections
+        named = connection.children[0].identities
+        assert named is not None
+        self.assertEqual(str(named), "a.b - c.d")
+        for doi, lines, ours, why in (
+            ("ipsec", (), b"a.b", "are named by addresses: give local_ts and remote_ts instead"),
+            ("other", (), b"a b", "a name of other than printable octets"),
+            ("other", ("local_ts = 10.0.0.0/8",), b"a.b", "named by identities in isakmp.toml"),
+        ):
+            error = self.assertRaises(ConfigurationErrors, read, doi, *lines, ours=ours)
+            self.assertIn(why, str(error))
+
     def test_another_domain(self) -> None:
         """A domain that has no ESP takes its suites from isakmp.toml, and needs them."""
 
@@ -647,6 +672,7 @@ class SettingsTests(ConfigurationTestCase):
 
         error = self.assertRaises(ConfigurationErrors, read, self.override(doi="other"))
         self.assertIn("has no ESP: give suites in isakmp.toml", str(error))
+        self.assertIn(f"like {ipsec.examples[0]!r}", str(error))
         net = ChildSettings(suites=("ah=sha1",))
         (connection,) = read(self.override(doi="other", children={"net": net})).connections
         self.assertEqual((connection.doi, suites(connection.children[0])), (7, ["ah=sha1"]))

@@ -243,6 +243,43 @@ class MistakeTests(SettingsTestCase):
         ):
             self.assertIn(why, self.mistake_in(text), text)
 
+    def test_identities(self) -> None:
+        """What names a child's traffic is two types with their octets, ours first."""
+        found = self.settings(
+            '[connection.gw.children.n]\nidentities = ["200:0a0B", "11:"]\n'
+        ).connections["gw"]
+        self.assertEqual(found.children["n"].identities, ((200, b"\x0a\x0b"), (11, b"")))
+        same = self.settings('[connection.gw.children.n]\nidentities = ["1:00", "1:00"]\n')
+        self.assertEqual(
+            same.connections["gw"].children["n"].identities, ((1, b"\0"), (1, b"\0"))
+        )
+        for said, why in (
+            ("[]", "two are expected: ours, then the peer's"),
+            ('["1:00"]', "two are expected"),
+            ('["1:00", "1:00", "1:00"]', "two are expected"),
+            ('["256:00", "1:00"]', "'256:00' is no identity: a type from 0 to 255"),
+            ('["-1:00", "1:00"]', "'-1:00' is no identity"),
+            ('["x:00", "1:00"]', "'x:00' is no identity"),
+            ('["1:0", "1:00"]', "'1:0' is no identity"),
+            ('["1:zz", "1:00"]', "'1:zz' is no identity"),
+            ('"1:00"', "a list of texts"),
+            ('["", "1:00"]', "a list of texts"),
+        ):
+            text = f"[connection.gw.children.n]\nidentities = {said}"
+            self.assertIn(why, self.mistake_in(text), text)
+
+    def test_plugins(self) -> None:
+        """Riders by name, and one credential store; their settings may be given."""
+        found = self.settings(
+            '[plugins]\nrider = ["bell"]\ncredentials = "vault"\n'
+            "[plugin.bell]\nx = 1\n[plugin.vault]\ny = 2\n"
+        )
+        self.assertEqual(found.plugins.rider, ("bell",))
+        self.assertEqual(found.plugins.credentials, "vault")
+        self.assertEqual(found.plugin_settings, {"bell": {"x": 1}, "vault": {"y": 2}})
+        self.assertIn("a text is expected", self.mistake_in("[plugins]\ncredentials = []"))
+        self.assertIn("a list of texts", self.mistake_in('[plugins]\nrider = "bell"'))
+
     def test_values(self) -> None:
         """What a key cannot have."""
         for text in (
