@@ -13,22 +13,37 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.logger import LogEvent, LogLevel, formatEvent
 from twisted.trial.unittest import SynchronousTestCase, TestCase
+from zope.interface import implementer
 
-from isakmp import logs
+from isakmp import daemon, logs
+from isakmp.assembly import RIDERS
 from isakmp.config.mistakes import ConfigurationErrors
 from isakmp.daemon import Daemon, Description, Files
+from isakmp.doi.ipsec import IPsecDOI
 from isakmp.errors import ConfigurationError
 from isakmp.events import Established, Removed
+from isakmp.interfaces import IConfigurable
 from isakmp.packet_info import PacketInfoPort
+from isakmp.plugins import Plugins, builtin
 from isakmp.sinks.log import LogSink
 from isakmp.sinks.memory import MemorySink
 from tests.daemons import SECRET, Folder, Road, free_ports, secret
 from tests.loopback import UNBOUND, bindable, quietly_collect
 from tests.samples import logged
+from tests.test_plugins import Rides, Riding
+from tests.test_plugins import Vault as Empty
 
 ROAD = Road("road", "127.0.0.1", "127.0.0.2")
 RAIL = Road("rail", "127.0.0.1", "127.0.0.3", theirs="c.lab")
 SECRETS = (secret("a.lab", "b.lab"), secret("c.lab"))
+
+
+@implementer(IConfigurable)
+class Vault(Empty):
+    """A credential store with settings."""
+
+    def configure(self, settings: Any) -> None:
+        self.settings = dict(settings)
 
 
 class DescriptionTests(SynchronousTestCase):
@@ -87,6 +102,52 @@ class DescriptionTests(SynchronousTestCase):
         self.assertIsInstance(made.node.sink, MemorySink)
         self.assertEqual(made.node.limits.half_open, 7)
         self.assertIsInstance(Daemon(self.read(), reactor=reactor).node.sink, LogSink)
+
+    def test_plugins(self) -> None:
+        """
+        A rider travels with every exchange, and a credential store takes the place of the file's
+        secrets; each has got its settings.
+        """
+        vault, bell = Vault(), Rides("bell", Riding)
+        self.patch(
+            daemon, "_plugins", lambda: builtin() + Plugins(riders=(bell,), credentials=(vault,))
+        )
+        self.folder.write(ROAD, secrets=())
+        lines = ("[plugins]", 'rider = ["bell"]', 'credentials = "vault"')
+        made = Daemon(self.read(*lines, "[plugin.vault]", "slot = 3"), reactor=reactor)
+        self.assertIs(made.node.credentials, vault)
+        self.assertEqual(vault.settings, {"slot": 3})
+        self.assertIsInstance(made.node.riders[-1](), Riding)
+        self.assertEqual(len(made.node.riders), len(RIDERS) + 1)
+        error = self.assertRaises(
+            ConfigurationErrors, self.read, *lines, "[plugin.bell]", "slot = 3"
+        )
+        self.assertIn("bell (", str(error))
+        self.assertIn("it has no settings of its own", str(error))
+        self.assertRaises(ConfigurationErrors, self.read)
+
+    def test_two_of_one_number(self) -> None:
+        """Two plug-ins that cannot be told apart are one line, with both names and modules."""
+
+        class Twin(IPsecDOI):
+            name = "twin"
+
+        self.patch(daemon, "_plugins", lambda: builtin() + Plugins(dois=(Twin(),)))
+        error = self.assertRaises(
+            ConfigurationErrors, self.read, "[plugins]", 'doi = ["ipsec", "twin"]'
+        )
+        self.assertEqual(len(str(error).splitlines()), 1)
+        for word in ("plugins.doi: ", "ipsec (isakmp.doi.ipsec.IPsecDOI)", "twin (", __name__):
+            self.assertIn(word, str(error))
+
+    def test_broken(self) -> None:
+        """A plug-in module that cannot be imported is a warning, and the daemon runs."""
+        sentence = "the plug-in module p.q cannot be imported: OSError: no"
+        self.patch(daemon, "_plugins", lambda: builtin() + Plugins(broken=(sentence,)))
+        made = Daemon(self.read(), reactor=reactor)
+        said = logged(self)
+        made._warn()
+        self.assertIn(sentence, [formatEvent(event) for event in said])
 
     def test_switched_off(self) -> None:
         """A plug-in that I leave out is not there; without IKE nobody can be talked to."""
