@@ -29,8 +29,8 @@ from isakmp.errors import (
 from isakmp.exchange import negotiation
 from isakmp.exchange.negotiation import Negotiated, Proposed
 from isakmp.exchange.phase1 import offer_of
+from isakmp.exchange.traffic import identifications, traffic_of
 from isakmp.exchange.words import Words
-from isakmp.identity import TrafficSelector
 from isakmp.interfaces import (
     IExchange,
     IKeyAgreement,
@@ -56,7 +56,9 @@ _NONCE_SIZES = range(8, 257)
 class Phase2Method(Words):
     """
     Implements IKeyExchangeMethod for Base, Identity Protection, Authentication Only and Aggressive
-    under an SA; the result is one bundle.
+    under an SA, and for any other diagram of these words in which each end says SA and AUTH once,
+    the initiator SA first, and both nonces stand before the responder's AUTH or beside it.  The
+    result is one bundle.
 
     An offer cannot be answered without knowing for which traffic, so the two identities that name
     it, the initiator's end first, stand beside SA whatever the diagram says; the responder repeats
@@ -65,10 +67,10 @@ class Phase2Method(Words):
     Its attributes are immutable values, rebound.
 
     :param children: of an initiator what to negotiate: one.
-    :param group: for KE where the suite names none.
+    :param group: for KE where the suite names none; 0 in a diagram without KE.
     """
 
-    def __init__(self, exchange: IExchange, children: Sequence[Child], group: int) -> None:
+    def __init__(self, exchange: IExchange, children: Sequence[Child], group: int = 0) -> None:
         if exchange.sa is None:
             raise RuntimeError("children are made under an SA")
         if len(children) > 1:
@@ -160,8 +162,7 @@ class Phase2Method(Words):
             self._group()
         except NoProposalChosen as error:
             raise ConfigurationError(str(error)) from None
-        ends = policy.local.identity(), policy.remote.identity()
-        self._traffic = tuple(Identification(e.kind, e.protocol, e.port, e.data) for e in ends)
+        self._traffic = identifications(policy)
         return self._proposed.offer
 
     async def _confirm(self) -> None:
@@ -174,11 +175,8 @@ class Phase2Method(Words):
 
     async def _choose(self, traffic: tuple[Identification, ...]) -> None:
         assert self._offer is not None
-        remote, local = (
-            TrafficSelector.of(self.exchange.doi.identity(e.kind, e.protocol, e.port, e.data))
-            for e in traffic
-        )
-        request = ChildRequest(self._offer.doi, self._offer.situation, local, remote)
+        ends = traffic_of(self.exchange, traffic)
+        request = ChildRequest(self._offer.doi, self._offer.situation, *ends)
         candidates = await self.exchange.node.policy.phase2(self._sa, request)
         policy, (suite,) = negotiation.choose(self.exchange, candidates, (self._offer,))
         self._negotiated = Negotiated(policy, suite, {})

@@ -20,9 +20,9 @@ from isakmp.errors import (
     UnexpectedPayload,
 )
 from isakmp.exchange import negotiation
-from isakmp.exchange.children import identifications, traffic_of
 from isakmp.exchange.negotiation import Negotiated, Proposed
 from isakmp.exchange.phase1 import offer_of
+from isakmp.exchange.traffic import identifications, traffic_of
 from isakmp.identity import traffic
 from isakmp.ike.rules import NONCE_SIZE, check_sa_first, nonce_of
 from isakmp.interfaces import (

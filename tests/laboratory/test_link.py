@@ -26,7 +26,7 @@ from isakmp.errors import (
     UnexpectedPayload,
 )
 from isakmp.events import MessageSent
-from isakmp.exchange.children import ChildMethod
+from isakmp.exchange.phase2 import Phase2Method
 from isakmp.identity import Identities, Identity
 from isakmp.interfaces import IExchange, IKeyExchangeMethod
 from isakmp.testing import LossyNetwork, VirtualClock, settle
@@ -50,7 +50,7 @@ LIFETIME = Lifetime(1200)
 Say = Callable[[frozenset[Any], list[Payload]], Sequence[Payload]]
 
 
-class LyingMethod(ChildMethod):
+class LyingMethod(Phase2Method):
     """Says something else than it means."""
 
     change: Say
@@ -70,7 +70,7 @@ def lying(change: Say) -> Laboratory:
 
     class Lying(LinkExchange):
         def method(self, exchange: IExchange, order: object) -> IKeyExchangeMethod:
-            return Method(exchange, order)
+            return Method(exchange, order or ())  # type: ignore[arg-type]
 
     made = Laboratory()
     made.exchange_types = (Lying(),)
@@ -218,7 +218,7 @@ class RefusedTests(SynchronousTestCase):
         return raised.exception
 
     def test_other_bench(self) -> None:
-        """A bench that Bob is not for is refused at the first message, before any offer."""
+        """A bench that Bob is not for is refused, however good the offer."""
         other = Identity(BENCH, 0, 0, bytes(6))
         pair = two(identities=Identities(HIS, other))
         self.refused(pair, "no child of connection lab is for this traffic", "020000000001")

@@ -13,15 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from zope.interface import implementer
 
 from isakmp.associations import Agreed, Lifetime, ProtectionSA, ProtectionSuite, Terms
 from isakmp.errors import ConfigurationError, InvalidIdentity, Reason, SituationNotSupported
-from isakmp.exchange.children import ChildMethod
+from isakmp.exchange.phase2 import Phase2Method
 from isakmp.identity import Identity
 from isakmp.interfaces import IExchange, IExchangeType, IKeyExchangeMethod, IManagementSA, Sealed
-from isakmp.parts import ID, NONCE, SA
+from isakmp.parts import AUTH, NONCE, SA
 from isakmp.plain import PlainDomain
 from isakmp.wire.attributes import Attribute
 from isakmp.wire.payloads import PAYLOADS
@@ -43,7 +44,6 @@ class Room:
     number: int = 7
 
     def encode(self) -> bytes:
-        """Two octets."""
         return self.number.to_bytes(2)
 
 
@@ -68,29 +68,29 @@ class LinkExchange:
     waits_for_cookie = False
 
     def hashed(self, sa: IManagementSA, message_id: bytes, nonces: bytes, rest: bytes) -> bytes:
-        """What proves a message: everything in it, and the nonces before it."""
+        """What proves a message: all of it, and the nonces before it."""
         return sa.authenticate(b"link" + message_id + nonces + rest)
 
-    def method(self, exchange: IExchange, order: object) -> IKeyExchangeMethod:
-        """The framework knows what the words of the diagram consist of."""
-        return ChildMethod(exchange, order)
+    def method(self, exchange: IExchange, order: Any) -> IKeyExchangeMethod:
+        """The framework knows what these words consist of; beside SA it says for which benches."""
+        return Phase2Method(exchange, order or ())
 
     async def run(self, exchange: IExchange) -> object:
         """
         ::
 
-            Initiator                           Responder
-            HDR*; HASH(1); NONCE; IDi; IDr -->
-                                           <--  HDR*; HASH(2); NONCE; IDi; IDr
-            HDR*; HASH(3); SA              -->
-                                           <--  HDR*; HASH(4); SA
-            HDR*; HASH(5)                  -->
+            Initiator              Responder
+            HDR*; NONCE       -->
+                              <--  HDR*; NONCE
+            HDR*; SA          -->
+                              <--  HDR*; SA; AUTH
+            HDR*; AUTH        -->
         """
-        await exchange.initiator(NONCE, ID)
-        await exchange.responder(NONCE, ID)
+        await exchange.initiator(NONCE)
+        await exchange.responder(NONCE)
         await exchange.initiator(SA)
-        await exchange.responder(SA)
-        await exchange.initiator()
+        await exchange.responder(SA, AUTH)
+        await exchange.initiator(AUTH)
         return await exchange.method.established()
 
 

@@ -214,7 +214,7 @@ def spelled(suite: ProtectionSuite) -> str:
     return SPELLING if same and len(suite.proposals) == 1 else "something else"
 
 
-@implementer(IPlugin, interfaces.IISAKMPKeyExchange)
+@implementer(IPlugin, interfaces.IISAKMPKeyExchange, interfaces.IConfigurable)
 class X25519:
     """The plug-in."""
 
