@@ -73,8 +73,8 @@ def connection(
         )
     local = _addresses(section, "local_addrs", findings)
     remote = _addresses(section, "remote_addrs", findings)
-    ours = _round(section, "local", findings)
-    theirs = _round(section, "remote", findings)
+    ours = _round(section, "local", settings.key_exchange, findings)
+    theirs = _round(section, "remote", settings.key_exchange, findings)
     pattern = said(theirs, "id", spelled, ANYBODY) if theirs else ANYBODY
     local_identity = None
     if ours and "id" in ours.data:
@@ -132,8 +132,14 @@ def _only(addresses: Sequence[str]) -> str | None:
     return None
 
 
-def _round(section: Section, end: str, findings: Findings) -> Section | None:
-    """The one round of authentication of an end."""
+def _round(
+    section: Section, end: str, key_exchange: str, findings: Findings
+) -> Section | None:
+    """
+    The one round of authentication of an end.
+
+    How IKE authenticates has to be said; another key exchange has its own way.
+    """
     rounds = [inner for name, inner in section.sections.items() if name.startswith(end)]
     rounds.sort(key=lambda inner: said(inner, "round", values.number, 0))
     for more in rounds[1:]:
@@ -144,6 +150,8 @@ def _round(section: Section, end: str, findings: Findings) -> Section | None:
             "proved; valid: one round with auth = psk",
         )
     if not rounds:
+        if key_exchange != "ike":
+            return None
         findings.missing(
             section.place,
             section.key(end),
@@ -153,7 +161,11 @@ def _round(section: Section, end: str, findings: Findings) -> Section | None:
         return None
     first = rounds[0]
     datum = first.data.get("auth")
-    if datum is None:
+    if key_exchange != "ike":
+        if datum is not None:
+            text = f"the key exchange {key_exchange} has its own way to authenticate: leave it out"
+            findings.mistake(datum.place, first.key("auth"), text)
+    elif datum is None:
         findings.missing(
             first.place, first.key("auth"), "it is pubkey unless said, and only psk is built"
         )

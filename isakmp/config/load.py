@@ -78,7 +78,8 @@ def load(
             findings.missing(overrides.place, f"connection.{name}", text)
     shared = secrets(tree.section("secrets"), findings)
     if not settings.plugins.credentials:
-        check_secrets(found, shared, findings)
+        asking = {path: one for path, one in found.items() if one[1].key_exchange == "ike"}
+        check_secrets(asking, shared, findings)
     findings.check()
     made_all = tuple(one for _, one in found.values())
     return Configuration(made_all, shared, findings.warnings)

@@ -19,12 +19,14 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from isakmp.crypto.groups import group
 from tests.daemons import free_ports
 from tests.laboratory import LABORATORY
 from tests.packaging.environment import NOT_CLONED, Environment, needed, quiet_environment
 from tests.packaging.test_install import NO_BUILD, WHEEL, built
 
 CARD = '\n[plugin.bench]\ncard = "left slot"\n'
+EXCHANGES = ("identity-protection", "aggressive", "base", "authentication-only")
 ADDRESSES = ("127.0.0.1", "127.0.0.2")
 
 _ESTABLISHED = re.compile(r"benches/link, SPI (?P<in>\w{8}) in, (?P<out>\w{8}) out, is established")
@@ -60,6 +62,8 @@ class Bench:
             head, secrets, tail = config.partition("secrets {")
             config = _exchanged(head, "bench1", "bench2") + secrets + tail
             toml = _exchanged(toml, "020000000001", "020000000002")
+        if 'key_exchange = "x25519"' in settings(toml):
+            config = with_static_keys(config)
         config = config.replace("192.0.2.1", ADDRESSES[0]).replace("192.0.2.2", ADDRESSES[1])
         remote = f"remote_port = {ports[1 - end]}"
         config = config.replace("    proposals =", f"    {remote}\n    proposals =")
@@ -67,7 +71,7 @@ class Bench:
             config = config.replace("start_action = start", "start_action = none")
         (self.folder / "swanctl.conf").write_text(config)
         listen = f'listen = ["{ADDRESSES[end]}"]\nport = {ports[end]}\n'
-        (self.folder / "isakmp.toml").write_text(listen + settings(toml))
+        (self.folder / "isakmp.toml").write_text(listen + settings(toml).format(**_keys(end)))
 
     def start(self) -> Bench:
         """Start it, and wait until it listens."""
@@ -126,6 +130,33 @@ class Bench:
 def with_(line: str) -> Callable[[str], str]:
     """The settings with another line on the connection."""
     return lambda text: text.replace('doi = "laboratory"\n', f'doi = "laboratory"\n{line}\n')
+
+
+def with_static_keys(config: str) -> str:
+    """The same connections without pre-shared keys."""
+    config = config.replace("      auth = psk\n", "")
+    config = config.replace("aes128-sha256-curve25519", "x25519-aes256gcm")
+    return config.partition("secrets {")[0]
+
+
+def x25519(line: str) -> Callable[[str], str]:
+    """The settings with the laboratory's key exchange, and another line on the connection."""
+
+    def change(text: str) -> str:
+        text = with_(f'key_exchange = "x25519"\n{line}')(text)
+        text = text.replace("[plugins]\n", '[plugins]\nkey_exchange = ["ike", "x25519"]\n')
+        peers = "[plugin.x25519.peers]\n'{peer}' = '{public}'\n"
+        return f"{text}\n[plugin.x25519]\nprivate = '{{private}}'\n{peers}"
+
+    return change
+
+
+def _keys(end: int) -> dict[str, str]:
+    """What an end has to know: its private key, and who the other one is."""
+    private = [bytes([number]) * 32 for number in (1, 2)]
+    other = group(31).key_pair(private[1 - end]).public
+    peer = f"bench{2 - end}.lab.example"
+    return {"private": private[end].hex(), "peer": peer, "public": other.hex()}
 
 
 def _exchanged(text: str, one: str, other: str) -> str:
@@ -211,6 +242,44 @@ class LaboratoryTests(SynchronousTestCase):
                 self.assertIn("card left slot: ", bench.said())
                 self.assertIn("FrameParameters(cipher='aes256', rate=50)", bench.said())
                 shutil.rmtree(bench.folder)
+
+    def test_key_exchange(self) -> None:
+        """
+        The same with the laboratory's key exchange: each exchange of RFC 2408 that it runs begins
+        the connection, whichever bench begins, and the domain's exchange makes the child.
+        """
+        for begins, exchange in product((0, 1), EXCHANGES):
+            for bench in self.assert_agree(begins, x25519(f'exchange = "{exchange}"')):
+                self.assertNotIn("pre-shared", bench.said())
+                shutil.rmtree(bench.folder)
+
+    def test_child_exchange(self) -> None:
+        """Under its SA each of them makes the child as well, instead of the domain's exchange."""
+        for begins, exchange in product((0, 1), EXCHANGES):
+            lines = f'exchange = "base"\nchild_exchange = "{exchange}"'
+            for bench in self.assert_agree(begins, x25519(lines)):
+                shutil.rmtree(bench.folder)
+
+    def test_other_key(self) -> None:
+        """An end with another static key is refused, and the log says why."""
+        right = x25519('exchange = "aggressive"')
+        other = bytes([9] * 32).hex()
+        begins = self.bench(1, True, lambda text: right(text).replace("{private}", other))
+        answers = self.bench(0, False, right)
+        answers.start()
+        begins.start()
+        begins.expect("the peer does not have the static key")
+        begins.stop()
+        answers.stop()
+        self.assertNotIn("is established", answers.said() + begins.said())
+
+    def test_key_settings(self) -> None:
+        """A key that is none is a line, which does not show it."""
+        right = x25519('exchange = "base"')
+        bench = self.bench(0, False, lambda text: right(text).replace("{private}", "0123"))
+        error = self.assertRaises(AssertionError, bench.start)
+        self.assertIn("private: 64 hexadecimal digits of a key", str(error))
+        self.assertNotIn("Traceback", bench.said())
 
     def test_not_enabled(self) -> None:
         """Where one end has not switched the domain on, its log says that, and which it has."""
