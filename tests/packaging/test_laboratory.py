@@ -12,9 +12,8 @@ import subprocess
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from email import message_from_bytes
-from itertools import product
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -26,10 +25,11 @@ from tests.packaging.environment import NOT_CLONED, Environment, needed, quiet_e
 from tests.packaging.test_install import NO_BUILD, WHEEL, built
 
 CARD = '\n[plugin.bench]\ncard = "left slot"\n'
+BENCHES = {"benches": ""}
 EXCHANGES = ("identity-protection", "aggressive", "base", "authentication-only")
 ADDRESSES = ("127.0.0.1", "127.0.0.2")
 
-_ESTABLISHED = re.compile(r"benches/link, SPI (?P<in>\w{8}) in, (?P<out>\w{8}) out, is established")
+_ESTABLISHED = r"{name}/link, SPI (?P<in>\w{{8}}) in, (?P<out>\w{{8}}) out, is established"
 _PRINT = re.compile(r"SPI (?P<spi>\w{8}), .*, fingerprint (?P<print>\w{16})")
 
 
@@ -39,6 +39,8 @@ class Bench:
 
     :param end: 0 or 1; bench 1 is 0.
     :param begins: whether it begins by itself.
+    :param settings: changes isakmp.toml.
+    :param lines: what it says there of its connections, by name: each is that of the example.
     """
 
     def __init__(
@@ -49,14 +51,20 @@ class Bench:
         ports: Sequence[int],
         begins: bool,
         settings: Callable[[str], str] = str,
+        lines: Mapping[str, str] = BENCHES,
     ) -> None:
         self.folder = folder / f"bench{end + 1}"
         self.folder.mkdir()
         self.log = self.folder / "log"
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
-        config = (LABORATORY / "swanctl.conf").read_text()
+        config = several((LABORATORY / "swanctl.conf").read_text(), lines)
         toml = (LABORATORY / "isakmp.toml").read_text()
+        head, connection, tail = toml.partition("[connection.benches]\n")
+        toml = head + "\n".join(
+            (connection + f"{more}\n" + tail).replace("benches", name)
+            for name, more in lines.items()
+        )
         if end:  # "at bench 2 the ends are exchanged"
             config = _exchanged(config, "192.0.2.1", "192.0.2.2")
             head, secrets, tail = config.partition("secrets {")
@@ -116,7 +124,7 @@ class Bench:
         return {found["spi"]: found["print"] for found in _PRINT.finditer(self.said())}
 
     def stop(self) -> None:
-        """Stop it; nothing if it does not run."""
+        """Stop it, and keep what it has said; nothing if it does not run."""
         process, self._process = self._process, None
         if process is not None and process.poll() is None:
             process.send_signal(signal.SIGTERM)
@@ -125,11 +133,15 @@ class Bench:
             finally:
                 process.kill()
                 process.wait()
+            self.said_last = self.said()
 
 
-def with_(line: str) -> Callable[[str], str]:
-    """The settings with another line on the connection."""
-    return lambda text: text.replace('doi = "laboratory"\n', f'doi = "laboratory"\n{line}\n')
+def several(config: str, names: Iterable[str]) -> str:
+    """The one connection under each of these names."""
+    head, _, rest = config.partition("  benches {\n")
+    connection, _, tail = rest.partition("\n  }\n")
+    copies = "".join(f"  {name} {{\n{connection}\n  }}\n" for name in names)
+    return head + copies + tail
 
 
 def with_static_keys(config: str) -> str:
@@ -139,16 +151,12 @@ def with_static_keys(config: str) -> str:
     return config.partition("secrets {")[0]
 
 
-def x25519(line: str) -> Callable[[str], str]:
-    """The settings with the laboratory's key exchange, and another line on the connection."""
-
-    def change(text: str) -> str:
-        text = with_(f'key_exchange = "x25519"\n{line}')(text)
-        text = text.replace("[plugins]\n", '[plugins]\nkey_exchange = ["ike", "x25519"]\n')
-        peers = "[plugin.x25519.peers]\n'{peer}' = '{public}'\n"
-        return f"{text}\n[plugin.x25519]\nprivate = '{{private}}'\n{peers}"
-
-    return change
+def x25519(text: str) -> str:
+    """The settings with the laboratory's key exchange."""
+    text = text.replace('doi = "laboratory"\n', 'doi = "laboratory"\nkey_exchange = "x25519"\n')
+    text = text.replace("[plugins]\n", '[plugins]\nkey_exchange = ["ike", "x25519"]\n')
+    peers = "[plugin.x25519.peers]\n'{peer}' = '{public}'\n"
+    return f"{text}\n[plugin.x25519]\nprivate = '{{private}}'\n{peers}"
 
 
 def _keys(end: int) -> dict[str, str]:
@@ -200,29 +208,50 @@ class LaboratoryTests(SynchronousTestCase):
             cls._environment = environment
         return cls._environment
 
-    def bench(self, end: int, begins: bool, settings: Callable[[str], str] = str) -> Bench:
+    def bench(
+        self,
+        end: int,
+        begins: bool,
+        settings: Callable[[str], str] = str,
+        lines: Mapping[str, str] = BENCHES,
+    ) -> Bench:
         """One end; it does not outlive the test."""
-        made = Bench(self.folder, self.environment, end, self.ports, begins, settings)
+        made = Bench(self.folder, self.environment, end, self.ports, begins, settings, lines)
         self.addCleanup(made.stop)
         return made
 
-    def assert_agree(self, begins: int, settings: Callable[[str], str] = str) -> list[Bench]:
-        """Both have the same two SAs, with the same keys; and when one stops, both have none."""
-        benches = [self.bench(end, end == begins, settings) for end in (0, 1)]
+    def assert_agree(
+        self,
+        begins: int,
+        settings: Callable[[str], str] = str,
+        lines: Mapping[str, str] = BENCHES,
+    ) -> list[str]:
+        """
+        For each connection both have the same two SAs, with the same keys; and when one end stops,
+        both have none.
+
+        :return: what each end said.
+        """
+        benches = [self.bench(end, end == begins, settings, lines) for end in (0, 1)]
         benches[1 - begins].start()
         benches[begins].start()
-        ours, theirs = (bench.expect(_ESTABLISHED.pattern) for bench in benches)
-        self.assertEqual((ours["in"], ours["out"]), (theirs["out"], theirs["in"]))
+        spis: set[str] = set()
+        for name in lines:
+            ours, theirs = (b.expect(_ESTABLISHED.format(name=name)) for b in benches)
+            self.assertEqual((ours["in"], ours["out"]), (theirs["out"], theirs["in"]))
+            spis |= {ours["in"], ours["out"]}
         prints = [bench.fingerprints() for bench in benches]
         self.assertEqual(prints[0], prints[1])
-        self.assertEqual(prints[0].keys(), {ours["in"], ours["out"]})
-        self.assertEqual(len(set(prints[0].values())), 2)
+        self.assertEqual(prints[0].keys(), spis)
+        self.assertEqual(len(set(prints[0].values())), 2 * len(lines))
         benches[begins].stop()
-        benches[1 - begins].expect(r"benches/link, .* is gone: deleted by the peer")
+        for name in lines:
+            benches[1 - begins].expect(rf"{name}/link, .* is gone: deleted by the peer")
         for bench in benches:
             bench.stop()
             self.assertNotRegex(bench.said(), r"Traceback|#critical|#error")
-        return benches
+            shutil.rmtree(bench.folder)
+        return [bench.said_last for bench in benches]
 
     def test_listed(self) -> None:
         """twistd is none the worse for it."""
@@ -236,36 +265,36 @@ class LaboratoryTests(SynchronousTestCase):
         of the laboratory, whoever begins, and with whichever of IKE's exchanges; its sink was told
         how its card is called.
         """
-        for begins, exchange in product((0, 1), ("main", "aggressive")):
-            benches = self.assert_agree(begins, with_(f'exchange = "{exchange}"'))
-            for bench in benches:
-                self.assertIn("card left slot: ", bench.said())
-                self.assertIn("FrameParameters(cipher='aes256', rate=50)", bench.said())
-                shutil.rmtree(bench.folder)
+        lines = {name: f'exchange = "{name}"' for name in ("main", "aggressive")}
+        for begins in (0, 1):
+            for said in self.assert_agree(begins, lines=lines):
+                self.assertIn("card left slot: ", said)
+                self.assertIn("FrameParameters(cipher='aes256', rate=50)", said)
 
     def test_key_exchange(self) -> None:
         """
         The same with the laboratory's key exchange: each exchange of RFC 2408 that it runs begins
         the connection, whichever bench begins, and the domain's exchange makes the child.
         """
-        for begins, exchange in product((0, 1), EXCHANGES):
-            for bench in self.assert_agree(begins, x25519(f'exchange = "{exchange}"')):
-                self.assertNotIn("pre-shared", bench.said())
-                shutil.rmtree(bench.folder)
+        lines = {name: f'exchange = "{name}"' for name in EXCHANGES}
+        for begins in (0, 1):
+            self.assert_agree(begins, x25519, lines)
 
     def test_child_exchange(self) -> None:
         """Under its SA each of them makes the child as well, instead of the domain's exchange."""
-        for begins, exchange in product((0, 1), EXCHANGES):
-            lines = f'exchange = "base"\nchild_exchange = "{exchange}"'
-            for bench in self.assert_agree(begins, x25519(lines)):
-                shutil.rmtree(bench.folder)
+        lines = {
+            name: f'exchange = "{name}"\nchild_exchange = "{child}"'
+            for name, child in zip(EXCHANGES, EXCHANGES[1:] + EXCHANGES[:1], strict=True)
+        }
+        for begins in (0, 1):
+            self.assert_agree(begins, x25519, lines)
 
     def test_other_key(self) -> None:
         """An end with another static key is refused, and the log says why."""
-        right = x25519('exchange = "aggressive"')
         other = bytes([9] * 32).hex()
-        begins = self.bench(1, True, lambda text: right(text).replace("{private}", other))
-        answers = self.bench(0, False, right)
+        lines = {"benches": 'exchange = "aggressive"'}
+        wrong = self.bench(1, True, lambda text: x25519(text).replace("{private}", other), lines)
+        begins, answers = wrong, self.bench(0, False, x25519, lines)
         answers.start()
         begins.start()
         begins.expect("the peer does not have the static key")
@@ -275,8 +304,7 @@ class LaboratoryTests(SynchronousTestCase):
 
     def test_key_settings(self) -> None:
         """A key that is none is a line, which does not show it."""
-        right = x25519('exchange = "base"')
-        bench = self.bench(0, False, lambda text: right(text).replace("{private}", "0123"))
+        bench = self.bench(0, False, lambda text: x25519(text).replace("{private}", "0123"))
         error = self.assertRaises(AssertionError, bench.start)
         self.assertIn("private: 64 hexadecimal digits of a key", str(error))
         self.assertNotIn("Traceback", bench.said())
