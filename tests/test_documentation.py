@@ -19,12 +19,16 @@ from pathlib import Path
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import Interface
 
-from isakmp import cli, events, tap
+from isakmp import cli, daemon, events, interfaces, tap
 from isakmp.config import load, settings
 from isakmp.config.mistakes import ConfigurationErrors
 from isakmp.connections import Intervals, Limits
 from isakmp.events import Removal
+from isakmp.plugins import Plugins, SinkPlugin, builtin
+from tests.laboratory import LABORATORY
+from tests.laboratory.test_size import PUBLIC
 from tests.pages import CHECKOUT, DOC, Command, Shell, blocks, commands, page, pages
 
 #: Pages whose commands for root :mod:`tests.interop.test_tutorial` runs.
@@ -58,6 +62,9 @@ ELSEWHERE = {
     ".venv/bin/python -m tests tests.wire tests.test_layers": "it would run tests inside tests",
     ".venv/bin/python -m twisted.trial tests.wire": "likewise",
     "bash .ci/run": "it would run all tests inside a test",
+    ".venv/bin/python -m pip install doc/examples/laboratory": "tests.packaging.test_laboratory "
+    "does, in a new environment",
+    ".venv/bin/twistd -n --pidfile= isakmp --config swanctl.conf --settings isakmp.toml": "it too",
 }
 
 #: What a page shows because it is refused.
@@ -233,6 +240,8 @@ class FileTests(SynchronousTestCase):
         beside = {*(DOC / "examples").rglob("*.conf"), *(DOC / "examples").rglob("*.toml")}
         number = 0
         for file in sorted({*shown, *(path.resolve() for path in beside)}):
+            if file.is_relative_to(LABORATORY):
+                continue  # it takes its plug-ins: see test_laboratory
             if file.suffix == ".toml":
                 settings.load(str(file))
             elif file.suffix == ".conf" and file.name != "strongswan.conf":
@@ -244,6 +253,19 @@ class FileTests(SynchronousTestCase):
                 self.assertTrue(file.exists(), file)
             number += 1
         self.assertGreater(number, 8)
+
+    def test_laboratory(self) -> None:
+        """The laboratory's configuration can be served by whoever has installed it."""
+        from laboratory.domain import Laboratory
+        from laboratory.sink import BenchSink
+
+        doi, sink = Laboratory(), BenchSink()
+        found = Plugins(dois=(doi,), sinks=(SinkPlugin(sink.name, lambda: sink, sink),))
+        self.patch(daemon, "_plugins", lambda: builtin() + found)
+        files = daemon.Files(f"{LABORATORY}/swanctl.conf", f"{LABORATORY}/isakmp.toml")
+        (connection,) = files.read().configuration.connections
+        self.assertEqual(connection.doi, doi.number)
+        self.assertEqual(sink.card, "left slot")
 
     def test_python(self) -> None:
         """Every piece of Python can be run as it stands."""
@@ -294,6 +316,19 @@ class TableTests(SynchronousTestCase):
         for why in Removal:
             self.assertEqual(rows.pop(why.name), why.value)
         self.assertEqual(rows.keys(), {"Event", "Removal"})
+
+    def test_interfaces(self) -> None:
+        """Every interface stands there once, and every module that is said to be public exists."""
+        text = page("reference/interfaces.rst")
+        rows = [name.strip("`") for name, _ in _ROW.findall(text) if name != "Interface"]
+        known = [
+            name
+            for name, value in vars(interfaces).items()
+            if isinstance(value, type(Interface)) and value.__module__ == interfaces.__name__
+        ]
+        self.assertEqual(sorted(rows), sorted(known))
+        public = section(text, "Public modules")
+        self.assertEqual(set(_LITERAL.findall(public)), PUBLIC)
 
     def test_modules(self) -> None:
         """The layers are those that import-linter keeps, the lowest first."""
