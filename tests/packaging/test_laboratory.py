@@ -23,6 +23,7 @@ from tests.daemons import free_ports
 from tests.laboratory import LABORATORY
 from tests.packaging.environment import NOT_CLONED, Environment, needed, quiet_environment
 from tests.packaging.test_install import NO_BUILD, WHEEL, built
+from tests.pages import DOC, Command, blocks
 
 CARD = '\n[plugin.bench]\ncard = "left slot"\n'
 BENCHES = {"benches": ""}
@@ -270,6 +271,28 @@ class LaboratoryTests(SynchronousTestCase):
             for said in self.assert_agree(begins, lines=lines):
                 self.assertIn("card left slot: ", said)
                 self.assertIn("FrameParameters(cipher='aes256', rate=50)", said)
+
+    def test_tutorial(self) -> None:
+        """What the tutorial quotes of the log is what the daemons say."""
+        quoted = [
+            line
+            for block in blocks(DOC / "tutorial" / "first-domain.rst")
+            if block.language == "text"
+            for line in block.text.splitlines()
+        ]
+        self.assertEqual(len(quoted), 4)
+        said = self.assert_agree(0)[0]
+        without = self.bench(0, False, lambda text: "")
+        begins = self.bench(1, True)
+        without.start()
+        begins.start()
+        without.expect("domain of interpretation not enabled")
+        without.stop()
+        begins.stop()
+        lines = [line.partition("] ")[2] for line in (said + without.said()).splitlines()]
+        for line in quoted:
+            shown = Command("", False, "", line)
+            self.assertTrue(any(map(shown.prints, lines)), line)
 
     def test_key_exchange(self) -> None:
         """
