@@ -28,8 +28,9 @@ from isakmp.errors import (
 from isakmp.events import MessageSent
 from isakmp.exchange.phase2 import Phase2Method
 from isakmp.identity import Identities, Identity
+from isakmp.ike.key_exchange import ike
 from isakmp.interfaces import IExchange, IKeyExchangeMethod
-from isakmp.testing import LossyNetwork, VirtualClock, settle
+from isakmp.testing import LossyNetwork, Trial, VirtualClock, check_key_exchange, settle
 from isakmp.wire.payloads import (
     Identification,
     Nonce,
@@ -38,6 +39,7 @@ from isakmp.wire.payloads import (
 )
 from tests.laboratory import LABORATORY  # puts it where it can be imported
 from tests.nodes import ALICE, BOB, Member, Pair, Settings, connection, left_over
+from tests.testing.laboratory import TRIAL, module
 
 assert LABORATORY
 from laboratory.domain import BENCH, Laboratory, LinkExchange  # noqa: E402
@@ -327,3 +329,18 @@ class QuickModeTests(SynchronousTestCase):
         with self.assertRaises(PeerRefused):
             settle(pair.clock, pair.a.endpoint.establish(pair.a.connection(), wrong))
         self.assertIn("a bench is named by six octets", str(pair.b.failures[0]))
+
+
+class WholeTests(SynchronousTestCase):
+    def test_key_exchange(self) -> None:
+        """
+        The laboratory's key exchange with the laboratory's domain: its own exchange and each of the
+        framework's make children, begun by each end, while forged copies race every message.
+        """
+        domain = Laboratory()
+        check_key_exchange(module.X25519(), replace(TRIAL, doi=domain, child_suite="aes256@50"))
+
+    def test_ike(self) -> None:
+        """So does IKE, which knows nothing of the laboratory."""
+        trial = Trial("aes128-sha256-curve25519", doi=Laboratory(), child_suite="aes128")
+        check_key_exchange(ike, trial)
