@@ -73,8 +73,9 @@ def connection(
         )
     local = _addresses(section, "local_addrs", findings)
     remote = _addresses(section, "remote_addrs", findings)
-    ours = _round(section, "local", settings.key_exchange, findings)
-    theirs = _round(section, "remote", settings.key_exchange, findings)
+    other = settings.key_exchange if settings.key_exchange in means.key_exchanges else "ike"
+    ours = _round(section, "local", other, findings)
+    theirs = _round(section, "remote", other, findings)
     pattern = said(theirs, "id", spelled, ANYBODY) if theirs else ANYBODY
     local_identity = None
     if ours and "id" in ours.data:

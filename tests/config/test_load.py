@@ -621,6 +621,27 @@ class SettingsTests(ConfigurationTestCase):
             (mistake,) = error.mistakes
             self.assertEqual(f"{mistake.key}: {mistake.text}", text.format(path=path))
 
+    def test_other_key_exchange(self) -> None:
+        """Another key exchange than IKE has its own way to authenticate, and no shared secret."""
+
+        class Other(type(ike)):  # type: ignore[misc]
+            name = "other"
+            transform_id = 250
+
+        def read(text: str) -> Configuration:
+            settings = self.override(key_exchange="other")
+            return load(self.write(text), settings, key_exchanges=(Other(),))
+
+        proposals = "proposals = aes128-sha256-modp2048"
+        ids = {"local": "id = a.b", "remote": "id = c.d"}
+        (connection,) = read(conf(proposals, secrets="", **ids)).connections
+        self.assertEqual(str(connection.local_identity), "a.b")
+        error = self.assertRaises(
+            ConfigurationErrors, read, conf(proposals, secrets="", remote="auth = psk")
+        )
+        self.assertIn("connections.gw.remote.auth", str(error))
+        self.assertIn("other has its own way to authenticate: leave it out", str(error))
+
     def test_what_is_not_switched_on(self) -> None:
         """A domain or key exchange has to be there, and its SAs negotiated."""
         for given_, text in (
