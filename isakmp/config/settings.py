@@ -232,7 +232,7 @@ def _plugins(table: Table) -> PluginNames:
         key_exchange=table.words("key_exchange", default.key_exchange),
         sink=table.words("sink", default.sink),
         rider=table.words("rider", default.rider),
-        credentials=table.text("credentials"),
+        credentials=table.text("credentials", default.credentials),
         place=table.place(),
     )
     table.end()
