@@ -83,6 +83,10 @@ class PlainDomain:
 
     # -- the dull answers ----------------------------------------------------------------------
 
+    def identification(self, identity: Identity) -> Identity:
+        """The inverse of :meth:`identity`: the same, for its numbers are this domain's."""
+        return identity
+
     def accepts(self, protocol: int, offered: Transform, ours: Transform) -> bool:
         """
         Whether what a peer offers is what is configured here: the same Transform-ID, and the same

@@ -12,6 +12,7 @@ from zope.interface.verify import verifyClass
 
 from isakmp.associations import Agreed, Lifetime, Offer, ProtectionSuite, SPIKey
 from isakmp.errors import NoProposalChosen, SituationNotSupported
+from isakmp.identity import Identity
 from isakmp.interfaces import INegotiatingDomain
 from isakmp.paths import Path
 from isakmp.plain import PlainDomain
@@ -154,6 +155,8 @@ class PlainTests(SynchronousTestCase):
 
     def test_dull(self) -> None:
         """A notification asks for nothing; a Delete takes what its sender receives by, once."""
+        named = Identity(200, 0, 0, b"a")
+        self.assertIs(self.doi.identification(named), named)
         self.assertIsNone(self.doi.notified(Notification(250, 2, 24578, b"", b"")))
         delete = Delete(250, 2, (b"aaaa", b"bbbb", b"aaaa"))
         self.assertEqual(
