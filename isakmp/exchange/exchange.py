@@ -137,6 +137,8 @@ class Exchange:
         else:
             payloads = await self.method.say(arrow.parts, ())
             payloads = _fitting(payloads, riding, budget)
+            if not self.type.waits_for_cookie:
+                _check_fits(payloads, budget)
         self.conversation.send(payloads)
 
     async def _hear(self, arrow: Arrow) -> None:
@@ -285,20 +287,8 @@ def _arrow_of(exchange: str, sender: Role, parts: tuple[Part, ...]) -> Arrow:
 def _fitting(
     payloads: Sequence[Payload], riding: Sequence[Payload], budget: int
 ) -> Sequence[Payload]:
-    """
-    As many riders as the octets that an unproven address may be sent leave room for.
-
-    :raises LimitReached: if they do not suffice for what has to be said.
-    """
+    """As many riders as the octets that an unproven address may be sent leave room for."""
     room = budget - Header.SIZE - len(encode_chain(payloads))
-    if room < 0:
-        raise LimitReached(
-            Reason(
-                "the answer is longer than an address that has proved nothing may be sent",
-                f"{budget - room} octets",
-                f"{budget}",
-            )
-        )
     fitting = list(payloads)
     for payload in riding:
         size = 4 + len(payload.encode())
@@ -306,3 +296,18 @@ def _fitting(
             fitting.append(payload)
             room -= size
     return fitting
+
+
+def _check_fits(payloads: Sequence[Payload], budget: int) -> None:
+    """
+    :raises LimitReached: if an address that has proved nothing may not be sent as much.
+    """
+    size = Header.SIZE + len(encode_chain(payloads))
+    if size > budget:
+        raise LimitReached(
+            Reason(
+                "the answer is longer than an address that has proved nothing may be sent",
+                f"{size} octets",
+                f"{budget}",
+            )
+        )
