@@ -99,6 +99,7 @@ def connection(
         doi=doi.number,
         key_exchange=settings.key_exchange,
         exchange=settings.exchange,
+        lenient=settings.lenient,
         lifetime=lifetime,
         renewal=renewal,
         children=inner,

@@ -16,6 +16,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from isakmp.connections import Candidates, Connection
+from isakmp.departures import NONE
 from isakmp.errors import (
     InvalidCookie,
     InvalidFlags,
@@ -25,6 +26,7 @@ from isakmp.errors import (
     LimitReached,
     PeerError,
     Reason,
+    UnequalPayloadLengths,
     UnsupportedExchangeType,
 )
 from isakmp.events import MessageReceived, MessageSent
@@ -33,6 +35,7 @@ from isakmp.exchange.exchange import Exchange
 from isakmp.exchange.half_open import HalfOpen, HalfOpenTable
 from isakmp.exchange.openings import Opening, Openings
 from isakmp.exchange.refusals import Refusals, answerable
+from isakmp.exchange.rules import RESERVED, judge
 from isakmp.exchange.types import exchange_type
 from isakmp.interfaces import (
     IManagementSA,
@@ -42,11 +45,14 @@ from isakmp.logs import Logger
 from isakmp.numbers import ExchangeType
 from isakmp.parts import Role
 from isakmp.paths import Datagram
-from isakmp.wire.message import CookiePair, Flags, Header, Message
+from isakmp.wire.message import DEFINED_FLAGS, CookiePair, Flags, Header, Message
 from isakmp.wire.payloads import Notification
 
 _FLAGS = int(Flags.ENCRYPTION | Flags.COMMIT)
 """Authentication only has no meaning here; of the others none has any (RFC 2408 section 3.1)."""
+
+_EXCHANGE_TYPE = 18
+"""Offset of that octet in the header."""
 
 _Key = tuple[bytes, bytes, int]
 _K = TypeVar("_K")
@@ -155,12 +161,35 @@ class Demultiplexer:
         try:
             header = Header.decode(datagram.octets)
         except PeerError as error:
-            self._refusals.dropped(error, datagram)
+            self._refusals.dropped(error, datagram, self._unequal(error, datagram))
             return
         try:
             self._route(header, datagram)
         except PeerError as error:
             self._refusals.dropped(error, datagram, answerable(error, header))
+
+    def _unequal(self, error: PeerError, datagram: Datagram) -> CookiePair | None:
+        """
+        The cookies by which to tell a peer in phase 1 that its datagram was cut; None: silence.
+        """
+        octets = datagram.octets
+        if not isinstance(error, UnequalPayloadLengths):
+            return None
+        informational = octets[_EXCHANGE_TYPE] == ExchangeType.INFORMATIONAL
+        cookies = CookiePair(octets[:8], octets[8:16])
+        conversation = self._conversation(cookies)
+        if conversation is None or informational or conversation.finished:
+            return None
+        # Where the other end is known to be, and before there are keys to say it under.
+        if conversation.path != datagram.path or conversation.protection is not None:
+            return None
+        return cookies
+
+    def _conversation(self, cookies: CookiePair) -> Conversation | None:
+        """Of phase 1."""
+        return self._conversations.get(
+            (cookies.initiator, b"", 0)
+        ) or self._conversations.get((cookies.initiator, cookies.responder, 0))
 
     def _route(self, header: Header, datagram: Datagram) -> None:
         if header.major != 1:
@@ -168,7 +197,7 @@ class Demultiplexer:
         if header.version & 0xF:
             raise InvalidMinorVersion(Reason("minor version", str(header.version & 0xF), "0"))
         if header.flags & ~_FLAGS:
-            raise InvalidFlags(Reason("flags", f"{header.flags:#04x}"))
+            self._check_flags(header, datagram)
         if header.cookies.initiator == CookiePair.ZERO:
             raise InvalidCookie("the initiator's cookie is zero")
         informational = header.exchange_type == ExchangeType.INFORMATIONAL
@@ -178,6 +207,24 @@ class Demultiplexer:
             self._phase_1(header, datagram)
         else:
             self._phase_2(header, datagram)
+
+    def _check_flags(self, header: Header, datagram: Datagram) -> None:
+        """There are more than we know: do those that may be meant overlook the reserved ones?"""
+        if header.flags & DEFINED_FLAGS & ~_FLAGS:
+            raise InvalidFlags(Reason("flags", f"{header.flags:#04x}"))
+        cookies = header.cookies
+        conversation = (
+            self._conversations.get((cookies.initiator, cookies.responder, header.message_id))
+            or self._conversations.get((cookies.initiator, b"", header.message_id))
+        )
+        sa = self._node.registry.find(cookies)
+        if conversation is not None:
+            lenient = conversation.lenient
+        elif IManagementSA.providedBy(sa):
+            lenient = self._node.policy.lenient(sa.connection)
+        else:
+            lenient = self._node.policy.lenient_at(datagram.path)
+        judge(RESERVED, lenient, f"{header.flags:#04x}")
 
     def _clear_notice(self, header: Header, datagram: Datagram) -> None:
         """Proves nothing and changes nothing; but it may explain why an exchange fails."""
@@ -194,9 +241,7 @@ class Demultiplexer:
 
     def _phase_1(self, header: Header, datagram: Datagram) -> None:
         cookies = header.cookies
-        conversation = self._conversations.get(
-            (cookies.initiator, b"", 0)
-        ) or self._conversations.get((cookies.initiator, cookies.responder, 0))
+        conversation = self._conversation(cookies)
         if conversation is not None:
             conversation.datagram_received(datagram)
         elif cookies.responder == CookiePair.ZERO:
@@ -283,6 +328,7 @@ class Demultiplexer:
             first.path,
             cookies,
             intervals=candidates.first.intervals,
+            lenient=NONE.union(*[c.lenient for c in candidates.remaining]),
             report=self.report,
         )
         conversation.budget = len(first.octets)
@@ -316,6 +362,9 @@ class Demultiplexer:
         if not header.message_id:
             raise InvalidMessageID("zero, in an Informational exchange")
         cookies = header.cookies
+        if cookies.responder == CookiePair.ZERO:
+            what = Reason("not zero, in a first message", f"{header.message_id:#010x}", "0")
+            raise InvalidMessageID(what)
         key = (cookies.initiator, cookies.responder, header.message_id)
         conversation = self._conversations.get(key)
         if conversation is not None:
@@ -341,8 +390,18 @@ class Demultiplexer:
         message = protection.unseal(datagram.octets)
         # Proven: only now may anything be remembered of it.
         if not self._node.registry.fresh(cookies, header.message_id):
-            raise InvalidMessageID("a message id used before")
+            # Anybody can repeat it: silence.
+            self._refusals.dropped(InvalidMessageID("a message id used before"), datagram)
+            return
         self._confirmed(cookies)
+        lenient = self._node.policy.lenient(sa.connection)
+        if message.departures:
+            # Judged now that the message id is used: whoever repeats it is told nothing.
+            try:
+                judge(message.departures, lenient)
+            except PeerError as error:
+                self._refusals.dropped(error, datagram, sa=None if kind.one_way else sa)
+                return
         conversation = Conversation(
             self._node,
             kind,
@@ -353,6 +412,7 @@ class Demultiplexer:
             protection=sealing,
             proven=True,
             intervals=self._node.policy.intervals(sa.connection),
+            lenient=lenient,
             report=self.report,
         )
         conversation.opened(datagram.octets, message, protection)

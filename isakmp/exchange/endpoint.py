@@ -176,6 +176,7 @@ class ISAKMPEndpoint:
             protection=sa.protection(kind, message_id),
             proven=True,
             intervals=self._node.policy.intervals(sa.connection),
+            lenient=self._node.policy.lenient(sa.connection),
             report=self.demultiplexer.report,
         )
         try:
@@ -243,6 +244,7 @@ class ISAKMPEndpoint:
             path,
             cookies,
             intervals=connection.intervals,
+            lenient=connection.lenient,
             report=self.demultiplexer.report,
         )
         exchange = Exchange(self._node, conversation, doi, Candidates((connection,)))
