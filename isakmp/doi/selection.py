@@ -50,6 +50,9 @@ MAX_COMPARED = 64
 PROTOCOLS = (ProtocolID.AH, ProtocolID.ESP, ProtocolID.IPCOMP)
 """What can be negotiated in phase 2.  RFC 2407 section 4.4.1."""
 
+RESERVED_TRANSFORM = 0
+"""The Transform-ID that no protocol assigns.  RFC 2407 sections 4.4.3 to 4.4.5."""
+
 RESERVED_SPIS = 256
 """SPIs 0 to 255 name no SA.  RFC 2402 section 2.4, RFC 2406 section 2.1."""
 
@@ -238,7 +241,8 @@ class _Suite:
                 )
             if not valid_spi(proposal.protocol, proposal.spi):
                 return _invalid_spi(proposal)
-            if not any(transform.transform_id for transform in proposal.transforms):
+            ids = {transform.transform_id for transform in proposal.transforms}
+            if ids == {RESERVED_TRANSFORM}:
                 return InvalidTransformID(
                     Reason(f"proposal {proposal.number}: the reserved Transform-ID", "0")
                 )

@@ -262,9 +262,9 @@ def read(protocol: int, transform: Transform) -> Reading:
     What a transform asks for.  Never raises: faults are part of what is returned.
 
     An attribute may stand twice, if both say the same (RFC 2407 section 4.5.2).  A variable one may
-    be in either format, a basic one only in the TV format (section 4.5), or it departs.  A Life Duration needs a
-    Life Type before it.  A duration of 0 counts as not said, one that is absurdly long as
-    :data:`LONGEST`.
+    be in either format, a basic one only in the TV format (section 4.5), or the transform departs.
+    A Life Duration needs a Life Type before it.  A duration of 0 counts as not said, one that is
+    absurdly long as :data:`LONGEST`.
     """
     collected = _Collected()
     for attribute in transform.attributes:
@@ -337,7 +337,7 @@ class _Collected:
             self._duration(attribute.value)
             return
         if not attribute.basic and kind not in _VARIABLE and IPsecAttribute(kind).assigned:
-            if len(attribute.value) > MAX_DURATION or attribute.number > 0xFFFF:
+            if not 1 <= len(attribute.value) <= MAX_DURATION or attribute.number > 0xFFFF:
                 self._fault(kind, "is basic, and was encoded as variable")
                 return
             self.departures.add(BASIC_AS_VARIABLE)

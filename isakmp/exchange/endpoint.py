@@ -27,6 +27,7 @@ from isakmp.exchange.conversation import Conversation
 from isakmp.exchange.demultiplexer import Demultiplexer
 from isakmp.exchange.exchange import Exchange
 from isakmp.exchange.explanations import explained
+from isakmp.exchange.notices import check_delete, check_notification
 from isakmp.exchange.phase1 import path_of
 from isakmp.exchange.refusals import Refusals
 from isakmp.exchange.removal import Removals
@@ -361,10 +362,15 @@ class ISAKMPEndpoint:
         """Act on an Informational exchange whose HASH has proven it."""
         assert exchange.sa is not None and isinstance(notices, tuple)
         for notice in notices:
-            if isinstance(notice, Delete):
-                self._removals.deleted(exchange.doi, exchange.sa, exchange.path, notice)
-            elif isinstance(notice, Notification):
-                self._notified(exchange, exchange.sa, notice)
+            try:
+                if isinstance(notice, Delete):
+                    check_delete(exchange.doi, notice)
+                    self._removals.deleted(exchange.doi, exchange.sa, exchange.path, notice)
+                elif isinstance(notice, Notification):
+                    check_notification(exchange.doi, notice)
+                    self._notified(exchange, exchange.sa, notice)
+            except PeerError as error:
+                self._refusals.discarded(error, exchange.path)
 
     def _notified(self, exchange: Exchange, sa: IManagementSA, notice: Notification) -> None:
         self._node.events.publish(NotificationReceived(exchange.path, notice.kind, True))

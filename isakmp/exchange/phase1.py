@@ -161,7 +161,7 @@ def key_exchange_of(
                     Reason(f"{key_exchange.name} does not run exchange type {number}")
                 )
             return key_exchange
-    if not asked:
+    if proposals and not asked:
         protocols = sorted({proposal.protocol for proposal in proposals})
         raise InvalidProtocolID(
             Reason(

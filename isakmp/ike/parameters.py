@@ -186,7 +186,8 @@ class Parameters:
             if kind not in _BASIC:
                 raise _refusal("is not supported", kind)
             if not attribute.basic:
-                if len(attribute.value) > _MAX_DURATION or attribute.number > 0xFFFF:
+                octets = len(attribute.value)
+                if not 1 <= octets <= _MAX_DURATION or attribute.number > 0xFFFF:
                     raise _refusal("is basic, and was encoded as variable", kind)
                 departures.add(BASIC_AS_VARIABLE)
             if kind in values or (unit and kind == Phase1Attribute.LIFE_TYPE):

@@ -133,7 +133,7 @@ class Phase2Protection(Phase1Protection):
         The message in clear, without its HASH.
 
         :raises Unreadable: if it is no chain of payloads.
-        :raises InvalidHash: if it has no HASH in front.
+        :raises InvalidHash: if it has no HASH in front, or one of another length.
         :raises InvalidHashValue: if it has a wrong one.
         """
         header = Header.decode(data)
@@ -142,7 +142,10 @@ class Phase2Protection(Phase1Protection):
             raise InvalidHash(Reason("a message under an SA begins with a HASH payload"))
         proof = payloads[0].data
         rest = chain[4 + len(proof) :]
-        if not hmac.compare_digest(proof, self._hash(rest)):
+        expected = self._hash(rest)
+        if len(proof) != len(expected):
+            raise InvalidHash(Reason("a HASH of another function than the agreed one"))
+        if not hmac.compare_digest(proof, expected):
             raise InvalidHashValue(Reason("the HASH does not prove the message"))
         self.iv = data[-self._cipher.block :]
         self._remember(payloads[1:])

@@ -308,7 +308,7 @@ class TermsTests(SynchronousTestCase):
         """Attributes at fault have no terms, and neither has a proposal without transforms."""
         for attributes in (
             (*basic(auth=1), *basic(auth=2)),
-            (Attribute.tlv(KEY, 128), *basic(auth=2)),
+            (Attribute.tlv(KEY, 2**20), *basic(auth=2)),
             (Attribute.tv(DURATION, 9),),
         ):
             (bad,) = esp(transform(1, 12, *attributes)).proposals

@@ -288,7 +288,7 @@ class SpellTests(SynchronousTestCase):
             (esp(transform(1, 12, *basic(auth=2, mode=1), *basic(auth=1))),
              "esp=aes128-sha1(Authentication Algorithm is said twice, differently)"),
             (esp(transform(1, 3, Attribute.tlv(KEY, 192), *basic(auth=2, mode=1))),
-             "esp=3des-sha1(Key Length is basic, and was encoded as variable)"),
+             "esp=3des_cbc_192-sha1(basic-as-variable)"),
             (ProtectionSuite((Proposal(1, AH, b"", (transform(1, 3, *basic(auth=1, mode=1)),)),)),
              "ah=sha_with_md5"),
             (ProtectionSuite((Proposal(1, AH, b"", (transform(1, 8, *basic(mode=1)),)),)),

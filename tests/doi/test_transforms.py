@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from isakmp.associations import Lifetime
 from isakmp.crypto.esp import ENCRYPTION, INTEGRITY, esp_transform
+from isakmp.departures import BASIC_AS_VARIABLE
 from isakmp.doi.transforms import (
     CIPHERS,
     INTEGRITIES,
@@ -59,15 +60,21 @@ class ReadingTests(SynchronousTestCase):
 
     def test_basic_as_variable(self) -> None:
         """
-        A basic attribute in the format of a variable one is a fault, if its value fits or not.
+        A basic attribute in the format of a variable one is a fault if its value does not fit, and
+        otherwise something that whoever takes it has to overlook.
 
         Proves: RFC 2407 section 4.5
         """
         for kind in (KEY, AUTH, MODE, GROUP, TYPE):
-            for value in (b"\0\1", b"\1", b"", b"\0\0\0\1", bytes(1000)):
+            for value in (b"", b"\0\1\0\0", bytes(9), bytes(1000)):
                 got = reading(Attribute.tlv(kind, value))
                 self.assertIn("encoded as variable", got.fault)
                 self.assertFalse(got.contradictory)
+            for value in (b"\0\1", b"\1", b"\0\0\0\1"):
+                got = reading(Attribute.tlv(kind, value))
+                self.assertEqual((got.fault, got.departures), ("", {BASIC_AS_VARIABLE}))
+                plain = reading(Attribute.tv(kind, 1))
+                self.assertEqual((plain.protection, plain.departures), (got.protection, set()))
 
     def test_reserved_zero(self) -> None:
         """The reserved value 0 is not the same as saying nothing."""

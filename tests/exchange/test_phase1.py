@@ -19,6 +19,8 @@ from isakmp.errors import (
     BadProposalSyntax,
     ConfigurationError,
     DOINotSupported,
+    InvalidProtocolID,
+    InvalidTransformID,
     Malformed,
     NoProposalChosen,
     PeerError,
@@ -227,7 +229,23 @@ class KeyExchangeTests(SynchronousTestCase):
         offered = (proposal(1, protocol=ProtocolID.ESP), proposal(9))
         found = key_exchange_of(node(self.IKE, self.OTHER), 1, offered)
         self.assertIs(found, self.OTHER)
-        self.assertRaises(NoProposalChosen, key_exchange_of, node(self.IKE), 2, offered[:1])
+        error = self.assertRaises(
+            InvalidProtocolID, key_exchange_of, node(self.IKE), 2, offered[:1]
+        )
+        self.assertEqual(error.reason.offered, "Protocol-ID 3")
+
+    def test_reserved_transform(self) -> None:
+        """
+        Transform-ID 0 is none; one that is only unknown is passed over, and nothing is chosen.
+
+        Proves: RFC 2408 section 5.6
+        """
+        self.assertRaises(
+            InvalidTransformID, key_exchange_of, node(self.IKE), 2, (proposal(0, 0),)
+        )
+        self.assertRaises(
+            NoProposalChosen, key_exchange_of, node(self.IKE), 2, (proposal(0, 99),)
+        )
 
     def test_none_in_common(self) -> None:
         """

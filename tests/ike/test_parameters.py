@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from isakmp.associations import Lifetime
 from isakmp.connections import Connection
 from isakmp.crypto.ciphers import key_length
+from isakmp.departures import BASIC_AS_VARIABLE
 from isakmp.errors import AttributesNotSupported
 from isakmp.ike.key_exchange import ike
 from isakmp.ike.parameters import KEY_IKE, Parameters, configured, proposal_of
@@ -225,15 +226,24 @@ class ReadingTests(SynchronousTestCase):
 
     def test_basic_as_variable(self) -> None:
         """
-        An attribute that is basic must not be written as a variable one.
+        An attribute that is basic must not be written as a variable one: whoever takes it has to
+        overlook that, and nobody can if its value does not fit.
 
         Proves: RFC 2409 appendix A
         """
         for attribute in (*USUAL, SECONDS):
             others = tuple(one for one in USUAL if one.kind != attribute.kind)
-            variable = Attribute(attribute.kind, attribute.value, False)
             name = Phase1Attribute(attribute.kind).spelled
-            self.refused(*others, variable, because=f"{name} is basic")
+            for value in (b"", b"\0\1\0\0", bytes(9)):
+                variable = Attribute(attribute.kind, value, False)
+                self.refused(*others, variable, because=f"{name} is basic")
+        for attribute in USUAL:
+            variables = [
+                Attribute(one.kind, one.value, one is not attribute) for one in USUAL
+            ]
+            self.assertEqual(read(*variables), read(*USUAL))
+            self.assertEqual(read(*variables).departures, {BASIC_AS_VARIABLE})
+        self.assertEqual(read(*USUAL).departures, set())
 
     def test_unknown(self) -> None:
         """

@@ -13,7 +13,7 @@ from zope.interface.verify import verifyObject
 
 from isakmp.crypto.ciphers import BlockCipher, cipher
 from isakmp.crypto.keys import phase2_iv
-from isakmp.errors import InvalidHash, Malformed, Unreadable
+from isakmp.errors import InvalidHash, InvalidHashValue, Malformed, Unreadable
 from isakmp.ike.protection import Phase1Protection, Phase2Protection
 from isakmp.ike.quick_mode import QuickMode
 from isakmp.interfaces import IMessageProtection
@@ -219,7 +219,7 @@ class Phase2Tests(SynchronousTestCase):
                     end = len(said.raw) - (len(said.padding) // 8) * 8
                     for bit in range(8 * Header.SIZE, 8 * end):
                         tried = flipped(said.raw, bit)
-                        with self.assertRaises((Unreadable, InvalidHash)):
+                        with self.assertRaises((Unreadable, InvalidHash, InvalidHashValue)):
                             ours.unseal(tried)
                         self.assertEqual(vars(ours), vars(before))
                     ours.unseal(said.raw)
@@ -279,7 +279,7 @@ class Phase2Tests(SynchronousTestCase):
                     if position == number:
                         ours.unseal(said.raw)
                         break
-                    with self.assertRaises((Unreadable, InvalidHash)):
+                    with self.assertRaises((Unreadable, InvalidHash, InvalidHashValue)):
                         ours.unseal(said.raw)
                     ours.unseal(expected.raw)
 
@@ -359,7 +359,12 @@ class Phase2Tests(SynchronousTestCase):
         sealer.iv = ours.iv
         message = Message(sa.key, ExchangeType.QUICK_MODE, Flags.NONE, 7, (cut, nonce))
         error = self.assertRaises(InvalidHash, ours.unseal, sealer.seal(message))
-        self.assertIn("does not prove", str(error))
+        self.assertIn("another function", str(error))
+        wrong = Hash(bytes(len(proof.data)))
+        sealer.iv = ours.iv
+        message = Message(sa.key, ExchangeType.QUICK_MODE, Flags.NONE, 7, (wrong, nonce))
+        value = self.assertRaises(InvalidHashValue, ours.unseal, sealer.seal(message))
+        self.assertIn("does not prove", str(value))
 
     def test_constant_time(self) -> None:
         """The HASH is compared in constant time: how long it takes tells nothing."""
