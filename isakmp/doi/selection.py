@@ -50,9 +50,6 @@ MAX_COMPARED = 64
 PROTOCOLS = (ProtocolID.AH, ProtocolID.ESP, ProtocolID.IPCOMP)
 """What can be negotiated in phase 2.  RFC 2407 section 4.4.1."""
 
-RESERVED_TRANSFORM = 0
-"""The Transform-ID that no protocol assigns.  RFC 2407 sections 4.4.3 to 4.4.5."""
-
 RESERVED_SPIS = 256
 """SPIs 0 to 255 name no SA.  RFC 2402 section 2.4, RFC 2406 section 2.1."""
 
@@ -241,8 +238,8 @@ class _Suite:
                 )
             if not valid_spi(proposal.protocol, proposal.spi):
                 return _invalid_spi(proposal)
-            ids = {transform.transform_id for transform in proposal.transforms}
-            if ids == {RESERVED_TRANSFORM}:
+            transforms = proposal.transforms
+            if transforms and not any(transform.transform_id for transform in transforms):
                 return InvalidTransformID(
                     Reason(f"proposal {proposal.number}: the reserved Transform-ID", "0")
                 )

@@ -166,8 +166,8 @@ class InitiatorTests(LieTestCase):
 
     def test_nothing_acceptable(self) -> None:
         """
-        An offer of other protocols, or of a protocol twice, is not acceptable; one of a protocol that
-        the domain has not is invalid.
+        An offer of other protocols, or of a protocol twice, is not acceptable; one of a protocol
+        that the domain has not is invalid.
 
         Proves: RFC 2408 section 5.5
         """
