@@ -44,7 +44,7 @@ from isakmp.interfaces import (
 from isakmp.logs import Logger
 from isakmp.numbers import ExchangeType
 from isakmp.parts import Role
-from isakmp.paths import Datagram
+from isakmp.paths import Datagram, Path
 from isakmp.wire.message import DEFINED_FLAGS, CookiePair, Flags, Header, Message
 from isakmp.wire.payloads import Notification
 
@@ -160,30 +160,36 @@ class Demultiplexer:
         """Route one datagram; whatever is wrong with it ends here."""
         try:
             header = Header.decode(datagram.octets)
+        except UnequalPayloadLengths as error:
+            # All of the header is there, but for its length.
+            octets = datagram.octets
+            cookies = CookiePair(octets[:8], octets[8:16])
+            informational = octets[_EXCHANGE_TYPE] == ExchangeType.INFORMATIONAL
+            told = not informational and self._speaking(cookies, datagram.path)
+            self._refusals.dropped(error, datagram, cookies if told else None)
+            return
         except PeerError as error:
-            self._refusals.dropped(error, datagram, self._unequal(error, datagram))
+            self._refusals.dropped(error, datagram)
             return
         try:
             self._route(header, datagram)
         except PeerError as error:
-            self._refusals.dropped(error, datagram, answerable(error, header))
+            speaking = self._speaking(header.cookies, datagram.path)
+            self._refusals.dropped(error, datagram, answerable(error, header, speaking))
 
-    def _unequal(self, error: PeerError, datagram: Datagram) -> CookiePair | None:
+    def _speaking(self, cookies: CookiePair, path: Path) -> bool:
         """
-        The cookies by which to tell a peer in phase 1 that its datagram was cut; None: silence.
+        Whether a peer is in an exchange with us that has no keys yet, where that peer is.
+
+        Later, what is not sealed could be from anybody; it is dropped and nobody is told.
         """
-        octets = datagram.octets
-        if not isinstance(error, UnequalPayloadLengths):
-            return None
-        informational = octets[_EXCHANGE_TYPE] == ExchangeType.INFORMATIONAL
-        cookies = CookiePair(octets[:8], octets[8:16])
+        half_open = self.half_open.find(cookies)
+        if half_open is not None:
+            return half_open.first.path == path
         conversation = self._conversation(cookies)
-        if conversation is None or informational or conversation.finished:
-            return None
-        # Where the other end is known to be, and before there are keys to say it under.
-        if conversation.path != datagram.path or conversation.protection is not None:
-            return None
-        return cookies
+        if conversation is None or conversation.finished or conversation.protection is not None:
+            return False
+        return conversation.path == path
 
     def _conversation(self, cookies: CookiePair) -> Conversation | None:
         """Of phase 1."""

@@ -118,7 +118,7 @@ class Refusals:
     def _notification(self, error: PeerError, sa: IManagementSA | None) -> NotifyType | None:
         """What the peer is told: of who it is and how it proves that, only that it failed."""
         rule = rule_of(error)
-        if rule is None or rule.told is Told.NOBODY or (sa is None and rule.told is Told.PROVEN):
+        if rule is None or rule.told is Told.NOBODY:
             return None
         arrow = error.reason.arrow
         if sa is None and arrow is not None and {ID, AUTH} & arrow.parts and error.notify:
@@ -138,13 +138,18 @@ class Refusals:
             self._node.events.publish(MessageSent(datagram.path, message, False, len(octets)))
 
 
-def answerable(error: PeerError, header: Header) -> CookiePair | None:
+def answerable(
+    error: PeerError, header: Header, in_exchange: bool = False
+) -> CookiePair | None:
     """
     The cookies of an answer to a datagram that belongs to nothing here; None: silence.
 
     Only to what a peer with a stale SA, or of another version, can honestly send.
+
+    :param in_exchange: there is an exchange with whoever sent it, in clear text yet.
     """
     rule = rule_of(error)
     if header.exchange_type == ExchangeType.INFORMATIONAL or rule is None:
         return None
-    return header.cookies if rule.told is Told.ANYBODY else None
+    known = rule.told is Told.ANYBODY or (rule.told is Told.EXCHANGE and in_exchange)
+    return header.cookies if known else None

@@ -81,9 +81,8 @@ class Told(enum.Enum):
     """Whom a notification reaches, within the bounds of a node."""
 
     NOBODY = "nobody"
-    PROVEN = "a peer that has proven, under an SA, to have said it"
-    EXCHANGE = "as before; and an unproven one that this end is in an exchange with, or begins one"
-    ANYBODY = "as before; and whoever sends what belongs to nothing here"
+    EXCHANGE = "a peer that has proven to have said it, or that is in an exchange, or begins one"
+    ANYBODY = "as before, and whoever sends what belongs to nothing here"
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,13 +353,6 @@ RULES: Sequence[Rule] = (
         Told.EXCHANGE,
     ),
     Rule("5.11.2", "The HASH proves what it stands for.", InvalidHashValue, _M, Told.EXCHANGE),
-    Rule(
-        "5.11.2",
-        "The peer can prove who it is: there is a secret shared with it.",
-        AuthenticationFailed,
-        _M,
-        Told.EXCHANGE,
-    ),
     Rule("5.12.1", "The SIG is of the agreed function.", InvalidSignature, _M, Told.EXCHANGE),
     Rule(
         "5.12.2",
@@ -423,6 +415,9 @@ UNSUPPORTED-EXCHANGE-TYPE, the third that RFC 2408 only numbers, is sent: see th
 _FIRST: dict[type[PeerError], Rule] = {}
 for _rule in RULES:
     _FIRST.setdefault(_rule.error, _rule)
+
+
+_FIRST[AuthenticationFailed] = _FIRST[InvalidHashValue]  # of whatever else would prove a peer
 
 
 def rule_of(error: PeerError) -> Rule | None:
