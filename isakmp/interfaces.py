@@ -330,7 +330,8 @@ class IKeyExchangeEndpoint(Interface):
         """
         Have a child's SAs, beginning whatever is necessary.
 
-        Several children become several SA payloads of one exchange.
+        Several children become several SA payloads of one exchange; none, and there is the
+        management SA alone.
 
         :param sa: under this management SA, not under one of the connection's.
         """

@@ -104,6 +104,7 @@ class ISAKMPEndpoint:
         """
         Have a child's SAs, beginning an ISAKMP SA if there is none with this connection.
 
+        :param child: none: the ISAKMP SA alone.
         :param sa: the ISAKMP SA to do it under, where there may be several: of a connection that is
             for many peers.
 
@@ -120,6 +121,8 @@ class ISAKMPEndpoint:
         if sa is None:
             standing = self._node.registry.by_connection(connection.name)
             sa = standing[-1] if standing else await self._management_sa(connection)
+        if not children:
+            return ()
         kind = establishing_type(self._node, sa)
         turns = self._turns.setdefault(sa.key, DeferredSemaphore(self._node.limits.begun_per_sa))
         await turns.acquire()
