@@ -68,7 +68,7 @@ class GenericDomainTests(SynchronousTestCase):
             self.assertEqual([event.sa for event in member.published(Established)], [sa])
             heard = [event.message for event in member.published(MessageReceived)]
             (payload,) = [p for m in heard for p in m.all(SecurityAssociation)]
-            # The one Proposal begins at once: its generic header has the length of all that is left.
+            # The one Proposal begins at once: its length is that of all that is left.
             length = len(payload.body).to_bytes(2)
             self.assertEqual((payload.doi, payload.body[:4]), (0, b"\0\0" + length))
             (named,) = [p for m in heard for p in m.all(Identification)]
