@@ -71,16 +71,16 @@ from isakmp.numbers import NotifyType
 class Dropped(enum.Enum):
     """How much goes with a datum that is not as it should be."""
 
-    MESSAGE = "the message"
-    OFFER = "the offer, if it has nothing better, and with it the message"
-    PAYLOAD = "the payload alone"
-    EXCHANGE = "the exchange"
+    MESSAGE = "all of the message"
+    OFFER = "the suite that it is part of; all of the message, if no suite is left"
+    PAYLOAD = "that payload; the others of its message count"
+    EXCHANGE = "nothing, as nothing came: the exchange ends"
 
 
 class Told(enum.Enum):
     """Whom a notification reaches, within the bounds of a node."""
 
-    NOBODY = "nobody"
+    NOBODY = "nothing is ever sent"
     EXCHANGE = "a peer that has proven to have said it, or that is in an exchange, or begins one"
     ANYBODY = "as before, and whoever sends what belongs to nothing here"
 
