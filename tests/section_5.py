@@ -25,8 +25,8 @@ Section 5: what becomes of bad input
 RFC 2408 section 5 says of each datum of a message how it is checked, and leaves to each
 implementation's policy what is logged and who is told.  This is the policy here.  Each rule is
 checked where the datum is read; what is at fault is dropped, logged under the name that the RFC
-has for it, and published as an event; nothing that is dropped ends the exchange that it was meant
-for by itself.
+has for it, and published as an event.  What anybody could have sent ends no exchange by itself;
+what a peer has proven to have said ends the exchange in which it said it, and no other.
 
 What the peer is told is a number, in an Informational exchange, and no more.  An Informational
 exchange is never answered.  Towards an address that has proved nothing notifications are few

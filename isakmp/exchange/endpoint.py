@@ -337,6 +337,7 @@ class ISAKMPEndpoint:
                 peer=endpoint(exchange.path.remote),
                 reason=str(error),
                 connection=name,
+                event=error.event,
             )
             if isinstance(error, ExchangeTimeout) and exchange.sa is not None:
                 self._silent(exchange, exchange.sa)

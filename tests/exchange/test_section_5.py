@@ -192,7 +192,7 @@ class WalkTests(SynchronousTestCase):
         self.assertIs(rule.event, ExchangeFailed)
         self.assertEqual(event.error.event, rule.name)
         self.assertEqual(rule.name, "RETRY LIMIT REACHED")
-        self.assertIn("Identity Protection", [note.get("exchange") for note in notes])
+        self.assertIn(rule.name, [note.get("event") for note in notes])
         self.assertIsNone(rule.notify)
         self.assertEqual(told_in_clear(both, both.a), [])
         sent = both.sent_by(both.a)
