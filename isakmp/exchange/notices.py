@@ -34,7 +34,7 @@ def check_notification(doi: IDomainOfInterpretation, notification: Notification)
     if protocol == ProtocolID.ISAKMP:
         # Section 3.14: from 0 to 16 octets, whose content does not matter.
         if len(spi) > _COOKIES:
-            raise _too_long(spi)
+            raise _wrong_size(spi)
     elif any(spi):
         doi.check_spi(protocol, spi)
     else:
@@ -51,14 +51,23 @@ def check_delete(doi: IDomainOfInterpretation, delete: Delete) -> None:
     """
     :raises DOINotSupported: if it is of another domain, and not of ISAKMP's.
     :raises InvalidProtocolID: if its Protocol-ID has no meaning there.
-    :raises InvalidSPI: if one of its SPIs names what cannot be.
+    :raises InvalidSPI: if none of its SPIs can name anything; among others, such are passed over.
     """
     _check_domain(doi, delete.doi)
+    fault: InvalidSPI | None = None
     for spi in delete.spis:
-        if delete.protocol != ProtocolID.ISAKMP:
-            doi.check_spi(delete.protocol, spi)
-        elif len(spi) != _COOKIES:
-            raise _too_long(spi)
+        if delete.protocol == ProtocolID.ISAKMP:
+            if len(spi) == _COOKIES:
+                return
+            fault = fault or _wrong_size(spi)
+        else:
+            try:
+                doi.check_spi(delete.protocol, spi)
+                return
+            except InvalidSPI as error:
+                fault = fault or error
+    if fault is not None:
+        raise fault
 
 
 def _check_domain(doi: IDomainOfInterpretation, number: int) -> None:
@@ -68,7 +77,7 @@ def _check_domain(doi: IDomainOfInterpretation, number: int) -> None:
         )
 
 
-def _too_long(spi: bytes) -> InvalidSPI:
+def _wrong_size(spi: bytes) -> InvalidSPI:
     return InvalidSPI(
         Reason("an SPI of PROTO_ISAKMP", f"{len(spi)} octets", f"{_COOKIES} octets")
     )

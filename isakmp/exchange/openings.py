@@ -106,7 +106,8 @@ class Openings:
         if header.flags & ~DEFINED_FLAGS:
             departures |= {RESERVED_FLAGS}
         departures = departures.union(message.departures)
-        judge(departures, ALL)
+        if departures:
+            judge(departures, ALL)
         return Opening(kind, doi, key_exchange.name, message.payloads, departures)
 
     def candidates(self, opening: Opening, path: Path) -> Candidates[Connection]:

@@ -387,7 +387,7 @@ RULES: Sequence[Rule] = (
                 (
                     (2, "The domain of a {} is that of its SA, or ISAKMP's.", DOINotSupported),
                     (3, "The protocol of a {} is one of its domain.", InvalidProtocolID),
-                    (4, "The SPIs of a {} are such that the protocol can have.", InvalidSPI),
+                    (4, "One SPI of a {} at least is such that the protocol can have it.", InvalidSPI),
                 ),
             ),
         )

@@ -355,6 +355,6 @@ BAD: Sequence[Bad] = (
     Bad("5.15.2", errors.DOINotSupported, number=_TELL, payloads=(Delete(2, ESP, (SPI,)),)),
     Bad("5.15.3", errors.InvalidProtocolID, number=_TELL, payloads=(Delete(1, 77, (SPI,)),)),
     Bad("5.15.4", errors.InvalidSPI, number=_TELL, payloads=(Delete(1, ESP, (b"\0\0\0\1",)),)),
-    Bad("5.15.4", errors.InvalidSPI, number=_TELL, payloads=(Delete(1, 1, (SPI,)),)),
+    Bad("5.15.4", errors.InvalidSPI, number=_TELL, payloads=(Delete(1, 1, (SPI, SPI)),)),
 )
 """At least one for each rule but RETRY LIMIT REACHED, which no input breaks but its absence."""
