@@ -387,7 +387,7 @@ RULES: Sequence[Rule] = (
                 (
                     (2, "The domain of a {} is that of its SA, or ISAKMP's.", DOINotSupported),
                     (3, "The protocol of a {} is one of its domain.", InvalidProtocolID),
-                    (4, "One SPI of a {} at least is such that the protocol can have it.", InvalidSPI),
+                    (4, "At least one SPI of a {} is one that the protocol can have.", InvalidSPI),
                 ),
             ),
         )
