@@ -33,6 +33,7 @@ from isakmp.events import MessageReceived, MessageSent
 from isakmp.exchange.conversation import Conversation
 from isakmp.exchange.exchange import Exchange
 from isakmp.exchange.half_open import HalfOpen, HalfOpenTable
+from isakmp.exchange.notices import check_type
 from isakmp.exchange.openings import Opening, Openings
 from isakmp.exchange.refusals import Refusals, answerable
 from isakmp.exchange.rules import RESERVED, judge
@@ -241,6 +242,7 @@ class Demultiplexer:
                 if conversation.path.remote[0] != datagram.path.remote[0]:
                     break
                 for payload in Message.decode(datagram.octets).all(Notification):
+                    check_type(payload)
                     conversation.notified(payload.kind, datagram)
                 return
         raise InvalidFlags("an Informational exchange in clear text, about no running exchange")

@@ -39,6 +39,15 @@ def check_notification(doi: IDomainOfInterpretation, notification: Notification)
         doi.check_spi(protocol, spi)
     else:
         doi.check_spi(protocol, _SOME)
+    check_type(notification)
+
+
+def check_type(notification: Notification) -> None:
+    """
+    All that can be asked of one in clear text, about an exchange whose domain is not known yet.
+
+    :raises InvalidMessageType: if its type is reserved.
+    """
     if any(notification.kind in reserved for reserved in _RESERVED):
         raise InvalidMessageType(Reason("a reserved Notify Message Type", str(notification.kind)))
 

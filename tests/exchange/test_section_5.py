@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from isakmp.departures import LENIENCES
-from isakmp.errors import ExchangeTimeout, PeerError
+from isakmp.errors import ExchangeTimeout, InvalidMessageType, PeerError
 from isakmp.events import (
     ExchangeFailed,
     MessageDropped,
@@ -212,6 +212,29 @@ class WalkTests(SynchronousTestCase):
                 both.network.inject(sealed(both.a, bad.number, bad.payloads))
                 both.wait(1.0)
                 self.assertEqual(len(both.wire), sent, bad)
+
+    def test_in_clear_text(self) -> None:
+        """
+        A notification in clear text whose type is reserved is dropped and shortens nobody's
+        patience.
+
+        Proves: RFC 2408 section 5.14
+        """
+        for kind in (0, 31, 8191, 16385, 24575, 40960, 65535):
+            both = nodes()
+            tap = lose(both, "Main 2")
+            running = both.a.establish()
+            both.wait(0.1)
+            cookies = Header.decode(both.sent_by(both.a)[0]).cookies
+            notice = Notification(1, 1, kind, b"", b"")
+            octets = Message(cookies, 5, Flags.NONE, 77, (notice,)).encode()
+            both.network.inject(Datagram(octets, both.b.path_to(both.a.address)))
+            both.wait(5.0)
+            (dropped,) = both.a.published(MessageDropped)
+            self.assertIsInstance(dropped.error, InvalidMessageType)
+            self.assertEqual(both.a.published(NotificationReceived), [])
+            tap.remove()
+            settle(both.clock, running)
 
     def test_the_payload_alone(self) -> None:
         """
