@@ -40,9 +40,9 @@ def main(arguments: Sequence[str], root: Path = CHECKOUT) -> int:
             return 1
         return 1 if missing else 0
     bad = run(proofs)
-    named = {proof.test: f" (row {proof.row})" for proof in proofs if proof.row is not None}
     for test, why in bad.items():
-        print(f"{test}{named.get(test, '')}: {why}")
+        of_it = [f"{p.document} row {p.row}" for p in proofs if p.test == test and p.row]
+        print(f"{test}: {why}{'; it proves ' if of_it else ''}{', '.join(of_it)}")
     if bad:
         print(f"{PAGE} is left as it was: {len(bad)} of its tests have not passed")
         return 1

@@ -29,9 +29,10 @@ Conformance
 ===========
 
 For each RFC that has them, the first table has its requirements: what it asks, in our words,
-whether that applies to this program, and the tests that prove it.  The other table has what else
+whether that applies to this program, and the tests that prove it.  The words are those of RFC 2119,
+and IS, which is ours, for what an RFC states or draws without any.  The other table has what else
 tests prove about that RFC.  ``make conformance`` runs these tests and writes this page only if
-every one of them passes; a requirement that applies and has no test says so, and then ``make
+every one of them passes.  If a MUST or SHALL applies and has no test, that stands here, and ``make
 conformance`` and ``make check`` fail.
 
 """

@@ -100,7 +100,9 @@ def collect(root: Path) -> Sequence[Proof]:
     for path in sorted(root.glob("tests/**/test_*.py")):
         module = ".".join(path.relative_to(root).with_suffix("").parts)
         found += proofs_in(path.read_text(encoding="utf-8"), module)
-    return sorted(found, key=lambda proof: (document_key(proof.document), place_key(proof.place), proof))
+    return sorted(
+        found, key=lambda proof: (document_key(proof.document), place_key(proof.place), proof)
+    )
 
 
 def document_key(document: str) -> int:

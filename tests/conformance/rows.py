@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.conformance.proofs import Mistake, Proof, document_key, place_key
 
-#: The words of RFC 2119 that make a row.
+#: The words of RFC 2119 that make a row; IS: what an RFC states, or draws, without any of them.
 WORDS = (
     "MUST",
     "MUST NOT",
@@ -21,10 +21,11 @@ WORDS = (
     "SHOULD NOT",
     "RECOMMENDED",
     "NOT REQUIRED",
+    "IS",
 )
 
 #: Those without which an implementation does not conform.
-BINDING = frozenset({"MUST", "MUST NOT", "SHALL", "SHALL NOT", "REQUIRED"})
+BINDING = frozenset({"MUST", "MUST NOT", "SHALL", "SHALL NOT", "REQUIRED", "IS"})
 
 _ID = re.compile(r"(?P<at>(?:\d+|[A-Z])(?:\.\d+)*)-\d+")
 _FIELDS = {"id": str, "word": str, "asks": str, "applies": bool, "why": str}
