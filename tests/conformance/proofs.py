@@ -96,7 +96,7 @@ def collect(root: Path) -> Sequence[Proof]:
 
     :raises Mistake: as :func:`proofs_in`.
     """
-    found = []
+    found: list[Proof] = []
     for path in sorted(root.glob("tests/**/test_*.py")):
         module = ".".join(path.relative_to(root).with_suffix("").parts)
         found += proofs_in(path.read_text(encoding="utf-8"), module)
