@@ -139,7 +139,7 @@ class DomainTests(SynchronousTestCase):
         """
         One that is not enabled here is refused, and I read which are.
 
-        Proves: RFC 2408 section 5.4
+        Proves: RFC 2408 section 5.4 (row 5.4-2)
         """
         for number in (2, 77, 0xFFFFFFFF):
             error = self.assertRaises(DOINotSupported, domain_of, node(), payload(doi=number))
@@ -179,7 +179,7 @@ class OfferTests(SynchronousTestCase):
         """
         A situation that the domain does not take is refused.
 
-        Proves: RFC 2408 section 5.4
+        Proves: RFC 2408 section 5.4 (row 5.4-3)
         """
         secret = payload(proposal(1), before=b"\0\0\0\2")
         self.assertRaises(SituationNotSupported, offer_of, ipsec, secret)
@@ -214,6 +214,8 @@ class KeyExchangeTests(SynchronousTestCase):
         The Transform-ID of PROTO_ISAKMP says which key exchange is meant.
 
         Proves: RFC 2407 section 4.4.2
+        Proves: RFC 2407 section 4.4.1.1 (row 4.4.1.1-1)
+        Proves: RFC 2407 section 4.4.2.1 (row 4.4.2.1-1)
         """
         for number, transform_id, expected in ((2, 1, self.IKE), (1, 9, self.OTHER)):
             found = key_exchange_of(node(self.IKE, self.OTHER), number, (proposal(transform_id),))
@@ -225,7 +227,11 @@ class KeyExchangeTests(SynchronousTestCase):
         self.assertIs(found, self.IKE)
 
     def test_other_protocols(self) -> None:
-        """A number means a key exchange in proposals for ISAKMP, and nothing in others."""
+        """
+        A number means a key exchange in proposals for ISAKMP, and nothing in others.
+
+        Proves: RFC 2408 appendix A.3 (row A.3-1)
+        """
         offered = (proposal(1, protocol=ProtocolID.ESP), proposal(9))
         found = key_exchange_of(node(self.IKE, self.OTHER), 1, offered)
         self.assertIs(found, self.OTHER)

@@ -126,7 +126,7 @@ class InitiatorTests(LieTestCase):
         """
         SAs with different groups cannot share one exchange of keys.
 
-        Proves: RFC 2409 section 5.5
+        Proves: RFC 2409 section 5.5 (row 5.5-7)
         """
 
         def mixed(payloads: list[Payload]) -> Sequence[Payload]:
