@@ -61,10 +61,11 @@ class Identity:
         :raises ConfigurationError: if it is empty, a name has blanks or what is not ASCII in it, or
             hexadecimal octets are not.
         """
-        try:
-            return cls.address(text)
-        except ValueError:
-            pass
+        if ":" in text or text[-1:].isdigit():  # what has neither is no address
+            try:
+                return cls.address(text)
+            except ValueError:
+                pass
         if text.startswith("@#"):
             kind, name = IdentityType.KEY_ID, text[2:]
         elif text.startswith("@@"):
