@@ -27,6 +27,8 @@ _SIZES: Mapping[int, int] = {
 }
 _NAMES = frozenset({IdentityType.FQDN, IdentityType.USER_FQDN})
 
+_PRINTABLE = bytes(range(33, 127))
+
 _SHOWN = 64
 """How many octets of what a peer sent are written into a log."""
 
@@ -184,7 +186,7 @@ class Identity:
 
 
 def _printable(name: bytes) -> bool:
-    return bool(name) and all(32 < octet < 127 for octet in name)
+    return bool(name) and not name.translate(None, _PRINTABLE)
 
 
 def _hex(data: bytes) -> str:

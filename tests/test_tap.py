@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import socket
@@ -25,6 +26,8 @@ ROAD = Road("road", "127.0.0.1", "127.0.0.2")
 
 class TapTestCase(SynchronousTestCase):
     def setUp(self) -> None:
+        self.addCleanup(gc.set_threshold, *gc.get_threshold())
+        self.addCleanup(gc.unfreeze)
         self.folder = Folder(self)
         self.folder.write(ROAD)
         self.folder.write_settings("port = 15500", 'listen = ["127.0.0.1"]')
