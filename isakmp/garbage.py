@@ -6,7 +6,7 @@ by its collector, which by default looks at what is young after every 700 object
 freed, and again and again at everything that stands.  A daemon's modules, configuration and SAs
 are no garbage, and finished exchanges do not lead back to themselves
 (:meth:`isakmp.exchange.exchange.Exchange.release`): there is next to nothing to find, and the
-search took a tenth of the time of a handshake.
+search took some hundredths of the time of a handshake.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ may use numbers of its own, which are kept and compared as octets.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from isakmp.errors import ConfigurationError, InvalidIdentity, Reason
@@ -343,9 +343,13 @@ class TrafficSelector:
         return text
 
 
+def _dotted(address: int) -> str:
+    return ".".join(map(str, address.to_bytes(4)))
+
+
 def _addresses(version: int, first: int, last: int) -> str:
     """A single address, a network with its prefix length, or a range."""
-    make = ipaddress.IPv4Address if version == 4 else ipaddress.IPv6Address
+    make: Callable[[int], object] = _dotted if version == 4 else ipaddress.IPv6Address
     bits = 32 if version == 4 else 128
     span = first ^ last
     if first == last:

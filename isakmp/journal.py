@@ -33,6 +33,7 @@ class Journal:
 
     def __init__(self, events: IEvents) -> None:
         self._childless: set[CookiePair] = set()
+        self._info = self._log.info  # a logger makes another whenever it is looked up
         events.subscribe(Established, self._established)
         events.subscribe(Replaced, self._replaced)
         events.subscribe(Removed, self._removed)
@@ -48,8 +49,8 @@ class Journal:
             self._childless.add(sa.key)
             parameters = getattr(sa, "parameters", None)  # not every key exchange's SA has them
             algorithms = getattr(parameters, "spelled", "algorithms not told")
-            fields = _management(sa)
-            self._write(_MANAGEMENT + " is established: {algorithms}", fields, algorithms=algorithms)
+            text = _MANAGEMENT + " is established: {algorithms}"
+            self._write(text, _management(sa), algorithms=algorithms)
 
     def _replaced(self, event: Replaced) -> None:
         if isinstance(event.new, SABundle):
@@ -78,7 +79,7 @@ class Journal:
 
     def _write(self, text: str, fields: dict[str, str], **more: str) -> None:
         fields.update(more)
-        self._log.info("{line}", line=text.format_map(fields), **fields)
+        self._info("{line}", line=text.format_map(fields), **fields)
 
 
 def _management(sa: IManagementSA) -> dict[str, str]:

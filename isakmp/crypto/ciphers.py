@@ -155,12 +155,19 @@ class BlockCipher:
     :raises LookupError: the installed library does not have it.
     """
 
-    __slots__ = ("_schedule", "block", "name")
+    __slots__ = ("_algorithm", "_octets", "_schedule", "block")
 
     def __init__(self, algorithm: CBCAlgorithm, key: bytes) -> None:
-        self.name = f"{algorithm.name}{len(key) * 8}" if algorithm.lengths[1:] else algorithm.name
-        self.block = algorithm.block
+        self._algorithm = algorithm
+        self._octets = len(key)
         self._schedule = algorithm.schedule(key)
+        self.block = algorithm.block
+
+    @property
+    def name(self) -> str:
+        """What it is called: ``aes128``, ``3des``."""
+        algorithm = self._algorithm
+        return f"{algorithm.name}{self._octets * 8}" if algorithm.lengths[1:] else algorithm.name
 
     @property
     def key(self) -> bytes:

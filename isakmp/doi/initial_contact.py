@@ -22,7 +22,6 @@ from isakmp.parts import AUTH, Arrow
 from isakmp.wire.message import Flags, Message
 from isakmp.wire.payloads import Identification, Notification, Payload
 
-
 _ENCRYPTION = int(Flags.ENCRYPTION)
 
 
