@@ -88,6 +88,7 @@ class OptionsTests(TapTestCase):
             self.folder.write_settings(f"port = {taken.getsockname()[1]}", 'listen = ["127.0.0.1"]')
             service = makeService(self.parsed())
         self.assertTrue(IService.providedBy(service))
+        self.assertGreater(gc.get_freeze_count(), 0)  # the daemon's collector has settled
 
 
 class MistakeTests(TapTestCase):
