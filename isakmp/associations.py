@@ -114,7 +114,10 @@ class ProtectionSuite:
 
     def with_spis(self, spis: Mapping[int, bytes]) -> ProtectionSuite:
         """This suite, each proposal carrying the SPI of its protocol."""
-        return ProtectionSuite(tuple(replace(p, spi=spis[p.protocol]) for p in self.proposals))
+        named = [
+            Proposal(p.number, p.protocol, spis[p.protocol], p.transforms) for p in self.proposals
+        ]
+        return ProtectionSuite(tuple(named))
 
 
 def suites_of(proposals: Sequence[Proposal]) -> tuple[ProtectionSuite, ...]:
@@ -125,6 +128,8 @@ def suites_of(proposals: Sequence[Proposal]) -> tuple[ProtectionSuite, ...]:
 
     :raises BadProposalSyntax: if one of another number stands between those of one number.
     """
+    if len(proposals) == 1:
+        return (ProtectionSuite(tuple(proposals)),)  # as nearly always
     suites = tuple(
         ProtectionSuite(tuple(group)) for _, group in groupby(proposals, key=lambda p: p.number)
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Generic, Protocol, TypeVar
 
 from isakmp.associations import Action, Handling, Lifetime, ProtectionSuite
@@ -34,12 +35,23 @@ class Intervals:
 
     def __iter__(self) -> Iterator[float]:
         """The waits before each repeat, then the last wait."""
-        return (self.first * self.factor**n for n in range(self.repeats + 1))
+        return iter(_waits(self))
 
     @property
     def total(self) -> float:
         """Seconds from a message's first sending to giving up."""
-        return sum(self)
+        return _total(self)
+
+
+@lru_cache(maxsize=256)
+def _waits(intervals: Intervals) -> tuple[float, ...]:
+    # Asked for with every message, and the same for all of a connection's.
+    return tuple(intervals.first * intervals.factor**n for n in range(intervals.repeats + 1))
+
+
+@lru_cache(maxsize=256)
+def _total(intervals: Intervals) -> float:
+    return sum(_waits(intervals))
 
 
 @dataclass(frozen=True, slots=True)

@@ -481,6 +481,9 @@ class ISARegistry(Interface):
     def by_connection(name: str) -> Sequence[IManagementSA]:
         """Management SAs of a connection, the oldest first."""
 
+    def stands(name: str) -> bool:
+        """Whether a connection has a management SA, however many there may be."""
+
     def add(sa: IManagementSA | SABundle, expiry: Expiry) -> Deferred[None]:
         """
         Publishes Established.  Wait for it before the message that commits us.

@@ -127,7 +127,7 @@ class Conversation:
         Send our next message, once; :meth:`receive` repeats it until it is answered.
         """
         message = Message(
-            self.cookies, self.kind.number, Flags.NONE, self.message_id, tuple(payloads)
+            self.cookies, self.kind.number, 0, self.message_id, tuple(payloads)
         )
         octets = message.encode() if self.protection is None else self.protection.seal(message)
         self.budget = None

@@ -49,6 +49,7 @@ from isakmp.paths import Datagram, Path
 from isakmp.wire.message import DEFINED_FLAGS, CookiePair, Flags, Header, Message
 from isakmp.wire.payloads import Notification
 
+_ENCRYPTION = int(Flags.ENCRYPTION)
 _FLAGS = int(Flags.ENCRYPTION | Flags.COMMIT)
 """Authentication only has no meaning here; of the others none has any (RFC 2408 section 3.1)."""
 
@@ -208,7 +209,7 @@ class Demultiplexer:
         if header.cookies.initiator == CookiePair.ZERO:
             raise InvalidCookie("the initiator's cookie is zero")
         informational = header.exchange_type == ExchangeType.INFORMATIONAL
-        if informational and not header.flags & Flags.ENCRYPTION:
+        if informational and not header.flags & _ENCRYPTION:
             self._clear_notice(header, datagram)
         elif header.message_id == 0 and not informational:
             self._phase_1(header, datagram)
@@ -350,14 +351,13 @@ class Demultiplexer:
         limits = self._node.limits
         if self._unproven[address] >= limits.conversations_per_address:
             raise LimitReached(Reason("exchanges running with one unproven address", address))
-        if self._unproven.total() >= limits.conversations:
+        if len(self._strangers) >= limits.conversations:
             raise LimitReached(Reason("exchanges running with unproven peers"))
         cookies, first = half_open.cookies, half_open.first
         opening = self._openings.read(first.octets)
         candidates = self._openings.candidates(opening, first.path)
         exchange = self._exchange(opening, candidates, cookies, first)
-        answer = Message.decode(half_open.answer, opening.kind.payloads)
-        exchange.take_up(opening.message(cookies), answer)
+        exchange.take_up(opening.message(cookies), opening.answer_message(half_open.answer))
         exchange.conversation.take_up(first.octets, half_open.answer)
         self.half_open.remove(cookies)
         self.open(exchange.conversation)
@@ -386,7 +386,7 @@ class Demultiplexer:
                     beginning.answered_sealed()
             raise InvalidCookie("no SA has these cookies")
         assert IManagementSA.providedBy(sa)
-        if not header.flags & Flags.ENCRYPTION:
+        if not header.flags & _ENCRYPTION:
             raise InvalidFlags("clear text under an SA")
         kind = exchange_type(self._node, sa, header.exchange_type)
         if not sa.permits(header.exchange_type):
@@ -427,8 +427,9 @@ class Demultiplexer:
         exchange = Exchange(self._node, conversation, self._node.dois[sa.doi], None, sa)
         if not kind.one_way:
             self.open(conversation)
-        self._run(exchange)
+        # It waits for the exchange to ask for it: so no timer is set that would be stopped at once.
         conversation.datagram_received(datagram)
+        self._run(exchange)
 
     def _confirmed(self, cookies: CookiePair) -> None:
         """The peer uses the SA, so it has our last message of phase 1: no more need to linger."""

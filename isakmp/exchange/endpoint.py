@@ -282,10 +282,12 @@ class ISAKMPEndpoint:
         still = self._node.policy.candidates(sa.path, sa.doi, connection.exchange).remaining
         return self._management_sa(connection, sa.path if connection in still else None)
 
-    async def _registered(self, sa: IManagementSA, exchange: Exchange) -> object:
+    def _register(self, sa: IManagementSA, exchange: Exchange) -> Deferred[object]:
         seconds = sa.lifetime.seconds
         hard = self._node.clock.seconds() + seconds if seconds else 0.0
-        await self._node.registry.add(sa, Expiry(hard))
+        return self._node.registry.add(sa, Expiry(hard)).addCallback(self._registered, sa, exchange)
+
+    def _registered(self, _: object, sa: IManagementSA, exchange: Exchange) -> object:
         exchange.arrived(sa)
         self._removals.adopt(sa)
         return sa
@@ -293,7 +295,7 @@ class ISAKMPEndpoint:
     def _completed(self, result: object, exchange: Exchange) -> object:
         if exchange.sa is None:
             assert IManagementSA.providedBy(result)
-            return Deferred.fromCoroutine(self._registered(result, exchange))
+            return self._register(result, exchange)
         if exchange.type is INFORMATIONAL and exchange.role is Role.RESPONDER:
             self._heed(exchange, result)
         return result

@@ -73,13 +73,13 @@ class Exchange:
 
     # -- what the diagram says -----------------------------------------------------------------
 
-    async def initiator(self, *parts: Part) -> None:
+    def initiator(self, *parts: Part) -> Coroutine[Any, Any, None]:
         """The initiator's next message: ours is said, the peer's is heard."""
-        await self._arrow(Role.INITIATOR, parts)
+        return self._arrow(Role.INITIATOR, parts)
 
-    async def responder(self, *parts: Part) -> None:
+    def responder(self, *parts: Part) -> Coroutine[Any, Any, None]:
         """The responder's next message."""
-        await self._arrow(Role.RESPONDER, parts)
+        return self._arrow(Role.RESPONDER, parts)
 
     async def protect(self) -> None:
         """From here on sealed; nothing to do in phase 2, which is sealed from birth."""

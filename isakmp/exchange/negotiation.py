@@ -219,7 +219,7 @@ async def accept(
             spis[proposal.protocol] = await _reserve_other(
                 exchange, one.policy.doi, proposal, others
             )
-        accepted.append(replace(one, spis=spis))
+        accepted.append(Negotiated(one.policy, one.chosen, spis))
     return tuple(accepted)
 
 
@@ -289,7 +289,8 @@ async def install_inbound(exchange: IExchange, bundle: SABundle) -> None:
     If it never confirms, what it may believe in is taken back, and it is told.
     """
     exchange.otherwise(lambda: _withdraw(exchange, bundle))
-    await exchange.node.sink.install(replace(bundle, outbound=()))
+    inbound = SABundle(bundle.name, bundle.parent, bundle.inbound, (), bundle.policy)
+    await exchange.node.sink.install(inbound)
 
 
 async def install(exchange: IExchange, bundle: SABundle) -> None:

@@ -38,6 +38,7 @@ class Opening:
     :ivar departures: what a connection has to overlook in it.
     :ivar answer: message 2 without its cookies; empty: not known.
     :ivar answered: the connections that could be meant when it was answered so.
+    :ivar said: the payloads of the answer.
     """
 
     kind: IExchangeType
@@ -47,10 +48,22 @@ class Opening:
     departures: Departures = NONE
     answer: bytes = field(default=b"", repr=False)
     answered: tuple[Connection, ...] = ()
+    said: tuple[Payload, ...] = ()
 
     def message(self, cookies: CookiePair) -> Message:
         """The message, of one exchange."""
         return Message(cookies, self.kind.number, 0, 0, self.payloads)
+
+    def answer_message(self, octets: bytes) -> Message:
+        """
+        Message 2 of one exchange.
+
+        :param octets: as it was sent.
+        """
+        if octets[_COOKIES:] != self.answer:
+            return Message.decode(octets, self.kind.payloads)
+        cookies = CookiePair(octets[:8], octets[8:_COOKIES])
+        return Message(cookies, self.kind.number, 0, 0, self.said)
 
     def answer_to(self, candidates: Candidates[Connection]) -> bytes:
         """What it was answered when the same connections could be meant; empty: it never was."""
@@ -152,3 +165,4 @@ class Openings:
         :param answer: message 2.
         """
         opening.answer, opening.answered = answer[_COOKIES:], candidates.remaining
+        opening.said = Message.decode(answer, opening.kind.payloads).payloads

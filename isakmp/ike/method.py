@@ -116,7 +116,8 @@ class IKEMethod:
 
     async def say(self, parts: frozenset[Part], riding: Sequence[Payload]) -> Sequence[Payload]:
         """Our payloads for these parts."""
-        payloads = [*(self._word(part) for part in _WORDS if part in parts), *riding]
+        payloads = [self._word(part) for part in _WORDS if part in parts]
+        payloads += riding
         if AUTH in parts:
             # Last, because the next initialization vector is the last block of the ciphertext: a
             # copy that was changed there must not prove itself.

@@ -155,7 +155,9 @@ class Phase2Protection(Phase1Protection):
         return self._kind.hashed(self._sa, self._message_id, self._nonces, rest)
 
     def _remember(self, payloads: tuple[Payload, ...]) -> None:
-        self._nonces += b"".join(p.data for p in payloads if isinstance(p, Nonce))
+        for payload in payloads:
+            if isinstance(payload, Nonce):
+                self._nonces += payload.data
 
 
 def _message(header: Header, payloads: tuple[Payload, ...], departures: set[str]) -> Message:

@@ -48,6 +48,9 @@ class Registry:
     def by_connection(self, name: str) -> list[SampleSA]:
         return [sa for sa in self.standing if sa.connection == name]
 
+    def stands(self, name: str) -> bool:
+        return bool(self.by_connection(name))
+
     def by_peer(self, theirs: Identity) -> list[SampleSA]:
         return [sa for sa in self.standing if sa.theirs.same_party(theirs)]
 
