@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from isakmp.connections import Connection
+from isakmp.departures import Departures
 from isakmp.errors import Cancelled, LimitReached, PeerError, Reason
 from isakmp.exchange.conversation import Conversation
 from isakmp.interfaces import (
@@ -72,13 +73,13 @@ class Exchange:
 
     # -- what the diagram says -----------------------------------------------------------------
 
-    async def initiator(self, *parts: Part) -> None:
+    def initiator(self, *parts: Part) -> Coroutine[Any, Any, None]:
         """The initiator's next message: ours is said, the peer's is heard."""
-        await self._arrow(Role.INITIATOR, parts)
+        return self._arrow(Role.INITIATOR, parts)
 
-    async def responder(self, *parts: Part) -> None:
+    def responder(self, *parts: Part) -> Coroutine[Any, Any, None]:
         """The responder's next message."""
-        await self._arrow(Role.RESPONDER, parts)
+        return self._arrow(Role.RESPONDER, parts)
 
     async def protect(self, last_may_be_clear: bool = False) -> None:
         """From here on sealed; nothing to do in phase 2, which is sealed from birth."""
@@ -266,6 +267,11 @@ class Exchange:
     def path(self) -> Path:
         """Both ends; follows sealed messages."""
         return self.conversation.path
+
+    @property
+    def lenient(self) -> Departures:
+        """What is overlooked in the peer's messages."""
+        return self.conversation.lenient
 
     @property
     def protection(self) -> IMessageProtection | None:
