@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Protocol
 
+from isakmp.departures import NONE, Departures
 from isakmp.errors import BadProposalSyntax, Reason
 from isakmp.identity import Identities, TrafficSelector, traffic
 from isakmp.paths import Path
@@ -113,7 +114,10 @@ class ProtectionSuite:
 
     def with_spis(self, spis: Mapping[int, bytes]) -> ProtectionSuite:
         """This suite, each proposal carrying the SPI of its protocol."""
-        return ProtectionSuite(tuple(replace(p, spi=spis[p.protocol]) for p in self.proposals))
+        named = [
+            Proposal(p.number, p.protocol, spis[p.protocol], p.transforms) for p in self.proposals
+        ]
+        return ProtectionSuite(tuple(named))
 
 
 def suites_of(proposals: Sequence[Proposal]) -> tuple[ProtectionSuite, ...]:
@@ -124,6 +128,8 @@ def suites_of(proposals: Sequence[Proposal]) -> tuple[ProtectionSuite, ...]:
 
     :raises BadProposalSyntax: if one of another number stands between those of one number.
     """
+    if len(proposals) == 1:
+        return (ProtectionSuite(tuple(proposals)),)  # as nearly always
     suites = tuple(
         ProtectionSuite(tuple(group)) for _, group in groupby(proposals, key=lambda p: p.number)
     )
@@ -140,11 +146,14 @@ class Offer:
     What stands in one SA payload, its situation understood.
 
     :ivar suites: alternatives, by preference; in an answer exactly one.
+    :ivar lenient: of an offer of ours, or what we would accept: what is overlooked in the peer's
+        attributes; see :mod:`isakmp.departures`.
     """
 
     doi: int
     situation: Situation
     suites: tuple[ProtectionSuite, ...]
+    lenient: Departures = field(default=NONE, compare=False)
 
     def payload(self) -> SecurityAssociation:
         """The SA payload that says this."""

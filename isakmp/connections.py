@@ -10,9 +10,11 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Generic, Protocol, TypeVar
 
 from isakmp.associations import Action, Handling, Lifetime, ProtectionSuite
+from isakmp.departures import USUAL, Departures
 from isakmp.errors import PeerError, Reason, Rejection
 from isakmp.identity import Identities, Identity, IdentityPattern, TrafficSelector
 
@@ -33,12 +35,23 @@ class Intervals:
 
     def __iter__(self) -> Iterator[float]:
         """The waits before each repeat, then the last wait."""
-        return (self.first * self.factor**n for n in range(self.repeats + 1))
+        return iter(_waits(self))
 
     @property
     def total(self) -> float:
         """Seconds from a message's first sending to giving up."""
-        return sum(self)
+        return _total(self)
+
+
+@lru_cache(maxsize=256)
+def _waits(intervals: Intervals) -> tuple[float, ...]:
+    # Asked for with every message, and the same for all of a connection's.
+    return tuple(intervals.first * intervals.factor**n for n in range(intervals.repeats + 1))
+
+
+@lru_cache(maxsize=256)
+def _total(intervals: Intervals) -> float:
+    return sum(_waits(intervals))
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +171,8 @@ class Connection:
     :ivar child_exchange: the exchange type that makes its children; 0: the one that the domain of
         interpretation or the key exchange has for that.
     :ivar initial_contact: whether to say so when it is the first contact.
+    :ivar lenient: what is overlooked in its peer's messages: names of
+        :data:`isakmp.departures.LENIENCES`.
     """
 
     name: str
@@ -177,6 +192,7 @@ class Connection:
     children: tuple[Child, ...] = ()
     intervals: Intervals = field(default=Intervals())
     initial_contact: bool = True
+    lenient: Departures = USUAL
 
     @property
     def names_peer(self) -> bool:

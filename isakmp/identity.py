@@ -11,7 +11,7 @@ may use numbers of its own, which are kept and compared as octets.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from isakmp.errors import ConfigurationError, InvalidIdentity, Reason
@@ -26,6 +26,8 @@ _SIZES: Mapping[int, int] = {
     for kind, size in sizes.items()
 }
 _NAMES = frozenset({IdentityType.FQDN, IdentityType.USER_FQDN})
+
+_PRINTABLE = bytes(range(33, 127))
 
 _SHOWN = 64
 """How many octets of what a peer sent are written into a log."""
@@ -61,10 +63,11 @@ class Identity:
         :raises ConfigurationError: if it is empty, a name has blanks or what is not ASCII in it, or
             hexadecimal octets are not.
         """
-        try:
-            return cls.address(text)
-        except ValueError:
-            pass
+        if ":" in text or text[-1:].isdigit():  # what has neither is no address
+            try:
+                return cls.address(text)
+            except ValueError:
+                pass
         if text.startswith("@#"):
             kind, name = IdentityType.KEY_ID, text[2:]
         elif text.startswith("@@"):
@@ -183,7 +186,7 @@ class Identity:
 
 
 def _printable(name: bytes) -> bool:
-    return bool(name) and all(32 < octet < 127 for octet in name)
+    return bool(name) and not name.translate(None, _PRINTABLE)
 
 
 def _hex(data: bytes) -> str:
@@ -363,9 +366,13 @@ def traffic(
     return f"{local} - {remote}" if identities is None else str(identities)
 
 
+def _dotted(address: int) -> str:
+    return ".".join(map(str, address.to_bytes(4)))
+
+
 def _addresses(version: int, first: int, last: int) -> str:
     """A single address, a network with its prefix length, or a range."""
-    make = ipaddress.IPv4Address if version == 4 else ipaddress.IPv6Address
+    make: Callable[[int], object] = _dotted if version == 4 else ipaddress.IPv6Address
     bits = 32 if version == 4 else 128
     span = first ^ last
     if first == last:

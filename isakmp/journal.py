@@ -4,6 +4,9 @@ The journal: one line of the log for each SA that comes or goes, and for what pe
 The fields of a line have the same names everywhere, for whoever reads the log with a program:
 ``connection``, ``child``, ``peer`` and ``local`` (addresses), ``cookies``, ``spi_in``, ``spi_out``,
 ``why``.  No key is ever written.  What fails is written where it fails.
+
+The text of a line is made here, with ``str.format``, and is the field ``line``: Twisted's own
+formatting takes ten times as long for each field.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ class Journal:
 
     def __init__(self, events: IEvents) -> None:
         self._childless: set[CookiePair] = set()
+        self._info = self._log.info  # a logger makes another whenever it is looked up
         events.subscribe(Established, self._established)
         events.subscribe(Replaced, self._replaced)
         events.subscribe(Removed, self._removed)
@@ -39,19 +43,14 @@ class Journal:
         sa = event.sa
         if isinstance(sa, SABundle):
             self._childless.discard(sa.parent)
-            self._log.info(
-                _CHILD + " is established: {selectors}",
-                selectors=sa.policy.traffic,
-                **_child(sa),
-            )
+            selectors = sa.policy.traffic
+            self._write(_CHILD + " is established: {selectors}", _child(sa), selectors=selectors)
         else:
             self._childless.add(sa.key)
             parameters = getattr(sa, "parameters", None)  # not every key exchange's SA has them
-            self._log.info(
-                _MANAGEMENT + " is established: {algorithms}",
-                algorithms=getattr(parameters, "spelled", "algorithms not told"),
-                **_management(sa),
-            )
+            algorithms = getattr(parameters, "spelled", "algorithms not told")
+            text = _MANAGEMENT + " is established: {algorithms}"
+            self._write(text, _management(sa), algorithms=algorithms)
 
     def _replaced(self, event: Replaced) -> None:
         if isinstance(event.new, SABundle):
@@ -60,13 +59,13 @@ class Journal:
     def _removed(self, event: Removed) -> None:
         sa, why = event.sa, event.why.value
         if isinstance(sa, SABundle):
-            self._log.info(_CHILD + " is gone: {why}", why=why, **_child(sa))
+            self._write(_CHILD + " is gone: {why}", _child(sa), why=why)
         else:
             if sa.key in self._childless and event.why is Removal.DELETED_BY_PEER:
                 # A responder has its SA before the initiator has seen who it is.
                 why += f", before it had a child; it may not know this end as {sa.ours}"
             self._childless.discard(sa.key)
-            self._log.info(_MANAGEMENT + " is gone: {why}", why=why, **_management(sa))
+            self._write(_MANAGEMENT + " is gone: {why}", _management(sa), why=why)
 
     def _notified(self, event: NotificationReceived) -> None:
         # What is not proven could be said by anybody, and any number of times.
@@ -77,6 +76,10 @@ class Journal:
                 local=endpoint(event.path.local),
                 kind=NotifyType(event.kind).spelled,
             )
+
+    def _write(self, text: str, fields: dict[str, str], **more: str) -> None:
+        fields.update(more)
+        self._info("{line}", line=text.format_map(fields), **fields)
 
 
 def _management(sa: IManagementSA) -> dict[str, str]:

@@ -18,6 +18,9 @@ class Role(enum.Enum):
     INITIATOR = "initiator"
     RESPONDER = "responder"
 
+    # There is one object of each, looked up with every message; an Enum hashes its name.
+    __hash__ = object.__hash__
+
     @property
     def other(self) -> Role:
         """The opposite end."""

@@ -8,7 +8,7 @@ alternatives are chosen (section 4.2) and who may delete what (section 3.15) it 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from twisted.plugin import IPlugin
@@ -26,7 +26,13 @@ from isakmp.associations import (
     Terms,
     Transform,
 )
-from isakmp.errors import NoProposalChosen, Reason, SituationNotSupported
+from isakmp.errors import (
+    InvalidProtocolID,
+    InvalidSPI,
+    NoProposalChosen,
+    Reason,
+    SituationNotSupported,
+)
 from isakmp.identity import Identity
 from isakmp.interfaces import Effect, IExchangeType, INegotiatingDomain
 from isakmp.paths import Path
@@ -161,6 +167,26 @@ class PlainDomain:
                 )
             )
         return self.select(answer, offered)
+
+    @property
+    def protocols(self) -> Collection[int]:
+        """The security protocols of this domain: those of its ``examples``; none: any."""
+        suites = (self.suite(example, Lifetime()) for example in self.examples)
+        return {proposal.protocol for suite in suites for proposal in suite.proposals}
+
+    def check_spi(self, protocol: int, spi: bytes) -> None:
+        """
+        Any octets name an SA of one of the :attr:`protocols`.
+
+        :raises InvalidProtocolID: if it is none of them.
+        :raises InvalidSPI: if there are no octets.
+        """
+        protocols = self.protocols
+        if protocols and protocol not in protocols:
+            known = ", ".join(map(str, sorted(protocols)))
+            raise InvalidProtocolID(Reason(f"a protocol of {self.name}", str(protocol), known))
+        if not spi:
+            raise InvalidSPI(Reason(f"an SPI of {self.name}", "no octets"))
 
     def notified(self, notification: Notification) -> Effect | None:
         """Nothing is asked for by a notification."""

@@ -121,6 +121,10 @@ class SARegistry:
         """Management SAs of a connection, the oldest first."""
         return tuple(self._by_connection.get(name, {}).values())
 
+    def stands(self, name: str) -> bool:
+        """Whether a connection has a management SA; of thousands none is looked at."""
+        return name in self._by_connection
+
     def add(self, sa: IManagementSA | SABundle, expiry: Expiry) -> Deferred[None]:
         """
         From now on it is found; Established is published when it is stored.

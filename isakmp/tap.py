@@ -65,8 +65,11 @@ def makeService(options: Options) -> IService:
     """
     from isakmp.daemon import Daemon
     from isakmp.errors import ConfigurationError
+    from isakmp.garbage import settle
 
     try:
-        return Daemon(options["daemon"])
+        daemon = Daemon(options["daemon"])
     except ConfigurationError as error:
         raise SystemExit(f"isakmp: {error}") from None
+    settle()
+    return daemon

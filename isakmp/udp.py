@@ -46,7 +46,8 @@ class _Socket(DatagramProtocol):
 
     def datagramReceived(self, datagram: bytes, addr: tuple[str, int]) -> None:
         """From the reactor.  IPv6 addresses come with more than a host and a port."""
-        self._received(Datagram(datagram, Path(self.local, (addr[0], addr[1]))))
+        remote = addr if len(addr) == 2 else (addr[0], addr[1])
+        self._received(Datagram(datagram, Path(self.local, remote)))
 
 
 @implementer(IPorts)

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyClass
 
 from isakmp.associations import Agreed, Lifetime, Offer, ProtectionSuite, SPIKey
-from isakmp.errors import NoProposalChosen, SituationNotSupported
+from isakmp.errors import InvalidSPI, NoProposalChosen, SituationNotSupported
 from isakmp.identity import Identity
 from isakmp.interfaces import INegotiatingDomain
 from isakmp.paths import Path
@@ -155,6 +155,8 @@ class PlainTests(SynchronousTestCase):
 
     def test_dull(self) -> None:
         """A notification asks for nothing; a Delete takes what its sender receives by, once."""
+        self.doi.check_spi(2, b"aaaa")
+        self.assertRaises(InvalidSPI, self.doi.check_spi, 2, b"")
         named = Identity(200, 0, 0, b"a")
         self.assertIs(self.doi.identification(named), named)
         self.assertIsNone(self.doi.notified(Notification(250, 2, 24578, b"", b"")))

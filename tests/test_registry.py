@@ -142,6 +142,18 @@ class LookUpTests(SynchronousTestCase):
         self.assertEqual(self.registry.by_connection("road"), (old, new))
         self.assertEqual(self.registry.by_connection("net"), ())
 
+    def test_stands(self) -> None:
+        """A connection stands from its first management SA to its last."""
+        old, new = SampleSA(cookies(9)), SampleSA(cookies(1))
+        self.assertFalse(self.registry.stands("road"))
+        for sa in (old, new):
+            self.add(sa)
+        for sa, left in ((old, True), (new, False)):
+            self.assertTrue(self.registry.stands("road"))
+            self.successResultOf(self.registry.remove(sa, Removal.DELETED))
+            self.assertIs(self.registry.stands("road"), left)
+        self.assertFalse(self.registry.stands("net"))
+
     def test_snapshot(self) -> None:
         """Whoever goes through the SAs may remove them on the way."""
         for added in (SampleSA(cookies(1)), bundle(0x1001, 0x2001), bundle(0x1002, 0x2002)):
@@ -401,6 +413,7 @@ class MessageIDTests(SynchronousTestCase):
         A message id is fresh once under each SA: a replayed first message begins nothing.
 
         Proves: RFC 2408 section 3.1
+        Proves: RFC 2409 section 5.7 (row 5.7-1)
         """
         registry = self.node().registry
         self.assertTrue(registry.fresh(cookies(1), 0xDEADBEEF))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import socket
@@ -25,6 +26,8 @@ ROAD = Road("road", "127.0.0.1", "127.0.0.2")
 
 class TapTestCase(SynchronousTestCase):
     def setUp(self) -> None:
+        self.addCleanup(gc.set_threshold, *gc.get_threshold())
+        self.addCleanup(gc.unfreeze)
         self.folder = Folder(self)
         self.folder.write(ROAD)
         self.folder.write_settings("port = 15500", 'listen = ["127.0.0.1"]')
@@ -85,6 +88,7 @@ class OptionsTests(TapTestCase):
             self.folder.write_settings(f"port = {taken.getsockname()[1]}", 'listen = ["127.0.0.1"]')
             service = makeService(self.parsed())
         self.assertTrue(IService.providedBy(service))
+        self.assertGreater(gc.get_freeze_count(), 0)  # the daemon's collector has settled
 
 
 class MistakeTests(TapTestCase):

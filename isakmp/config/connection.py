@@ -19,7 +19,7 @@ from isakmp.config.settings import ChildSettings, ConnectionSettings
 from isakmp.config.tree import Section
 from isakmp.connections import Child, Connection, Renewal
 from isakmp.errors import ConfigurationError
-from isakmp.identity import IdentityPattern
+from isakmp.identity import Identity, IdentityPattern
 from isakmp.interfaces import (
     IDomainOfInterpretation,
     IISAKMPKeyExchange,
@@ -90,7 +90,11 @@ def connection(
     key_exchange = means.key_exchanges.get(settings.key_exchange)
     exchange = begins(section, settings, key_exchange, findings)
     child_exchange = makes_children(section, settings, key_exchange, doi, findings)
-    inner = () if doi is None else _children(section, settings, ends, doi, findings)
+    inner: tuple[Child, ...] = ()
+    if INegotiatingDomain.providedBy(doi):
+        inner = _children(section, settings, ends, doi, findings)
+    elif doi is not None:
+        _alone(section, doi, local_identity, findings)
     if findings.count > before or doi is None:
         return None
     made = Connection(
@@ -106,6 +110,7 @@ def connection(
         key_exchange=settings.key_exchange,
         exchange=exchange,
         child_exchange=child_exchange,
+        lenient=settings.lenient,
         lifetime=lifetime,
         renewal=renewal,
         children=inner,
@@ -239,19 +244,38 @@ def _suites(
 
 def _doi(
     section: Section, settings: ConnectionSettings, means: Means, findings: Findings
-) -> INegotiatingDomain | None:
-    """The domain of interpretation, if its SAs are offered and chosen."""
+) -> IDomainOfInterpretation | None:
+    """The domain of interpretation."""
     doi = means.dois.get(settings.doi)
-    if doi is not None and INegotiatingDomain.providedBy(doi):
-        return doi
-    known = [name for name, one in means.dois.items() if INegotiatingDomain.providedBy(one)]
-    findings.mistake(
-        settings.place if settings.place.file else section.place,
-        section.path,
-        f"no domain of interpretation {settings.doi} is switched on whose SAs are negotiated; "
-        f"there are: {', '.join(known) or 'none'}",
-    )
-    return None
+    if doi is None:
+        findings.mistake(
+            settings.place if settings.place.file else section.place,
+            section.path,
+            f"no domain of interpretation {settings.doi} is switched on; "
+            f"there are: {', '.join(means.dois) or 'none'}",
+        )
+    return doi
+
+
+def _alone(
+    section: Section,
+    doi: IDomainOfInterpretation,
+    local_identity: Identity | None,
+    findings: Findings,
+) -> None:
+    """In a domain whose SAs are not negotiated there are ISAKMP SAs, and no children."""
+    for name, child in section.section("children").sections.items():
+        findings.mistake(
+            child.place,
+            child.path,
+            f"nothing is negotiated in the domain of interpretation {doi.name}, so there can be no "
+            f"child {name}",
+        )
+    if local_identity is not None:
+        try:
+            doi.identification(local_identity)
+        except ConfigurationError as error:
+            findings.mistake(section.place, section.key("local"), str(error))
 
 
 def _children(

@@ -16,9 +16,10 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from isakmp.config.mistakes import Findings, Place
+from isakmp.config.mistakes import Findings, Place, listed, similar
 from isakmp.config.toml import Table, lines
 from isakmp.connections import Limits
+from isakmp.departures import LENIENCES, USUAL, Departures
 
 MAX_OCTETS = 2**20
 """The most of the file."""
@@ -108,6 +109,7 @@ class ConnectionSettings:
     :ivar exchange: the name of the exchange type that begins it; empty: what ``swanctl.conf`` says.
     :ivar child_exchange: the name of the one that makes its children; empty: the key exchange, or
         the domain of interpretation, has one for that.
+    :ivar lenient: what is overlooked in its peer's messages.
     :ivar children: by name.
     """
 
@@ -116,6 +118,7 @@ class ConnectionSettings:
     key_exchange: str = "ike"
     exchange: str = ""
     child_exchange: str = ""
+    lenient: Departures = USUAL
     children: Mapping[str, ChildSettings] = field(default_factory=dict)
 
 
@@ -263,6 +266,14 @@ def _connection(table: Table, plugins: PluginNames) -> ConnectionSettings:
     default = ConnectionSettings()
     children = {name: _child(inner) for name, inner in table.table("children").tables().items()}
     not_switched_on = "it is not switched on: see [plugins]"
+    lenient = table.words("lenient", tuple(sorted(default.lenient)))
+    for name in lenient:
+        if name not in LENIENCES:
+            known = tuple(LENIENCES)
+            table.mistake(
+                "lenient",
+                f"{name!r} cannot be overlooked{similar(name, known)}; valid: {listed(known)}",
+            )
     found = ConnectionSettings(
         place=table.place(),
         doi=table.word("doi", default.doi, plugins.doi, not_switched_on),
@@ -271,10 +282,10 @@ def _connection(table: Table, plugins: PluginNames) -> ConnectionSettings:
         ),
         exchange=table.word("exchange", "", tuple(EXCHANGES)),
         child_exchange=table.text("child_exchange", ""),
+        lenient=frozenset(lenient) & frozenset(LENIENCES),
         children=MappingProxyType(children),
     )
     table.word("authentication", "psk", ("psk",), "other ways to authenticate are not built yet")
-    table.off("lenient", "nothing is overlooked in a peer's messages yet")
     table.end()
     return found
 

@@ -9,7 +9,9 @@ RC5-R16-B64-CBC (4) is not supported: no maintained library has it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -46,17 +48,27 @@ class CBCAlgorithm:
         """
         if len(key) not in self.lengths:
             raise ValueError(f"{self.name} does not take a key of {len(key)} octets")
-        made = getattr(decrepit, self.library_name, None)
-        made = made or getattr(algorithms, self.library_name, None)
-        if made is None:
-            raise LookupError(f"{self.name} is not in the installed cryptography")
         # Single DES is triple DES with one key three times.
-        algorithm = made(key * 3 if self.name == "des" else key)
-        try:
-            Cipher(algorithm, modes.CBC(bytes(self.block))).encryptor()
-        except UnsupportedAlgorithm:
-            raise LookupError(f"{self.name} is not in the installed library") from None
-        return algorithm
+        return _maker(self)(key * 3 if self.name == "des" else key)
+
+
+@lru_cache(maxsize=32)
+def _maker(algorithm: CBCAlgorithm) -> Callable[[bytes], Any]:
+    """
+    What makes the library's algorithm of a key; tried once.
+
+    :raises LookupError: the installed library does not have it.
+    """
+    made: Callable[[bytes], Any] | None = getattr(decrepit, algorithm.library_name, None)
+    made = made or getattr(algorithms, algorithm.library_name, None)
+    if made is None:
+        raise LookupError(f"{algorithm.name} is not in the installed cryptography")
+    try:
+        example = made(bytes(range(24 if algorithm.name == "des" else algorithm.lengths[-1])))
+        Cipher(example, modes.CBC(bytes(algorithm.block))).encryptor()
+    except UnsupportedAlgorithm:
+        raise LookupError(f"{algorithm.name} is not in the installed library") from None
+    return made
 
 
 CBC = {
@@ -143,12 +155,19 @@ class BlockCipher:
     :raises LookupError: the installed library does not have it.
     """
 
-    __slots__ = ("_schedule", "block", "name")
+    __slots__ = ("_algorithm", "_octets", "_schedule", "block")
 
     def __init__(self, algorithm: CBCAlgorithm, key: bytes) -> None:
-        self.name = f"{algorithm.name}{len(key) * 8}" if algorithm.lengths[1:] else algorithm.name
-        self.block = algorithm.block
+        self._algorithm = algorithm
+        self._octets = len(key)
         self._schedule = algorithm.schedule(key)
+        self.block = algorithm.block
+
+    @property
+    def name(self) -> str:
+        """What it is called: ``aes128``, ``3des``."""
+        algorithm = self._algorithm
+        return f"{algorithm.name}{self._octets * 8}" if algorithm.lengths[1:] else algorithm.name
 
     @property
     def key(self) -> bytes:

@@ -6,14 +6,15 @@ is used as a pseudo-random function"; no prf has ever been assigned a number.  H
 longer hashes RFC 4868.
 
 This is the hottest code of an established security association, and ``hashlib`` is several times
-faster here than ``cryptography``.
+faster here than ``cryptography``.  Two plain hashes, of RFC 2104's two padded keys, are faster than
+``hmac.digest`` as well, and than hash states that are kept and copied: OpenSSL 3 looks up an
+algorithm for each of these, and what is hashed here is short.
 """
 
 from __future__ import annotations
 
 import hashlib
-import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 _INNER = bytes(octet ^ 0x36 for octet in range(256))
@@ -38,8 +39,17 @@ class Hash:
 
     def digest(self, data: bytes) -> bytes:
         """The hash of these octets: ``size`` octets."""
-        return hashlib.new(self.name, data).digest()
+        return _NEW[self.name](data).digest()
 
+
+# Each by its own constructor, which is faster than hashlib.new().
+_NEW: Mapping[str, Callable[[bytes], hashlib._Hash]] = {
+    "md5": hashlib.md5,
+    "sha1": hashlib.sha1,
+    "sha256": hashlib.sha256,
+    "sha384": hashlib.sha384,
+    "sha512": hashlib.sha512,
+}
 
 _HASHES = {
     1: Hash(1, "md5", 16, 64),
@@ -84,31 +94,21 @@ class Prf:
 
     def __call__(self, key: bytes, data: bytes) -> bytes:
         """prf(key, data): ``size`` octets."""
-        return hmac.digest(key, data, self.hash.name)
+        return self.keyed(key)(data)
 
     def keyed(self, key: bytes) -> Callable[[bytes], bytes]:
         """
         The prf with its key set up: for a key that is used again and again.
 
         :param key: of any length.
-        :returns: takes data to prf(key, data).  It keeps the two states that RFC 2104 section 4
-            speaks of, not the key, and copies them for each use.
+        :returns: takes data to prf(key, data).  It keeps the two padded keys of RFC 2104 section 2.
         """
-        block = self.hash.block
+        new, block = _NEW[self.hash.name], self.hash.block
         if len(key) > block:
-            key = self.hash.digest(key)
+            key = new(key).digest()
         key = key.ljust(block, b"\0")
-        inner = hashlib.new(self.hash.name, key.translate(_INNER)).copy
-        outer = hashlib.new(self.hash.name, key.translate(_OUTER)).copy
-
-        def keyed_prf(data: bytes) -> bytes:
-            first = inner()
-            first.update(data)
-            second = outer()
-            second.update(first.digest())
-            return second.digest()
-
-        return keyed_prf
+        inner, outer = key.translate(_INNER), key.translate(_OUTER)
+        return lambda data: new(outer + new(inner + data).digest()).digest()
 
 
 def prf(hash_number: int) -> Prf:

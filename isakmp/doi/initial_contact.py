@@ -22,6 +22,8 @@ from isakmp.parts import AUTH, Arrow
 from isakmp.wire.message import Flags, Message
 from isakmp.wire.payloads import Identification, Notification, Payload
 
+_ENCRYPTION = int(Flags.ENCRYPTION)
+
 
 class _StartsAfresh(Protocol):
     """What the framework's endpoint can do for this rider."""
@@ -70,7 +72,7 @@ class InitialContact:
     def _known(self, exchange: IExchange, connection: Connection) -> bool:
         """Whether something stands with the peer: who it is an initiator knows by configuration."""
         registry = exchange.node.registry
-        if registry.by_connection(connection.name):
+        if registry.stands(connection.name):
             return True
         theirs = self._theirs or connection.remote_identity.exact
         if theirs is not None:
@@ -80,13 +82,13 @@ class InitialContact:
 
     def incoming(self, exchange: IExchange, arrow: Arrow, message: Message) -> None:
         """Note who the peer is, and whether it says so, of this SA, and encrypted."""
+        if exchange.sa is not None:
+            return
         for said in message.all(Identification):
-            if exchange.sa is None:
-                self._theirs = exchange.doi.identity(said.kind, said.protocol, said.port, said.data)
+            self._theirs = exchange.doi.identity(said.kind, said.protocol, said.port, said.data)
         if (
-            exchange.sa is None
-            and exchange.protection is not None
-            and message.flags & Flags.ENCRYPTION
+            exchange.protection is not None
+            and message.flags & _ENCRYPTION
             and any(
                 notification.spi == exchange.cookies.octets
                 and exchange.doi.notified(notification) is Effect.START_AFRESH

@@ -17,6 +17,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from isakmp.connections import Candidates, Connection
+from isakmp.departures import NONE
 from isakmp.errors import (
     ExchangeTimeout,
     InvalidCookie,
@@ -27,6 +28,7 @@ from isakmp.errors import (
     LimitReached,
     PeerError,
     Reason,
+    UnequalPayloadLengths,
     UnsupportedExchangeType,
 )
 from isakmp.events import MessageReceived, MessageSent
@@ -34,8 +36,10 @@ from isakmp.exchange.conversation import Conversation
 from isakmp.exchange.exchange import Exchange
 from isakmp.exchange.half_open import HalfOpen, HalfOpenTable
 from isakmp.exchange.informational import check_authentication_only
+from isakmp.exchange.notices import check_type
 from isakmp.exchange.openings import Opening, Openings
 from isakmp.exchange.refusals import Bucket, Refusals, answerable
+from isakmp.exchange.rules import RESERVED, judge
 from isakmp.exchange.types import exchange_type
 from isakmp.interfaces import (
     IManagementSA,
@@ -44,12 +48,15 @@ from isakmp.interfaces import (
 from isakmp.logs import Logger
 from isakmp.numbers import ExchangeType
 from isakmp.parts import Role
-from isakmp.paths import Datagram
-from isakmp.wire.message import CookiePair, Flags, Header, Message
+from isakmp.paths import Datagram, Path
+from isakmp.wire.message import DEFINED_FLAGS, CookiePair, Flags, Header, Message
 from isakmp.wire.payloads import Notification
 
-_FLAGS = int(Flags.ENCRYPTION | Flags.COMMIT | Flags.AUTHENTICATION_ONLY)
-"""Of the others none has a meaning (RFC 2408 section 3.1)."""
+_ENCRYPTION = int(Flags.ENCRYPTION)
+_AUTHENTICATION_ONLY = int(Flags.AUTHENTICATION_ONLY)
+
+_EXCHANGE_TYPE = 18
+"""Offset of that octet in the header."""
 
 _Key = tuple[bytes, bytes, int]
 _K = TypeVar("_K")
@@ -160,36 +167,81 @@ class Demultiplexer:
         """Route one datagram; whatever is wrong with it ends here."""
         try:
             header = Header.decode(datagram.octets)
+        except UnequalPayloadLengths as error:
+            # All of the header is there, but for its length.
+            octets = datagram.octets
+            cookies = CookiePair(octets[:8], octets[8:16])
+            informational = octets[_EXCHANGE_TYPE] == ExchangeType.INFORMATIONAL
+            told = not informational and self._speaking(cookies, datagram.path)
+            self._refusals.dropped(error, datagram, cookies if told else None)
+            return
         except PeerError as error:
             self._refusals.dropped(error, datagram)
             return
         try:
             self._route(header, datagram)
         except PeerError as error:
-            self._refusals.dropped(error, datagram, answerable(error, header))
+            speaking = self._speaking(header.cookies, datagram.path)
+            self._refusals.dropped(error, datagram, answerable(error, header, speaking))
+
+    def _speaking(self, cookies: CookiePair, path: Path) -> bool:
+        """
+        Whether a peer is in an exchange with us that has no keys yet, where that peer is.
+
+        Later, what is not sealed could be from anybody; it is dropped and nobody is told.
+        """
+        half_open = self.half_open.find(cookies)
+        if half_open is not None:
+            return half_open.first.path == path
+        conversation = self._conversation(cookies)
+        if conversation is None or conversation.finished or conversation.protection is not None:
+            return False
+        return conversation.path == path
+
+    def _conversation(self, cookies: CookiePair) -> Conversation | None:
+        """Of phase 1."""
+        return self._conversations.get(
+            (cookies.initiator, b"", 0)
+        ) or self._conversations.get((cookies.initiator, cookies.responder, 0))
 
     def _route(self, header: Header, datagram: Datagram) -> None:
         if header.major != 1:
             raise InvalidMajorVersion(Reason("major version", str(header.major), "1"))
         if header.version & 0xF:
             raise InvalidMinorVersion(Reason("minor version", str(header.version & 0xF), "0"))
-        if header.flags & ~_FLAGS:
-            raise InvalidFlags(Reason("flags", f"{header.flags:#04x}"))
+        if header.flags & ~DEFINED_FLAGS:
+            self._check_flags(header, datagram)
         if header.cookies.initiator == CookiePair.ZERO:
             raise InvalidCookie("the initiator's cookie is zero")
         informational = header.exchange_type == ExchangeType.INFORMATIONAL
-        if header.flags & Flags.AUTHENTICATION_ONLY:
-            if not informational or header.flags & Flags.ENCRYPTION:
+        if header.flags & _AUTHENTICATION_ONLY:
+            if not informational or header.flags & _ENCRYPTION:
                 raise InvalidFlags(
                     "authentication only is for Informational exchanges, and not to be encrypted"
                 )
             self._phase_2(header, datagram)
-        elif informational and not header.flags & Flags.ENCRYPTION:
+        elif informational and not header.flags & _ENCRYPTION:
             self._clear_notice(header, datagram)
         elif header.message_id == 0 and not informational:
             self._phase_1(header, datagram)
         else:
             self._phase_2(header, datagram)
+
+    def _check_flags(self, header: Header, datagram: Datagram) -> None:
+        """There are more than we know: do those that may be meant overlook the reserved ones?"""
+        cookies = header.cookies
+        conversation = (
+            self._conversations.get((cookies.initiator, cookies.responder, header.message_id))
+            or self._conversations.get((cookies.initiator, b"", header.message_id))
+        )
+        sa = self._node.registry.find(cookies)
+        if conversation is not None:
+            lenient = conversation.lenient
+        elif IManagementSA.providedBy(sa):
+            lenient = self._node.policy.lenient(sa.connection)
+        else:
+            lenient = self._node.policy.lenient_at(datagram.path)
+        judge(RESERVED, lenient, f"{header.flags:#04x}")
 
     def _clear_notice(self, header: Header, datagram: Datagram) -> None:
         """Proves nothing and changes nothing; but it may explain why an exchange fails."""
@@ -200,15 +252,14 @@ class Demultiplexer:
                 if conversation.path.remote[0] != datagram.path.remote[0]:
                     break
                 for payload in Message.decode(datagram.octets).all(Notification):
+                    check_type(payload)
                     conversation.notified(payload.kind, datagram)
                 return
         raise InvalidFlags("an Informational exchange in clear text, about no running exchange")
 
     def _phase_1(self, header: Header, datagram: Datagram) -> None:
         cookies = header.cookies
-        conversation = self._conversations.get(
-            (cookies.initiator, b"", 0)
-        ) or self._conversations.get((cookies.initiator, cookies.responder, 0))
+        conversation = self._conversation(cookies)
         if conversation is not None:
             conversation.datagram_received(datagram)
         elif cookies.responder == CookiePair.ZERO:
@@ -331,6 +382,7 @@ class Demultiplexer:
             first.path,
             cookies,
             intervals=candidates.first.intervals,
+            lenient=NONE.union(*[c.lenient for c in candidates.remaining]),
             report=self.report,
         )
         conversation.budget = len(first.octets)
@@ -344,7 +396,7 @@ class Demultiplexer:
         limits = self._node.limits
         if self._unproven[address] >= limits.conversations_per_address:
             raise LimitReached(Reason("exchanges running with one unproven address", address))
-        if self._unproven.total() >= limits.conversations:
+        if len(self._strangers) >= limits.conversations:
             raise LimitReached(Reason("exchanges running with unproven peers"))
         cookies, first = half_open.cookies, half_open.first
         if half_open.exchange is not None:
@@ -357,8 +409,7 @@ class Demultiplexer:
         opening = self._openings.read(first.octets)
         candidates = self._openings.candidates(opening, first.path)
         exchange = self._exchange(opening, candidates, cookies, first)
-        answer = Message.decode(half_open.answer, opening.kind.payloads)
-        exchange.take_up(opening.message(cookies), answer)
+        exchange.take_up(opening.message(cookies), opening.answer_message(half_open.answer))
         exchange.conversation.take_up(first.octets, half_open.answer)
         self.half_open.remove(cookies)
         self.open(exchange.conversation)
@@ -371,6 +422,9 @@ class Demultiplexer:
         if not header.message_id:
             raise InvalidMessageID("zero, in an Informational exchange")
         cookies = header.cookies
+        if cookies.responder == CookiePair.ZERO:
+            what = Reason("not zero, in a first message", f"{header.message_id:#010x}", "0")
+            raise InvalidMessageID(what)
         key = (cookies.initiator, cookies.responder, header.message_id)
         conversation = self._conversations.get(key)
         if conversation is not None:
@@ -385,7 +439,7 @@ class Demultiplexer:
             self._goes_on(header, datagram)
             raise InvalidCookie("no SA has these cookies")
         assert IManagementSA.providedBy(sa)
-        if not header.flags & (Flags.ENCRYPTION | Flags.AUTHENTICATION_ONLY):
+        if not header.flags & (_ENCRYPTION | _AUTHENTICATION_ONLY):
             raise InvalidFlags("clear text under an SA")
         kind = exchange_type(self._node, sa, header.exchange_type)
         if not sa.permits(header.exchange_type):
@@ -399,8 +453,18 @@ class Demultiplexer:
             check_authentication_only(message)
         # Proven: only now may anything be remembered of it.
         if not self._node.registry.fresh(cookies, header.message_id):
-            raise InvalidMessageID("a message id used before")
+            # Anybody can repeat it: silence.
+            self._refusals.dropped(InvalidMessageID("a message id used before"), datagram)
+            return
         self._confirmed(cookies)
+        lenient = self._node.policy.lenient(sa.connection)
+        if message.departures:
+            # Judged now that the message id is used: whoever repeats it is told nothing.
+            try:
+                judge(message.departures, lenient)
+            except PeerError as error:
+                self._refusals.dropped(error, datagram, sa=None if kind.one_way else sa)
+                return
         conversation = Conversation(
             self._node,
             kind,
@@ -411,14 +475,16 @@ class Demultiplexer:
             protection=sealing,
             proven=True,
             intervals=self._node.policy.intervals(sa.connection),
+            lenient=lenient,
             report=self.report,
         )
         conversation.opened(datagram.octets, message, protection)
         exchange = Exchange(self._node, conversation, self._node.dois[sa.doi], None, sa)
         if not kind.one_way:
             self.open(conversation)
-        self._run(exchange)
+        # It waits for the exchange to ask for it: so no timer is set that would be stopped at once.
         conversation.datagram_received(datagram)
+        self._run(exchange)
 
     def _goes_on(self, header: Header, datagram: Datagram) -> None:
         """

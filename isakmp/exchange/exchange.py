@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from isakmp.connections import Connection
+from isakmp.departures import Departures
 from isakmp.errors import Cancelled, LimitReached, PeerError, Reason
 from isakmp.exchange.conversation import Conversation
 from isakmp.interfaces import (
@@ -72,13 +73,13 @@ class Exchange:
 
     # -- what the diagram says -----------------------------------------------------------------
 
-    async def initiator(self, *parts: Part) -> None:
+    def initiator(self, *parts: Part) -> Coroutine[Any, Any, None]:
         """The initiator's next message: ours is said, the peer's is heard."""
-        await self._arrow(Role.INITIATOR, parts)
+        return self._arrow(Role.INITIATOR, parts)
 
-    async def responder(self, *parts: Part) -> None:
+    def responder(self, *parts: Part) -> Coroutine[Any, Any, None]:
         """The responder's next message."""
-        await self._arrow(Role.RESPONDER, parts)
+        return self._arrow(Role.RESPONDER, parts)
 
     async def protect(self, last_may_be_clear: bool = False) -> None:
         """From here on sealed; nothing to do in phase 2, which is sealed from birth."""
@@ -137,6 +138,8 @@ class Exchange:
         else:
             payloads = await self.method.say(arrow.parts, ())
             payloads = _fitting(payloads, riding, budget)
+            if not self.type.waits_for_cookie:
+                _check_fits(payloads, budget)
         self.conversation.send(payloads)
 
     async def _hear(self, arrow: Arrow) -> None:
@@ -266,6 +269,11 @@ class Exchange:
         return self.conversation.path
 
     @property
+    def lenient(self) -> Departures:
+        """What is overlooked in the peer's messages."""
+        return self.conversation.lenient
+
+    @property
     def protection(self) -> IMessageProtection | None:
         """Cipher state, as far as it got."""
         return self.conversation.protection
@@ -285,20 +293,8 @@ def _arrow_of(exchange: str, sender: Role, parts: tuple[Part, ...]) -> Arrow:
 def _fitting(
     payloads: Sequence[Payload], riding: Sequence[Payload], budget: int
 ) -> Sequence[Payload]:
-    """
-    As many riders as the octets that an unproven address may be sent leave room for.
-
-    :raises LimitReached: if they do not suffice for what has to be said.
-    """
+    """As many riders as the octets that an unproven address may be sent leave room for."""
     room = budget - Header.SIZE - len(encode_chain(payloads))
-    if room < 0:
-        raise LimitReached(
-            Reason(
-                "the answer is longer than an address that has proved nothing may be sent",
-                f"{budget - room} octets",
-                f"{budget}",
-            )
-        )
     fitting = list(payloads)
     for payload in riding:
         size = 4 + len(payload.encode())
@@ -306,3 +302,18 @@ def _fitting(
             fitting.append(payload)
             room -= size
     return fitting
+
+
+def _check_fits(payloads: Sequence[Payload], budget: int) -> None:
+    """
+    :raises LimitReached: if an address that has proved nothing may not be sent as much.
+    """
+    size = Header.SIZE + len(encode_chain(payloads))
+    if size > budget:
+        raise LimitReached(
+            Reason(
+                "the answer is longer than an address that has proved nothing may be sent",
+                f"{size} octets",
+                f"{budget}",
+            )
+        )

@@ -110,7 +110,8 @@ async def propose(exchange: IExchange, policy: ChildPolicy) -> Proposed:
     numbered = tuple(
         suite.with_spis(spis).numbered(number) for number, suite in enumerate(suites, 1)
     )
-    return Proposed(policy, Offer(policy.doi, policy.situation, numbered), spis)
+    offer = Offer(policy.doi, policy.situation, numbered, exchange.lenient)
+    return Proposed(policy, offer, spis)
 
 
 def _supported(exchange: IExchange, doi: int, suite: ProtectionSuite) -> bool:
@@ -155,7 +156,7 @@ def choose(
     chosen: dict[str, tuple[ProtectionSuite, ...]] = {}
     refusals: dict[str, PeerError] = {}
     for policy in candidates.remaining:
-        acceptable = Offer(policy.doi, policy.situation, policy.suites)
+        acceptable = Offer(policy.doi, policy.situation, policy.suites, exchange.lenient)
         try:
             chosen[policy.name] = tuple(doi.select(offer, acceptable) for offer in offers)
         except PeerError as refusal:
@@ -218,7 +219,7 @@ async def accept(
             spis[proposal.protocol] = await _reserve_other(
                 exchange, one.policy.doi, proposal, others
             )
-        accepted.append(replace(one, spis=spis))
+        accepted.append(Negotiated(one.policy, one.chosen, spis))
     return tuple(accepted)
 
 
@@ -288,7 +289,8 @@ async def install_inbound(exchange: IExchange, bundle: SABundle) -> None:
     If it never confirms, what it may believe in is taken back, and it is told.
     """
     exchange.otherwise(lambda: _withdraw(exchange, bundle))
-    await exchange.node.sink.install(replace(bundle, outbound=()))
+    inbound = SABundle(bundle.name, bundle.parent, bundle.inbound, (), bundle.policy)
+    await exchange.node.sink.install(inbound)
 
 
 async def install(exchange: IExchange, bundle: SABundle) -> None:

@@ -162,7 +162,7 @@ class Phase2Method(Words):
             self._group()
         except NoProposalChosen as error:
             raise ConfigurationError(str(error)) from None
-        self._traffic = identifications(policy)
+        self._traffic = identifications(self.exchange, policy)
         return self._proposed.offer
 
     async def _confirm(self) -> None:

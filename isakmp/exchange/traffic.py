@@ -39,14 +39,20 @@ def traffic_of(exchange: IExchange, payloads: Sequence[Identification]) -> Traff
     return TrafficSelector.host(path.local[0]), TrafficSelector.host(path.remote[0]), named
 
 
-def identifications(policy: ChildPolicy) -> tuple[Identification, Identification]:
-    """What names a child's traffic, our end first."""
+def identifications(
+    exchange: IExchange, policy: ChildPolicy
+) -> tuple[Identification, Identification]:
+    """
+    What names a child's traffic, our end first.
+
+    :raises ConfigurationError: if the domain of interpretation has no way to say it.
+    """
     named = policy.identities
     if named is None:
         named = Identities(policy.local.identity(), policy.remote.identity())
     ours, theirs = (
         Identification(one.kind, one.protocol, one.port, one.data)
-        for one in (named.ours, named.theirs)
+        for one in map(exchange.doi.identification, (named.ours, named.theirs))
     )
     return ours, theirs
 

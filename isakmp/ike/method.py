@@ -137,7 +137,8 @@ class IKEMethod:
 
     async def say(self, parts: frozenset[Part], riding: Sequence[Payload]) -> Sequence[Payload]:
         """Our payloads for these parts."""
-        payloads = [*(self._word(part) for part in _WORDS if part in parts), *riding]
+        payloads = [self._word(part) for part in _WORDS if part in parts]
+        payloads += riding
         if AUTH in parts:
             # Last, because the next initialization vector is the last block of the ciphertext: a
             # copy that was changed there must not prove itself.
@@ -204,7 +205,7 @@ class IKEMethod:
             return KeyExchange(self._pair.public)
         if part is NONCE:
             return Nonce(self.exchange.node.entropy(NONCE_SIZE))
-        identity = self.identity_of(self.candidates.first)
+        identity = self.exchange.doi.identification(self.identity_of(self.candidates.first))
         return Identification(identity.kind, identity.protocol, identity.port, identity.data)
 
     # -- proposals and connections -------------------------------------------------------------
@@ -250,7 +251,7 @@ class IKEMethod:
         """The initiator hears the answer; the responder whether anything fits at all."""
         offer = self._understood(payload)
         if self.exchange.role is Role.INITIATOR:
-            self._bind(confirm(offer, self._offered()))
+            self._bind(confirm(offer, self._offered(), self.candidates.first.lenient))
             return
         if self._aggressive:
             self.candidates = self.candidates.narrow(
@@ -270,7 +271,10 @@ class IKEMethod:
             "chosen proposal",
             parameters,
             lambda c: ", ".join(p.spelled for p in configured(c)),
-            lambda c: parameters.algorithms in choices(c).algorithms,
+            lambda c: (
+                parameters.algorithms in choices(c).algorithms
+                and parameters.departures <= c.lenient
+            ),
             NoProposalChosen,
         )
 
@@ -279,7 +283,7 @@ class IKEMethod:
             raise NoProposalChosen(
                 Reason("an SA of another domain", str(payload.doi), str(self.exchange.doi.number))
             )
-        return offer_of(self.exchange.doi, payload)
+        return offer_of(self.exchange.doi, payload, self.exchange.lenient)
 
     def _payload(self, suite: ProtectionSuite) -> Payload:
         return _payload_of(self.exchange.doi, suite)

@@ -12,7 +12,8 @@ from typing import Self
 from zope.interface import implementer
 
 from isakmp.crypto.ciphers import BlockCipher
-from isakmp.errors import InvalidHash, Malformed, Reason, Unreadable
+from isakmp.departures import NONE
+from isakmp.errors import InvalidHash, InvalidHashValue, Malformed, Reason, Unreadable
 from isakmp.interfaces import IExchangeType, IManagementSA, IMessageProtection
 from isakmp.wire.message import Flags, Header, Message, chained, decode_chain, encode_chain
 from isakmp.wire.payloads import PAYLOADS, Hash, Nonce, Payload
@@ -53,9 +54,9 @@ class Phase1Protection:
             blocks.
         """
         header = Header.decode(data)
-        payloads, _ = self._open(header, data)
+        payloads, _, departures = self._open(header, data)
         self.iv = data[-self._cipher.block :]
-        return _message(header, payloads)
+        return _message(header, payloads, departures)
 
     def _seal(self, message: Message, chain: bytes) -> bytes:
         padded = chain + bytes(-len(chain) % self._cipher.block)
@@ -74,11 +75,14 @@ class Phase1Protection:
 
     def _open(
         self, header: Header, data: bytes, table: Mapping[int, type[Payload]] = PAYLOADS
-    ) -> tuple[tuple[Payload, ...], bytes]:
-        """The payloads, and their octets without the padding."""
+    ) -> tuple[tuple[Payload, ...], bytes, set[str]]:
+        """The payloads, their octets without the padding, and in what they depart."""
+        departures: set[str] = set()
         try:
             clear = self._cipher.decrypt(self.iv, data[Header.SIZE :])
-            payloads, length = decode_chain(header.first, clear, table, padded=True)
+            payloads, length = decode_chain(
+                header.first, clear, table, padded=True, departures=departures
+            )
             if len(clear) - length > self._cipher.block:
                 # No HASH covers it.  Some peers pad what needs no padding, but by one block.
                 raise Malformed(Reason("more padding than a block of the cipher"))
@@ -90,7 +94,7 @@ class Phase1Protection:
                     remedy=self._remedy,
                 )
             ) from None
-        return payloads, clear[:length]
+        return payloads, clear[:length], departures
 
 
 class Phase2Protection(Phase1Protection):
@@ -137,34 +141,50 @@ class Phase2Protection(Phase1Protection):
         The message in clear, without its HASH.
 
         :raises Unreadable: if it is no chain of payloads; in clear text :class:`Malformed`.
-        :raises InvalidHash: if it has no HASH in front, or a wrong one.
+        :raises InvalidHash: if it has no HASH in front, or one of another length.
+        :raises InvalidHashValue: if it has a wrong one.
         """
         header = Header.decode(data)
         sealed = header.flags & _ENCRYPTION
         if sealed:
-            payloads, chain = self._open(header, data, self._kind.payloads)
+            payloads, chain, departures = self._open(header, data, self._kind.payloads)
         else:
-            chain = data[Header.SIZE :]
-            payloads, _ = decode_chain(header.first, chain, self._kind.payloads)
+            payloads, chain, departures = self._read(header, data)
         if not payloads or not isinstance(payloads[0], Hash):
             raise InvalidHash(Reason("a message under an SA begins with a HASH payload"))
         proof = payloads[0].data
         rest = chain[4 + len(proof) :]
-        if not hmac.compare_digest(proof, self._hash(rest)):
-            raise InvalidHash(Reason("the HASH does not prove the message"))
+        expected = self._hash(rest)
+        if len(proof) != len(expected):
+            raise InvalidHash(Reason("a HASH of another function than the agreed one"))
+        if not hmac.compare_digest(proof, expected):
+            raise InvalidHashValue(Reason("the HASH does not prove the message"))
         if sealed:
             self.iv = data[-self._cipher.block :]
         self._remember(payloads[1:])
-        return _message(header, payloads[1:])
+        return _message(header, payloads[1:], departures)
+
+    def _read(
+        self, header: Header, data: bytes
+    ) -> tuple[tuple[Payload, ...], bytes, set[str]]:
+        """As :meth:`_open`, of what is not encrypted."""
+        departures: set[str] = set()
+        chain = data[Header.SIZE :]
+        payloads, _ = decode_chain(
+            header.first, chain, self._kind.payloads, departures=departures
+        )
+        return payloads, chain, departures
 
     def _hash(self, rest: bytes) -> bytes:
         return self._kind.hashed(self._sa, self._message_id, self._nonces, rest)
 
     def _remember(self, payloads: tuple[Payload, ...]) -> None:
-        self._nonces += b"".join(p.data for p in payloads if isinstance(p, Nonce))
+        for payload in payloads:
+            if isinstance(payload, Nonce):
+                self._nonces += payload.data
 
 
-def _message(header: Header, payloads: tuple[Payload, ...]) -> Message:
+def _message(header: Header, payloads: tuple[Payload, ...], departures: set[str]) -> Message:
     return Message(
         header.cookies,
         header.exchange_type,
@@ -172,4 +192,5 @@ def _message(header: Header, payloads: tuple[Payload, ...]) -> Message:
         header.message_id,
         payloads,
         header.version,
+        departures or NONE,
     )

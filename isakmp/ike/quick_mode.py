@@ -212,7 +212,7 @@ class QuickMethod:
             )
         except NoProposalChosen as error:
             raise ConfigurationError(str(error)) from None
-        self._identities = identifications(policies[0])
+        self._identities = identifications(self.exchange, policies[0])
         return tuple(one.offer for one in proposed)
 
     async def _confirm(
@@ -267,7 +267,7 @@ class QuickMethod:
             raise NoProposalChosen(
                 Reason("an SA of another domain", str(payload.doi), str(self._sa.doi))
             )
-        return offer_of(self.exchange.doi, payload)
+        return offer_of(self.exchange.doi, payload, self.exchange.lenient)
 
     def _check_key_exchange(self, payloads: tuple[KeyExchange, ...]) -> None:
         """A KE payload if, and only if, a group is agreed.  RFC 2409 section 5.5."""

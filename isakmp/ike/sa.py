@@ -35,9 +35,6 @@ class Keys:
     """
     SKEYID's children at work: they answer, and do not show themselves.
 
-    Prepared HMAC states would be a little faster than the keys themselves, and take twenty times
-    their memory for as long as the SA stands.
-
     :ivar prf: the negotiated one.
     :ivar cipher: under the key that SKEYID_e becomes.
     """

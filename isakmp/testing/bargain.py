@@ -228,6 +228,10 @@ class Bargain:
         )
         keymat = self.check.chance.randbytes(terms.keymat)
         spi = proposal.spi if outbound else _OURS
+        try:
+            self.doi.check_spi(proposal.protocol, spi)
+        except PeerError as refusal:
+            raise Broken(f"check_spi refuses an SPI of {proposal.protocol}: {refusal}") from None
         policy = self.policy()
         agreed = Agreed(_PATH, policy, outbound, _HOUR)
 

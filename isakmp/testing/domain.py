@@ -75,7 +75,7 @@ class _Check(Obligations):
         if not self.sentences:
             for check in (self.situations, self.hostile_situations, self.names, self.types):
                 self.attempt(check)
-            for check in (self.notifications, self.deletes):
+            for check in (self.notifications, self.spis, self.deletes):
                 self.attempt(check)
             if self.negotiating is not None:
                 self.attempt(lambda: self.negotiation(self.negotiating))
@@ -181,6 +181,11 @@ class _Check(Obligations):
             isinstance(found, Identity) and found.data == data,
             f"identity makes something else of type {kind} and {data.hex()!r}: {found}",
         )
+        said = self.pure(lambda: self.doi.identification(found), "identification")
+        self.require(
+            said == Identity(kind, protocol, port, data),
+            f"identification is not the inverse of identity, at type {kind} and {data.hex()!r}",
+        )
 
     def types(self) -> None:
         """Its exchange types prove everything that they have to."""
@@ -233,6 +238,20 @@ class _Check(Obligations):
                 effect is None or isinstance(effect, Effect),
                 f"notified answers {effect!r}, which is neither an Effect nor None",
             )
+
+    def spis(self) -> None:
+        """An SPI is taken, or refused by a PeerError."""
+        for protocol in range(256):
+            for size in (0, 1, 2, 4, 8, 255):
+                try:
+                    self.doi.check_spi(protocol, self.chance.randbytes(size))
+                except PeerError:
+                    continue
+                except Exception as error:  # that is what is looked for
+                    raise Broken(
+                        f"check_spi raises {kind_of(error)} at protocol {protocol} and {size} "
+                        "octets: it may raise a PeerError, and nothing else"
+                    ) from None
 
     def deletes(self) -> None:
         """A Delete names SAs by which we send to its sender, and no others."""

@@ -28,6 +28,7 @@ from zope.interface import implementer
 from isakmp.associations import ChildPolicy, SABundle, SPIKey, Transform, Usage
 from isakmp.daemon import Daemon, Files
 from isakmp.exchange.endpoint import ISAKMPEndpoint
+from isakmp.garbage import settle
 from isakmp.interfaces import IEvents, ISASink
 from isakmp.paths import Path as Conversation
 
@@ -150,6 +151,7 @@ def main(path: str) -> None:
     with open(spec["log"], "w", encoding="utf-8") as log:
         globalLogBeginner.beginLoggingTo([textFileLogObserver(log)], redirectStandardIO=False)
         stdio.StandardIO(Measured(Daemon(description, NullSink())))
+        settle()  # as isakmp.tap does
         reactor.run()  # type: ignore[attr-defined]
 
 

@@ -184,6 +184,8 @@ class CipherTests(SynchronousTestCase):
 
         self.patch(ciphers, "_PHASE_1", {7: ciphers.CBC["aes"]})
         self.patch(ciphers, "Cipher", unsupported)
+        ciphers._maker.cache_clear()  # it is asked once
+        self.addCleanup(ciphers._maker.cache_clear)
         self.assertRaises(LookupError, cipher, 7, bytes(16))
 
 

@@ -179,7 +179,11 @@ class TypesTests(SynchronousTestCase):
             self.assertEqual(error.notify, NotifyType.INVALID_EXCHANGE_TYPE)
 
     def test_not_phase_1_again(self) -> None:
-        """What begins an SA does not run under one, unless the key exchange says that it does."""
+        """
+        What begins an SA does not run under one, unless the key exchange says that it does.
+
+        Proves: RFC 2409 section 4 (row 4-1)
+        """
         for number in PHASE_1:
             self.assertNotIn(number, types_under(node(), sa()))
 

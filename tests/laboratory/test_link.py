@@ -18,6 +18,8 @@ from isakmp.errors import (
     ConfigurationError,
     DOINotSupported,
     InvalidIdentity,
+    InvalidProtocolID,
+    InvalidSPI,
     Malformed,
     NoProposalChosen,
     PeerError,
@@ -277,6 +279,14 @@ class RefusedTests(SynchronousTestCase):
         """What Bob refuses Alice is told by a notification under the SA."""
         error = self.refused(two(["aes128@9"], ["aes256"]))
         self.assertIsInstance(error, PeerRefused)
+
+
+class SPITests(SynchronousTestCase):
+    def test_check_spi(self) -> None:
+        """An SPI is of the one protocol that the laboratory has, and has octets."""
+        Laboratory().check_spi(2, b"aaaa")
+        self.assertRaises(InvalidSPI, Laboratory().check_spi, 2, b"")
+        self.assertRaises(InvalidProtocolID, Laboratory().check_spi, 3, b"aaaa")
 
 
 class MisuseTests(SynchronousTestCase):

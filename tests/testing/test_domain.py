@@ -24,7 +24,7 @@ from isakmp.associations import (
 )
 from isakmp.doi.ipsec import IPsecDOI, IPsecSituation
 from isakmp.doi.isakmp import ISAKMPDOI
-from isakmp.errors import Malformed, NoProposalChosen
+from isakmp.errors import Malformed, NoProposalChosen, PeerError
 from isakmp.identity import Identity
 from isakmp.interfaces import Effect, IDomainOfInterpretation
 from isakmp.numbers import IdentityType
@@ -163,6 +163,29 @@ class WrongTests(SynchronousTestCase):
         self.one(Crashing(), "IndexError", "InvalidIdentity, and nothing else")
         self.one(Changing(), "makes something else")
 
+    def test_not_inverse(self) -> None:
+        """What it would say of an identity is not what it was told."""
+
+        class Renumbering(Laboratory):
+            def identification(self, identity: Identity) -> Identity:
+                return replace(identity, kind=1)
+
+        self.one(Renumbering(), "identification is not the inverse of identity")
+
+    def test_spis(self) -> None:
+        """An SPI ends in an error of Python's, or one of its own is refused."""
+
+        class Reading(Laboratory):
+            def check_spi(self, protocol: int, spi: bytes) -> None:
+                super().check_spi(protocol, bytes([spi[0]]) if protocol == 2 else spi)
+
+        class Refusing(Laboratory):
+            def check_spi(self, protocol: int, spi: bytes) -> None:
+                raise Malformed("no SPI is good enough")
+
+        self.one(Reading(), "check_spi raises IndexError")
+        self.one(Refusing(), "check_spi refuses an SPI of 2")
+
     def test_wanted_identity(self) -> None:
         """One that it has to take, and does not."""
         (sentence,) = self.told(Laboratory(), identities=[Identity(200, 0, 0, b"five5")])
@@ -231,6 +254,8 @@ class WrongTests(SynchronousTestCase):
 
         class First(Laboratory):
             def deleted(self, delete: Delete, path: Path) -> Sequence[SPIKey]:
+                if delete.doi != self.number:
+                    return ()
                 return [SPIKey(self.number, delete.protocol, delete.spis[0], path.remote[0])]
 
         self.one(Anybody(), "are its to delete")
@@ -299,7 +324,7 @@ class WrongTests(SynchronousTestCase):
                         )
                         try:
                             return super().select(part, acceptable)
-                        except NoProposalChosen:
+                        except PeerError:
                             continue
                 raise NoProposalChosen("nothing")
 
