@@ -86,7 +86,7 @@ class Limits:
     conversations: int = 1000
     conversations_per_address: int = 64
     exchanges_per_sa: int = 64
-    begun_per_sa: int = 2
+    begun_per_sa: int = 1
     message_ids: int = 16384
     refusals: int = 3
     grace: float = 2.0

@@ -76,7 +76,7 @@ class EstablishTests(SynchronousTestCase):
 
     def test_in_turn(self) -> None:
         """
-        Of many children wanted at once two are negotiated at a time: a peer that remembers few
+        Many children wanted at once are negotiated one after the other: a peer that remembers few
         cipher states, as strongSwan does, can read every message; and all come up.
         """
         both = pair(Settings(children=9))
