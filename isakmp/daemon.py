@@ -25,11 +25,11 @@ from isakmp.config.mistakes import ConfigurationErrors, Mistake
 from isakmp.config.settings import Settings
 from isakmp.errors import ConfigurationError
 from isakmp.events import Established, Removed
-from isakmp.interfaces import IDomainOfInterpretation, IISAKMPKeyExchange, ISASink
+from isakmp.interfaces import IDomainOfInterpretation, IKeyExchange, ISASink
 from isakmp.keylog import KeyLog
 from isakmp.logs import Logger, set_level
 from isakmp.paths import Address
-from isakmp.plugins import Plugins, builtin, installed
+from isakmp.plugins import KeyExchange, Plugins, builtin, check_ports, installed
 from isakmp.service import ISAKMPService
 from isakmp.systemd import Manager
 
@@ -89,13 +89,17 @@ class Description:
     settings: Settings
     configuration: Configuration
     dois: tuple[IDomainOfInterpretation, ...]
-    key_exchanges: tuple[IISAKMPKeyExchange, ...]
+    key_exchanges: tuple[KeyExchange, ...]
     later: bool = False
 
     @property
     def listen(self) -> Sequence[Address]:
-        """What is to be bound: every address on the port, and on those that connections name."""
-        connections = self.configuration.connections
+        """
+        What is to be bound for ISAKMP: every address on the port, and on those that connections
+        name.
+        """
+        own = {one.name for one in self.key_exchanges if IKeyExchange.providedBy(one)}
+        connections = [c for c in self.configuration.connections if c.key_exchange not in own]
         ports = dict.fromkeys((self.settings.port, *(c.local_port for c in connections)))
         hosts = self.settings.listen or _everywhere()
         return tuple((host, port) for port in ports for host in hosts)
@@ -250,7 +254,7 @@ def _plugins() -> Plugins:
 
 def _enabled(
     own: Settings, file: str
-) -> tuple[tuple[IDomainOfInterpretation, ...], tuple[IISAKMPKeyExchange, ...]]:
+) -> tuple[tuple[IDomainOfInterpretation, ...], tuple[KeyExchange, ...]]:
     """
     The domains of interpretation and the key exchanges that are switched on.
 
@@ -273,7 +277,16 @@ def _enabled(
             return ()
 
     dois = chosen("doi", available.enabled_dois, names.doi)
-    key_exchanges = chosen("key_exchange", available.enabled_key_exchanges, names.key_exchange)
+    key_exchanges: tuple[KeyExchange, ...] = chosen(
+        "key_exchange", available.enabled_key_exchanges, names.key_exchange
+    )
+    if not mistakes:
+        try:
+            headers = available.enabled_headers(names.key_exchange, own.plugin_settings)
+            check_ports(headers, {own.port})
+            key_exchanges += headers
+        except ConfigurationError as error:
+            mistake("key_exchange", str(error))
     sinks = dict.fromkeys(sink.name for sink in available.sinks)
     for name in names.sink:
         if name not in sinks:

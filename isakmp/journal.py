@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from isakmp.associations import CookiePair, ProtectionSA, SABundle
+from isakmp.associations import ManagementKey, ProtectionSA, SABundle
 from isakmp.events import Established, NotificationReceived, Removal, Removed, Replaced
 from isakmp.interfaces import IEvents, IManagementSA
 from isakmp.logs import Logger
@@ -32,7 +32,7 @@ class Journal:
     _log = Logger()
 
     def __init__(self, events: IEvents) -> None:
-        self._childless: set[CookiePair] = set()
+        self._childless: set[ManagementKey] = set()
         self._info = self._log.info  # a logger makes another whenever it is looked up
         events.subscribe(Established, self._established)
         events.subscribe(Replaced, self._replaced)

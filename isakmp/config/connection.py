@@ -22,6 +22,7 @@ from isakmp.identity import Identity, IdentityPattern
 from isakmp.interfaces import (
     IDomainOfInterpretation,
     IISAKMPKeyExchange,
+    IKeyExchange,
     INegotiatingDomain,
 )
 
@@ -49,7 +50,12 @@ class Means:
 
     port: int
     dois: Mapping[str, IDomainOfInterpretation]
-    key_exchanges: Mapping[str, IISAKMPKeyExchange]
+    key_exchanges: Mapping[str, IISAKMPKeyExchange | IKeyExchange]
+
+    def header(self, name: str) -> IKeyExchange | None:
+        """The key exchange of this name, if it has a header of its own."""
+        found = self.key_exchanges.get(name)
+        return found if IKeyExchange.providedBy(found) else None
 
 
 def connection(
@@ -71,8 +77,9 @@ def connection(
         )
     local = _addresses(section, "local_addrs", findings)
     remote = _addresses(section, "remote_addrs", findings)
-    ours = _round(section, "local", findings)
-    theirs = _round(section, "remote", findings)
+    header = means.header(settings.key_exchange)
+    ours = _round(section, "local", header, findings)
+    theirs = _round(section, "remote", header, findings)
     pattern = said(theirs, "id", spelled, ANYBODY) if theirs else ANYBODY
     local_identity = None
     if ours and "id" in ours.data:
@@ -80,7 +87,11 @@ def connection(
             local_identity = identity(ours.data["id"].value)
         except ValueError as error:
             findings.mistake(ours.data["id"].place, ours.key("id"), str(error))
-    lifetime, renewal = _times(section)
+    lifetime, renewal = _times(section) if header is None else _unbounded(section, findings)
+    port, peers_port = means.port, 500
+    if header is not None:
+        port = peers_port = header.ports[0]
+        _own_port(section, header, findings)
     suites = _suites(section, settings, means, lifetime, findings)
     ends = Ends(_only(local), _only(remote), bool(remote) and values.is_address(remote[0]))
     doi = _doi(section, settings, means, findings)
@@ -98,11 +109,11 @@ def connection(
         remote=remote,
         local_identity=local_identity,
         remote_identity=IdentityPattern(pattern),
-        local_port=said(section, "local_port", values.port, means.port),
-        remote_port=said(section, "remote_port", values.port, 500),
+        local_port=said(section, "local_port", values.port, port),
+        remote_port=said(section, "remote_port", values.port, peers_port),
         doi=doi.number,
         key_exchange=settings.key_exchange,
-        exchange=settings.exchange,
+        exchange=settings.exchange if header is None else 0,
         lenient=settings.lenient,
         lifetime=lifetime,
         renewal=renewal,
@@ -128,7 +139,38 @@ def _only(addresses: Sequence[str]) -> str | None:
     return None
 
 
-def _round(section: Section, end: str, findings: Findings) -> Section | None:
+def _unbounded(section: Section, findings: Findings) -> tuple[Lifetime, Renewal]:
+    """A key exchange with a header of its own knows by itself how long what it keeps is good."""
+    for key in ("rekey_time", "reauth_time", "over_time", "rand_time"):
+        if key in section.data:
+            findings.warn(
+                section.data[key].place,
+                section.key(key),
+                "ignored: there is no ISAKMP SA to renew; the times of children count",
+            )
+    return Lifetime(), Renewal()
+
+
+def _own_port(section: Section, header: IKeyExchange, findings: Findings) -> None:
+    datum = section.data.get("local_port")
+    if datum is None:
+        return
+    try:
+        known = values.port(datum.value) in header.ports
+    except ValueError:
+        return  # told elsewhere
+    if not known:
+        ports = ", ".join(map(str, header.ports))
+        findings.mistake(
+            datum.place,
+            section.key("local_port"),
+            f"{header.name} has ports of its own, and this is none of them; valid: {ports}",
+        )
+
+
+def _round(
+    section: Section, end: str, header: IKeyExchange | None, findings: Findings
+) -> Section | None:
     """The one round of authentication of an end."""
     rounds = [inner for name, inner in section.sections.items() if name.startswith(end)]
     rounds.sort(key=lambda inner: said(inner, "round", values.number, 0))
@@ -139,6 +181,8 @@ def _round(section: Section, end: str, findings: Findings) -> Section | None:
             "a second round of authentication is not built yet, and without it less would be "
             "proved; valid: one round with auth = psk",
         )
+    if not rounds and header is not None:
+        return None
     if not rounds:
         findings.missing(
             section.place,
@@ -149,7 +193,14 @@ def _round(section: Section, end: str, findings: Findings) -> Section | None:
         return None
     first = rounds[0]
     datum = first.data.get("auth")
-    if datum is None:
+    if header is not None:
+        if datum is not None:
+            findings.mistake(
+                datum.place,
+                first.key("auth"),
+                f"{header.name} has its own way to authenticate; valid: leave it out",
+            )
+    elif datum is None:
         findings.missing(
             first.place, first.key("auth"), "it is pubkey unless said, and only psk is built"
         )
@@ -199,6 +250,11 @@ def _suites(
         return ()
     place, key = place_of(section, "proposals"), section.key("proposals")
     datum = section.data.get("proposals")
+    if IKeyExchange.providedBy(key_exchange):
+        if datum is not None:
+            text = f"{key_exchange.name} negotiates no protection of its own; valid: leave it out"
+            findings.mistake(place, key, text)
+        return ()
     text = "" if datum is None else datum.value
     left_out: tuple[str, ...] = ()
     try:

@@ -18,7 +18,7 @@ from isakmp.connections import Connection
 from isakmp.credentials.pre_shared_keys import SharedSecret
 from isakmp.doi.ipsec import ipsec
 from isakmp.ike.key_exchange import ike
-from isakmp.interfaces import IDomainOfInterpretation, IISAKMPKeyExchange
+from isakmp.interfaces import IDomainOfInterpretation, IISAKMPKeyExchange, IKeyExchange
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def load(
     settings: Settings = Settings(),
     *,
     dois: Sequence[IDomainOfInterpretation] = (ipsec,),
-    key_exchanges: Sequence[IISAKMPKeyExchange] = (ike,),
+    key_exchanges: Sequence[IISAKMPKeyExchange | IKeyExchange] = (ike,),
 ) -> Configuration:
     """
     Read ``swanctl.conf``, with what it includes.
@@ -77,7 +77,12 @@ def load(
             text = f"{path} has no connection {name}; there are: {known}"
             findings.missing(overrides.place, f"connection.{name}", text)
     shared = secrets(tree.section("secrets"), findings)
-    check_secrets(found, shared, findings)
+    headers = {one.name for one in key_exchanges if IKeyExchange.providedBy(one)}
+    check_secrets(
+        {key: value for key, value in found.items() if value[1].key_exchange not in headers},
+        shared,
+        findings,
+    )
     findings.check()
     made_all = tuple(one for _, one in found.values())
     return Configuration(made_all, shared, findings.warnings)

@@ -10,6 +10,7 @@ from isakmp.errors import InvalidExchangeType, Reason
 from isakmp.exchange.identity_protection import IdentityProtection
 from isakmp.exchange.informational import Informational
 from isakmp.interfaces import IExchangeType, IISAKMPKeyExchange, IManagementSA, INode
+from isakmp.wire.message import CookiePair
 
 INFORMATIONAL = Informational()
 
@@ -18,6 +19,17 @@ PHASE_1: Mapping[int, IExchangeType] = {kind.number: kind for kind in (IdentityP
 
 _FIRST_OF_DOI = 32
 """RFC 2408 section 3.1: exchange types from here on belong to the domain of interpretation."""
+
+
+def cookies_of(sa: IManagementSA) -> CookiePair:
+    """
+    The two cookies that name an ISAKMP SA.
+
+    :raises TypeError: if it is no ISAKMP SA, but a session of a key exchange with another header.
+    """
+    if not isinstance(sa.key, CookiePair):
+        raise TypeError(f"{sa.key} names no ISAKMP SA")
+    return sa.key
 
 
 def key_exchange_named(node: INode, name: str) -> IISAKMPKeyExchange:
