@@ -170,12 +170,13 @@ def builtin(entropy: Callable[[int], bytes] = os.urandom) -> Plugins:
     from isakmp.doi.ipsec import IPsecDOI
     from isakmp.doi.isakmp import ISAKMPDOI
     from isakmp.ike.key_exchange import IKE
+    from isakmp.kink.key_exchange import kink
     from isakmp.sinks.log import LogSink
     from isakmp.sinks.memory import MemorySink
 
     return Plugins(
         dois=(ISAKMPDOI(), IPsecDOI()),
-        key_exchanges=(IKE(),),
+        key_exchanges=(IKE(), kink),
         sinks=(
             SinkPlugin(MemorySink.name, lambda: MemorySink(entropy), MemorySink),
             SinkPlugin(LogSink.name, lambda: LogSink(entropy), LogSink),
