@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IDelayedCall
@@ -18,45 +17,31 @@ from twisted.python.failure import Failure
 
 from isakmp.associations import SABundle, Session
 from isakmp.connections import Connection
-from isakmp.errors import ExchangeTimeout, LimitReached, Malformed, PeerError, UnexpectedPayload
+from isakmp.errors import ExchangeTimeout, LimitReached, Malformed, PeerError
 from isakmp.events import ExchangeFailed, NotificationReceived, Removal
 from isakmp.interfaces import INode
 from isakmp.kink.command import opened, verify
-from isakmp.kink.creation import Creation, KENotSupported
+from isakmp.kink.creation import Creation
 from isakmp.kink.errors import (
-    BadQuickModeVersion,
     InternalError,
     KerberosRefusal,
-    KINKError,
     ProtocolError,
     UnknownTransaction,
 )
 from isakmp.kink.kerberos import IAPRequest, IKerberos
 from isakmp.kink.message import Message, Received, encode_inner
-from isakmp.kink.numbers import QUICK_MODE_VERSION, KerberosError, MessageType
-from isakmp.kink.payloads import (
-    APReply,
-    APRequest,
-    Encrypted,
-    ErrorPayload,
-    KerberosErrorPayload,
-    Operation,
-)
+from isakmp.kink.numbers import KerberosError, MessageType
+from isakmp.kink.operations import deletes, operations_of, refusal_of
+from isakmp.kink.payloads import APReply, APRequest, Encrypted, Operation
 from isakmp.kink.principals import connection_of
 from isakmp.kink.session import Sessions, TicketSession, identity
 from isakmp.kink.settings import Settings
 from isakmp.logs import Logger
-from isakmp.numbers import NotifyType, ProtocolID
+from isakmp.numbers import NotifyType
 from isakmp.parts import Role
 from isakmp.paths import Datagram, Path, endpoint
 from isakmp.wire.payload import Payload
 from isakmp.wire.payloads import Delete, Notification
-
-MAX_OPERATIONS = 8
-"""KINK_ISAKMP payloads of one command: each can cost a negotiation."""
-
-_TOLD = (NotifyType.INVALID_PAYLOAD_TYPE, NotifyType.INVALID_SPI, NotifyType.NO_PROPOSAL_CHOSEN)
-"""What RFC 4430 section 5.5 has a word for; everything else is PAYLOAD-MALFORMED."""
 
 
 @dataclass(slots=True, eq=False)
@@ -149,7 +134,7 @@ class Answers:
                 self._again(known, request, received, said)
                 return
             answer = _Answer(connection, request, path, message, epoch, said)
-            operations = _operations(said)
+            operations = operations_of(said)
             self._remember(answer)
         except LimitReached:
             raise
@@ -416,7 +401,7 @@ class Answers:
         self._forget(answer)
         if answer.reply is None:
             error, message = InternalError("a fault of ours"), answer.message
-            inner = _refusal(error, message.doi, self._kerberos)
+            inner = refusal_of(error, message.doi, self._kerberos)
             self._reply(answer.request, answer.path, message, inner)
 
     def _told(self, error: PeerError, answer: _Answer) -> None:
@@ -439,7 +424,7 @@ class Answers:
             peer=endpoint(path.remote),
             error=error,
         )
-        self._reply(request, path, message, _refusal(error, message.doi, self._kerberos))
+        self._reply(request, path, message, refusal_of(error, message.doi, self._kerberos))
 
     def _forget(self, answer: _Answer) -> None:
         self._stop(answer)
@@ -455,51 +440,6 @@ class Answers:
 
     def _could_not(self, failure: Failure) -> None:
         self._log.failure("could not remove a bundle", failure)
-
-
-def _operations(said: Sequence[Payload]) -> list[tuple[Payload, ...]]:
-    """
-    What stands in the KINK_ISAKMP payloads.
-
-    :raises BadQuickModeVersion: :raises ProtocolError: :raises Malformed: if it cannot be read.
-    """
-    strange = [payload for payload in said if not isinstance(payload, Operation)]
-    if strange:
-        raise ProtocolError(f"a payload of type {strange[0].number} in a command")
-    found = [payload for payload in said if isinstance(payload, Operation)]
-    for operation in found:
-        if operation.version != QUICK_MODE_VERSION:
-            version = f"{operation.version >> 4}.{operation.version & 15}"
-            raise BadQuickModeVersion(f"Quick Mode {version}; 1.0 is spoken here")
-    if len(found) > MAX_OPERATIONS:
-        raise ProtocolError(f"more than {MAX_OPERATIONS} KINK_ISAKMP payloads")
-    return [operation.payloads() for operation in islice(found, MAX_OPERATIONS)]
-
-
-def _refusal(error: PeerError, doi: int, kerberos: IKerberos) -> tuple[Payload, ...]:
-    """How a proven peer is told.  RFC 4430 sections 3.5, 5.5 and 6.3."""
-    if isinstance(error, KINKError):
-        return (ErrorPayload(error.code),)
-    if isinstance(error, KerberosRefusal):
-        return (KerberosErrorPayload(kerberos.error(error)),)
-    kind = error.notify if error.notify in _TOLD else NotifyType.PAYLOAD_MALFORMED
-    data = error.data if isinstance(error, KENotSupported) else b""
-    if isinstance(error, UnexpectedPayload) and not data:
-        kind = NotifyType.PAYLOAD_MALFORMED  # INVALID-PAYLOAD-TYPE has to name one
-    notification = Notification(doi, ProtocolID.ISAKMP, kind, b"", data)
-    return (Operation.of((notification,)),)
-
-
-def deletes(bundle: SABundle) -> list[Payload]:
-    """Delete payloads for what is received by.  RFC 4430 section 3.3."""
-    return [
-        Delete(
-            bundle.policy.doi,
-            protocol,
-            tuple(sa.key.spi for sa in bundle.inbound if sa.key.protocol == protocol),
-        )
-        for protocol in dict.fromkeys(sa.key.protocol for sa in bundle.inbound)
-    ]
 
 
 async def _nothing() -> None:

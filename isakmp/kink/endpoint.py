@@ -32,8 +32,9 @@ from isakmp.interfaces import (
     INegotiatingDomain,
     INode,
 )
-from isakmp.kink.answers import MAX_OPERATIONS, Answers, deletes
+from isakmp.kink.answers import Answers
 from isakmp.kink.command import Command, Reply
+from isakmp.kink.commands import Commands
 from isakmp.kink.creation import Creation
 from isakmp.kink.errors import (
     InvalidDOI,
@@ -41,12 +42,12 @@ from isakmp.kink.errors import (
     KerberosRefusal,
     KINKError,
     ProtocolError,
-    UnknownTransaction,
     UserToUserDenied,
 )
 from isakmp.kink.kerberos import IKerberos, ITicket
 from isakmp.kink.message import Header, Message, Received
 from isakmp.kink.numbers import VERSION, MessageType
+from isakmp.kink.operations import MAX_OPERATIONS, deletes
 from isakmp.kink.payloads import ErrorPayload, KerberosErrorPayload, Operation, TGTRequest
 from isakmp.kink.principals import principal_of
 from isakmp.kink.session import Sessions, TicketSession, identity
@@ -79,8 +80,7 @@ class KINKEndpoint:
         self.epoch = int(node.clock.seconds()) & 0xFFFFFFFF
         self.sessions = Sessions(node)
         self.answers = Answers(node, settings, kerberos, self.sessions, self.epoch)
-        self._commands: dict[int, Command] = {}
-        self._lingering: dict[int, IDelayedCall] = {}
+        self.commands = Commands(node, kerberos, self.sessions, self.epoch)
         self._leaving: dict[str, tuple[IDelayedCall, SABundle]] = {}
         self._running: set[Deferred[Sequence[SABundle]]] = set()
         self._errors = Bucket(node.clock, node.limits.notifications)
@@ -167,12 +167,7 @@ class KINKEndpoint:
             running.cancel()
         removed = self.delete(self.sessions.all(), Removal.SHUTDOWN)
         self.answers.close()
-        for command in tuple(self._commands.values()):
-            command.cancel()
-        self._commands.clear()
-        for timer in self._lingering.values():
-            timer.cancel()
-        self._lingering.clear()
+        self.commands.close()
         leaving, self._leaving = self._leaving, {}
         for timer, bundle in leaving.values():
             timer.cancel()
@@ -190,7 +185,7 @@ class KINKEndpoint:
         except Malformed as error:
             raise ProtocolError(error.reason) from error
         if header.kind == MessageType.REPLY:
-            self._replied(received, datagram)
+            self.commands.replied(received, datagram)
         elif header.kind == MessageType.ACK:
             self.answers.acknowledgement(received, datagram)
         elif header.kind not in _COMMANDS:
@@ -204,14 +199,6 @@ class KINKEndpoint:
             raise UserToUserDenied(f"user-to-user authentication is not built; {name} was asked")
         else:
             self.answers.command(received, datagram)
-
-    def _replied(self, received: Received, datagram: Datagram) -> None:
-        command = self._commands.get(received.message.xid)
-        if command is None or command.message.doi != received.message.doi:
-            raise UnknownTransaction("a reply to no transaction of ours")
-        command.received(received, datagram)
-        if received.message.xid in self._lingering and received.message.acknowledge:
-            command.acknowledge()
 
     def _dropped(self, error: PeerError, header: Header, datagram: Datagram) -> None:
         """
@@ -257,7 +244,7 @@ class KINKEndpoint:
         creations: list[Creation] = []
         key = Session(theirs, 0 if known is None else known.key.epoch)
         try:
-            ticket = await self._ticket(ours, theirs, connection.intervals)
+            ticket = await self.commands.ticket(ours, theirs, connection.intervals)
             session = TicketSession(
                 key,
                 Role.INITIATOR,
@@ -273,7 +260,7 @@ class KINKEndpoint:
                 creation = Creation(self._node, self.sessions, Role.INITIATOR, session, path)
                 creations.append(creation)
                 operations.append(Operation.of(await creation.offer(child)))
-            command = self._command(
+            command = self.commands.begin(
                 MessageType.CREATE, ticket, path, connection.doi, operations, connection.intervals
             )
             reply = await command.result
@@ -294,17 +281,8 @@ class KINKEndpoint:
             raise
         for creation in creations:
             creation.finish()
-        self._acknowledge(command, reply, connection.intervals)
+        self.commands.acknowledge(command, reply, connection.intervals)
         return [creation.bundle for creation in creations]
-
-    def _acknowledge(self, command: Command, reply: Reply, intervals: Intervals) -> None:
-        """An ACK if one is wanted, and again when the reply comes again.  RFC 4430 section 9."""
-        xid = command.message.xid
-        if not reply.acknowledge or self._closed:
-            self._commands.pop(xid, None)
-            return
-        command.acknowledge()
-        self._lingering[xid] = self._node.clock.callLater(intervals.total, self._forget, xid)
 
     def _take_back(
         self, command: Command, reply: Reply | None, creations: Sequence[Creation]
@@ -314,13 +292,13 @@ class KINKEndpoint:
         the ACK that it must get in any case (RFC 4430 section 3.2), and a DELETE.
         """
         if reply is None or self._closed:
-            self._commands.pop(command.message.xid, None)
             command.cancel()
+            self.commands.forget(command.message.xid)
             return
         intervals = Intervals()
-        self._acknowledge(command, reply, intervals)
+        self.commands.acknowledge(command, reply, intervals)
         payloads = [payload for creation in creations for payload in creation.offered]
-        deleting = self._command(
+        deleting = self.commands.begin(
             MessageType.DELETE,
             command.ticket,
             command.path,
@@ -328,7 +306,7 @@ class KINKEndpoint:
             [Operation.of(payloads)],
             intervals,
         )
-        deleting.result.addBoth(lambda _: self._forget(deleting.message.xid))
+        deleting.result.addBoth(lambda _: self.commands.forget(deleting.message.xid))
 
     def _failed(self, error: BaseException, name: str, path: Path, key: Session) -> None:
         if isinstance(error, CancelledError):
@@ -350,62 +328,6 @@ class KINKEndpoint:
         self._running.discard(running)
         return cast(Sequence[SABundle], result)
 
-    # -- commands ------------------------------------------------------------------------------
-
-    def _ticket(self, ours: str, theirs: str, intervals: Intervals) -> Deferred[ITicket]:
-        """One that is valid longer than a transaction can last.  RFC 4430 section 9."""
-        until = self._node.clock.seconds() + intervals.total
-        return self.kerberos.ticket(ours, theirs, until)
-
-    def _command(
-        self,
-        kind: MessageType,
-        ticket: ITicket,
-        path: Path,
-        doi: int,
-        operations: Sequence[Operation],
-        intervals: Intervals,
-        once: bool = False,
-    ) -> Command:
-        message = Message(kind, doi, self._xid(), tuple(operations))
-        command = Command(
-            self._node, self.kerberos, ticket, path, message, self.epoch, iter(intervals)
-        )
-        if once:
-            command.send_once()
-            return command
-        self._commands[message.xid] = command
-        command.start()
-        return command
-
-    def _xid(self) -> int:
-        """At random, and none of those outstanding."""
-        while True:
-            xid = int.from_bytes(self._node.entropy(4), "big")
-            if xid not in self._commands:
-                return xid
-
-    def _forget(self, xid: int) -> None:
-        self._commands.pop(xid, None)
-        timer = self._lingering.pop(xid, None)
-        if timer is not None and timer.active():
-            timer.cancel()
-
-    async def _ask(
-        self, session: TicketSession, kind: MessageType, operations: Sequence[Operation]
-    ) -> Reply:
-        """A command in a session, and its reply."""
-        intervals = self._node.policy.intervals(session.connection)
-        ours = session.ours.data.decode("ascii")
-        ticket = await self._ticket(ours, session.key.principal, intervals)
-        command = self._command(kind, ticket, session.path, session.doi, operations, intervals)
-        try:
-            reply = await command.result
-        finally:
-            self._forget(command.message.xid)
-        self.sessions.heard(session.key.principal, reply.epoch)
-        return reply
-
     # -- DELETE --------------------------------------------------------------------------------
 
     async def _delete(self, bundle: SABundle, why: Removal) -> None:
@@ -424,7 +346,7 @@ class KINKEndpoint:
             return
         await sink.install(replace(current, outbound=()))
         try:
-            await self._ask(session, MessageType.DELETE, [Operation.of(deletes(current))])
+            await self.commands.ask(session, MessageType.DELETE, [Operation.of(deletes(current))])
         except PeerError as error:
             self._log.info(
                 "{peer} may not know that {name} is deleted: {error}",
@@ -448,7 +370,7 @@ class KINKEndpoint:
         ours = session.ours.data.decode("ascii")
 
         def send(ticket: ITicket) -> None:
-            self._command(
+            self.commands.begin(
                 MessageType.DELETE,
                 ticket,
                 session.path,
@@ -458,7 +380,7 @@ class KINKEndpoint:
                 once=True,
             )
 
-        asked = self._ticket(ours, session.key.principal, Intervals())
+        asked = self.commands.ticket(ours, session.key.principal, Intervals())
         asked.addCallback(send).addErrback(self._could_not)
         if not asked.called:
             asked.cancel()
@@ -477,7 +399,7 @@ class KINKEndpoint:
 
     async def _probe(self, session: TicketSession) -> None:
         try:
-            reply = await self._ask(session, MessageType.STATUS, ())
+            reply = await self.commands.ask(session, MessageType.STATUS, ())
         except ExchangeTimeout:
             if self._node.registry.find(session.key) is not None:
                 self.sessions.gone(session, Removal.PEER_GONE)
@@ -487,13 +409,9 @@ class KINKEndpoint:
 
     def _probe_all(self) -> None:
         self._probing = self._node.clock.callLater(self._settings.probe, self._probe_all)
-        asked = {
-            (command.path, command.ticket.theirs)
-            for command in self._commands.values()
-            if command.message.kind == MessageType.STATUS
-        }
+        asked = self.commands.asked(MessageType.STATUS)
         for session in self.sessions.all():
-            if (session.path, session.key.principal) not in asked:
+            if session.key.principal not in asked:
                 self.probe(session).addErrback(self._not_there, session)
 
     def _not_there(self, failure: Failure, session: TicketSession) -> None:
