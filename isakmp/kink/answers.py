@@ -8,7 +8,7 @@ transaction: they are answered alike, and done once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from twisted.internet.defer import Deferred, fail
@@ -83,6 +83,7 @@ class Answers:
     What a node answers.
 
     :param epoch: since when it has valid SA information.
+    :param withdraw: tells a peer, with a DELETE, that it has less than it may believe.
     """
 
     _log = Logger()
@@ -94,12 +95,14 @@ class Answers:
         kerberos: IKerberos,
         sessions: Sessions,
         epoch: int,
+        withdraw: Callable[[TicketSession, Sequence[Payload]], None],
     ) -> None:
         self._node = node
         self._settings = settings
         self._kerberos = kerberos
         self._sessions = sessions
         self._epoch = epoch
+        self._withdraw = withdraw
         self._answers: dict[tuple[str, int], _Answer] = {}
 
     def __len__(self) -> int:
@@ -362,6 +365,7 @@ class Answers:
             return
         self._told(ExchangeTimeout("the reply was never acknowledged"), answer)
         self._forget(answer)
+        self._take_back(answer)
 
     def _send(self, answer: _Answer) -> None:
         """With a new AP-REP and checksum each time."""
@@ -394,6 +398,8 @@ class Answers:
         self._forget(answer)
         if waiting:
             self._refused(failure.value, answer.request, answer.path, answer.message)
+        else:
+            self._take_back(answer)
 
     def _fault(self, failure: Failure, answer: _Answer) -> None:
         # A fault of ours in the middle of a negotiation: the peer learns that there was one.
@@ -403,6 +409,14 @@ class Answers:
             error, message = InternalError("a fault of ours"), answer.message
             inner = refusal_of(error, message.doi, self._kerberos)
             self._reply(answer.request, answer.path, message, inner)
+        else:
+            self._take_back(answer)
+
+    def _take_back(self, answer: _Answer) -> None:
+        """It has our reply, and we do not have what that says: no SA stays half open."""
+        said = [payload for one in answer.creations for payload in deletes(one.bundle)]
+        if said:
+            self._withdraw(self._session(answer), said)
 
     def _told(self, error: PeerError, answer: _Answer) -> None:
         name = f"KINK {MessageType(answer.message.kind).spelled}"

@@ -79,7 +79,9 @@ class KINKEndpoint:
         self.kerberos = kerberos
         self.epoch = int(node.clock.seconds()) & 0xFFFFFFFF
         self.sessions = Sessions(node)
-        self.answers = Answers(node, settings, kerberos, self.sessions, self.epoch)
+        self.answers = Answers(
+            node, settings, kerberos, self.sessions, self.epoch, self._withdraw
+        )
         self.commands = Commands(node, kerberos, self.sessions, self.epoch)
         self._leaving: dict[str, tuple[IDelayedCall, SABundle]] = {}
         self._running: set[Deferred[Sequence[SABundle]]] = set()
@@ -359,6 +361,13 @@ class KINKEndpoint:
             return
         leaving = self._node.clock.callLater(self._settings.grace, self._leave, current.name)
         self._leaving[current.name] = leaving, current
+
+    def _withdraw(self, session: TicketSession, payloads: Sequence[Payload]) -> None:
+        """Tell a peer what we do not have, whatever it believes."""
+        asked = Deferred.fromCoroutine(
+            self.commands.ask(session, MessageType.DELETE, [Operation.of(payloads)])
+        )
+        asked.addErrback(self._could_not)
 
     def _leave(self, name: str) -> None:
         """Nothing that was sent under it can still be on its way."""
