@@ -109,7 +109,7 @@ class End:
         life: int = 0,
     ) -> None:
         entropy = FixedEntropy(f"{address} {life}")
-        self.address, self.clock = address, clock
+        self.address, self.clock, self.network = address, clock, network
         self.sink = MemorySink(entropy)
         self.events: list[object] = []
         self.heard: list[Datagram] = []
@@ -145,6 +145,9 @@ class End:
     def die(self) -> None:
         """As a process that is killed: it says nothing, and hears nothing."""
         self._receive = lambda datagram: None
+        self.network.cut, before = True, self.network.cut
+        settle(self.clock, self.assembly.stop(), 0.0)
+        self.network.cut = before
 
     def connection(self) -> Connection:
         """As it is configured here."""

@@ -4,7 +4,7 @@ CREATE between two nodes: in two messages, in three, with perfect forward secrec
 
 from __future__ import annotations
 
-from contextlib import suppress
+import contextlib
 from dataclasses import replace
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -388,7 +388,7 @@ class RefusalTests(SynchronousTestCase):
 
                 getattr(pair, end).sink.refuse = refuse
                 begun = pair.a.establish()
-                with suppress(OSError, PeerRefused, Unsettled):
+                with contextlib.suppress(OSError, PeerRefused, Unsettled):
                     settle(pair.clock, begun, 200)
                 pair.wait(1)
                 getattr(pair, end).sink.refuse = None
