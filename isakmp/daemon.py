@@ -57,6 +57,7 @@ class Files:
         :raises ConfigurationErrors: with every mistake of both.
         """
         mistakes: Sequence[Mistake] = ()
+        said = own = Settings()
         try:
             said = own = settings.load(self.settings)
             if running is not None:
@@ -64,6 +65,8 @@ class Files:
             dois, key_exchanges = _enabled(own, self.settings)
         except ConfigurationErrors as errors:
             mistakes = errors.mistakes
+            if any(one.key_exchange != "ike" for one in own.connections.values()):
+                raise  # without these plug-ins nothing can be said of their connections
             said = own = Settings()
             dois, key_exchanges = _enabled(own, self.settings)
         try:

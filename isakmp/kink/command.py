@@ -36,8 +36,9 @@ from isakmp.kink.payloads import (
     Operation,
     TGTReply,
 )
+from isakmp.logs import Logger
 from isakmp.numbers import NotifyType
-from isakmp.paths import Datagram, Path
+from isakmp.paths import Datagram, Path, endpoint
 from isakmp.wire.payload import Payload
 from isakmp.wire.payloads import Notification
 
@@ -89,6 +90,8 @@ class Command:
     :param waits: seconds before each repeat, then until hope is given up.
     :ivar result: a :class:`Reply`; fails with :class:`PeerError`.
     """
+
+    _log = Logger()
 
     def __init__(
         self,
@@ -212,8 +215,8 @@ class Command:
                 if refusal.code == KerberosError.REPEAT:
                     # A copy of ours came twice; the reply to the first is on its way, or a repeat
                     # with a new authenticator will have one.
-                    self._note(refusal.reason)
-                elif refusal.code == KerberosError.SKEW and refusal.skew and not self._adjusted:
+                    return False
+                if refusal.code == KerberosError.SKEW and refusal.skew and not self._adjusted:
                     self._adjusted = True
                     self.ticket.adjust(refusal.skew)
                     self._send(self.message)
@@ -243,6 +246,11 @@ class Command:
         noted = Rejection("a reply", str(reason), "", "")
         if noted not in self._noted and len(self._noted) < self._node.limits.drops:
             self._noted.append(noted)
+            self._log.info(
+                "{peer} says, and does not prove it: {reason}",
+                peer=endpoint(self.path.remote),
+                reason=str(reason),
+            )
 
 
 def _notified(operations: Sequence[Sequence[Payload]]) -> PeerRefused | None:

@@ -86,6 +86,7 @@ class KINKEndpoint:
         self._leaving: dict[str, tuple[IDelayedCall, SABundle]] = {}
         self._running: set[Deferred[Sequence[SABundle]]] = set()
         self._errors = Bucket(node.clock, node.limits.notifications)
+        self._lines = Bucket(node.clock, node.limits.notifications)
         self._probing: IDelayedCall | None = None
         self._closed = False
         if settings.probe:
@@ -206,12 +207,13 @@ class KINKEndpoint:
         """
         It was not proven: told only what RFC 4430 has a word for, and not more than was sent.
         """
-        self._log.debug(
-            "dropped from {peer}: {error}", peer=endpoint(datagram.path.remote), error=error
-        )
+        peer = endpoint(datagram.path.remote)
         self._node.events.publish(MessageDropped(datagram.path, error))
         if header.kind in (MessageType.REPLY, MessageType.ACK):
+            self._log.debug("dropped from {peer}: {error}", peer=peer, error=error)
             return
+        if self._lines.take():
+            self._log.info("refused {peer}: {error}", peer=peer, error=error)
         payload: Payload
         checksum = None
         if isinstance(error, KINKError):
