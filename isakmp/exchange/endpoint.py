@@ -12,7 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, 
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from isakmp.associations import SABundle
+from isakmp.associations import ManagementKey, SABundle
 from isakmp.connections import Candidates, Child, Connection
 from isakmp.errors import (
     Cancelled,
@@ -91,7 +91,7 @@ class ISAKMPEndpoint:
         self._removals = Removals(node, self.begin, self._abandon)
         self._running: dict[Exchange, Deferred[object]] = {}
         self._beginning: dict[tuple[str, Path | None], _Beginning] = {}
-        self._turns: dict[CookiePair, DeferredSemaphore] = {}
+        self._turns: dict[ManagementKey, DeferredSemaphore] = {}
         self._closed = False
 
     # -- IKeyExchangeEndpoint ------------------------------------------------------------------
