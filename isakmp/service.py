@@ -225,7 +225,7 @@ class ISAKMPService(Service):
         connections = tuple(connections)
         wanted = self._listen if listen is None else self._wanted(listen)
         if listen is not None:
-            self._share(listen)
+            check_ports(self._assembly.headers, {port for _, port in listen})
         opened = self._open(wanted) if self._bound else ()
         try:
             self._assembly.configure(connections, tuple(secrets))
@@ -233,6 +233,8 @@ class ISAKMPService(Service):
             self._close(opened)
             raise
         self._connections, self._listen = connections, wanted
+        if listen is not None:
+            self._share(listen)
         self._delete([sa for sa in self.node.registry if not self._is_configured(sa)])
         # What stands goes on where it is, though its connection may have got another port.
         used = {sa.path.local[1] for sa in self.node.registry if not isinstance(sa, SABundle)}
