@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
@@ -144,7 +144,7 @@ class Answers:
         except PeerError as error:
             self._refused(error, request, datagram.path, message)
             return
-        answer.running = self._act(answer, operations)
+        answer.running = Deferred.fromCoroutine(self._act(answer, operations))
         answer.running.addErrback(self._failed, answer).addErrback(self._fault, answer)
 
     def _proven(self, received: Received) -> tuple[IAPRequest, int]:
@@ -209,21 +209,17 @@ class Answers:
 
     # -- what is done --------------------------------------------------------------------------
 
-    def _act(
+    async def _act(
         self, answer: _Answer, operations: Sequence[tuple[Payload, ...]]
-    ) -> Deferred[None]:
+    ) -> None:
         kind = answer.message.kind
         if kind == MessageType.CREATE:
-            return Deferred.fromCoroutine(self._create(answer, operations))
-        try:
-            if kind == MessageType.DELETE:
-                said = self._delete(answer, operations)
-            else:
-                said = self._status(answer, operations)
-        except PeerError:
-            return fail()
+            await self._create(answer, operations)
+            return
+        said = self._delete(answer, operations) if kind == MessageType.DELETE else ()
+        if kind == MessageType.STATUS:
+            self._status(answer, operations)
         self._answered(answer, tuple(map(Operation.of, said)), False)
-        return Deferred.fromCoroutine(_nothing())
 
     async def _create(self, answer: _Answer, operations: Sequence[tuple[Payload, ...]]) -> None:
         if not operations:
@@ -296,16 +292,12 @@ class Answers:
         parent = bundle.parent
         return isinstance(parent, Session) and parent.principal == answer.request.theirs
 
-    def _status(
-        self, answer: _Answer, operations: Sequence[tuple[Payload, ...]]
-    ) -> list[list[Payload]]:
+    def _status(self, answer: _Answer, operations: Sequence[tuple[Payload, ...]]) -> None:
         for payloads in operations:
             for payload in payloads:
                 if isinstance(payload, Notification):
-                    self._node.events.publish(
-                        NotificationReceived(answer.path, payload.kind, True)
-                    )
-        return []
+                    event = NotificationReceived(answer.path, payload.kind, True)
+                    self._node.events.publish(event)
 
     # -- replies -------------------------------------------------------------------------------
 
@@ -454,7 +446,3 @@ class Answers:
 
     def _could_not(self, failure: Failure) -> None:
         self._log.failure("could not remove a bundle", failure)
-
-
-async def _nothing() -> None:
-    """What is done already."""

@@ -49,12 +49,21 @@ class Reply:
     A reply, proven.
 
     :ivar epoch: the responder's.
-    :ivar operations: what stands in its KINK_ISAKMP payloads, in order.
+    :ivar operations: its KINK_ISAKMP payloads, in order.
+    :ivar acknowledge: whether it wants to be acknowledged.
     """
 
     epoch: int
-    operations: tuple[tuple[Payload, ...], ...]
+    operations: tuple[Operation, ...]
     acknowledge: bool
+
+    def opened(self) -> tuple[tuple[Payload, ...], ...]:
+        """
+        What stands in them.
+
+        :raises Malformed: if it cannot be read.
+        """
+        return tuple(operation.payloads() for operation in self.operations)
 
 
 def opened(received: Received, key: ISessionKey) -> tuple[Payload, ...]:
@@ -189,19 +198,22 @@ class Command:
         replies = [payload for payload in payloads if isinstance(payload, APReply)]
         if len(replies) > 1:
             raise Malformed("more than one AP-REP")
-        for reply in replies:
-            self.ticket.check(reply.data, self._authenticators)
+        for proof in replies:
+            self.ticket.check(proof.data, self._authenticators)
         if not self._accepted(payloads):
             return
         if not replies:
             raise Malformed("a reply without an AP-REP")
-        operations = tuple(p.payloads() for p in payloads if isinstance(p, Operation))
+        operations = tuple(p for p in payloads if isinstance(p, Operation))
+        reply = Reply(replies[0].epoch, operations, message.acknowledge)
         self._end()
-        refusal = _notified(operations)
-        if refusal is not None:
-            self.result.errback(refusal)
+        refusal = _notified(reply)
+        if refusal is None:
+            self.result.callback(reply)
             return
-        self.result.callback(Reply(replies[0].epoch, operations, message.acknowledge))
+        if message.acknowledge:
+            self.acknowledge()
+        self.result.errback(refusal)
 
     def _accepted(self, payloads: Sequence[Payload]) -> bool:
         """
@@ -253,9 +265,13 @@ class Command:
             )
 
 
-def _notified(operations: Sequence[Sequence[Payload]]) -> PeerRefused | None:
+def _notified(reply: Reply) -> PeerRefused | None:
     """The first error among the notifications.  RFC 4430 section 5.5."""
-    for payloads in operations:
+    try:
+        opened = reply.opened()
+    except Malformed:
+        return None  # whoever reads it finds out
+    for payloads in opened:
         for payload in payloads:
             if isinstance(payload, Notification) and payload.kind < NotifyType.CONNECTED:
                 said = NotifyType(payload.kind).spelled

@@ -120,6 +120,8 @@ class Commands:
             reply = await command.result
         finally:
             self.forget(command.message.xid)
+        if reply.acknowledge:
+            command.acknowledge()  # it has no reason to ask, and a right to be answered
         self._sessions.heard(session.key.principal, reply.epoch)
         return reply
 

@@ -270,10 +270,11 @@ class KINKEndpoint:
             reply = await command.result
             key = Session(theirs, reply.epoch)
             self.sessions.heard(theirs, reply.epoch)
-            if len(reply.operations) != len(creations):
-                raise Malformed(f"{len(reply.operations)} answers to {len(creations)} offers")
+            answers = reply.opened()
+            if len(answers) != len(creations):
+                raise Malformed(f"{len(answers)} answers to {len(creations)} offers")
             session = replace(session, key=key)
-            for creation, payloads in zip(creations, reply.operations, strict=True):
+            for creation, payloads in zip(creations, answers, strict=True):
                 await creation.answered(payloads, session, reply.acknowledge)
         except BaseException as error:
             # Whatever it is, what was begun is undone, and it goes on to whoever waits.
