@@ -15,13 +15,14 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
-from isakmp.associations import SABundle, Session
+from isakmp.associations import Session
 from isakmp.connections import Connection
 from isakmp.errors import ExchangeTimeout, LimitReached, Malformed, PeerError
-from isakmp.events import ExchangeFailed, NotificationReceived, Removal
+from isakmp.events import ExchangeFailed, NotificationReceived
 from isakmp.interfaces import INode
 from isakmp.kink.command import opened, verify
 from isakmp.kink.creation import Creation
+from isakmp.kink.deletions import delete_named, deletes
 from isakmp.kink.errors import (
     InternalError,
     KerberosRefusal,
@@ -31,17 +32,16 @@ from isakmp.kink.errors import (
 from isakmp.kink.kerberos import IAPRequest, IKerberos
 from isakmp.kink.message import Message, Received, encode_inner
 from isakmp.kink.numbers import KerberosError, MessageType
-from isakmp.kink.operations import deletes, operations_of, refusal_of
+from isakmp.kink.operations import operations_of, refusal_of
 from isakmp.kink.payloads import APReply, APRequest, Encrypted, Operation
 from isakmp.kink.principals import connection_of
 from isakmp.kink.session import Sessions, TicketSession, identity
 from isakmp.kink.settings import Settings
 from isakmp.logs import Logger
-from isakmp.numbers import NotifyType
 from isakmp.parts import Role
 from isakmp.paths import Datagram, Path, endpoint
 from isakmp.wire.payload import Payload
-from isakmp.wire.payloads import Delete, Notification
+from isakmp.wire.payloads import Notification
 
 
 @dataclass(slots=True, eq=False)
@@ -216,8 +216,11 @@ class Answers:
         if kind == MessageType.CREATE:
             await self._create(answer, operations)
             return
-        said = self._delete(answer, operations) if kind == MessageType.DELETE else ()
-        if kind == MessageType.STATUS:
+        said: Sequence[Sequence[Payload]] = ()
+        if kind == MessageType.DELETE:
+            principal, doi = answer.request.theirs, answer.message.doi
+            said = delete_named(self._node, principal, doi, answer.path, operations)
+        else:
             self._status(answer, operations)
         self._answered(answer, tuple(map(Operation.of, said)), False)
 
@@ -248,49 +251,6 @@ class Answers:
     def _finish(self, answer: _Answer) -> None:
         for creation in answer.creations:
             creation.finish()
-
-    def _delete(
-        self, answer: _Answer, operations: Sequence[tuple[Payload, ...]]
-    ) -> list[list[Payload]]:
-        """What the peer names is gone in both directions; it is told what that was here."""
-        registry, doi = self._node.registry, self._node.dois[answer.message.doi]
-        replies: list[list[Payload]] = []
-        for payloads in operations:
-            gone: dict[str, SABundle] = {}
-            reply: list[Payload] = []
-            for payload in payloads:
-                if not isinstance(payload, Delete):
-                    continue
-                keys = doi.deleted(payload, answer.path)
-                unknown = [spi for spi in payload.spis if spi not in {key.spi for key in keys}]
-                for key in keys:
-                    bundle = registry.find(key)
-                    if isinstance(bundle, SABundle) and self._is_of(bundle, answer):
-                        gone[bundle.name] = bundle
-                    else:
-                        unknown.append(key.spi)
-                reply.extend(
-                    Notification(
-                        answer.message.doi, payload.protocol, NotifyType.INVALID_SPI, spi, b""
-                    )
-                    for spi in unknown
-                )
-            for bundle in gone.values():
-                reply.extend(deletes(bundle))
-                for removed in (
-                    registry.remove(bundle, Removal.DELETED_BY_PEER),
-                    self._node.sink.remove(bundle),
-                ):
-                    removed.addErrback(self._could_not)
-            replies.append(reply)
-        if not any(isinstance(p, Delete) for payloads in operations for p in payloads):
-            raise Malformed("a DELETE that names no SA")
-        return replies
-
-    def _is_of(self, bundle: SABundle, answer: _Answer) -> bool:
-        """Only its own SAs are a principal's to delete."""
-        parent = bundle.parent
-        return isinstance(parent, Session) and parent.principal == answer.request.theirs
 
     def _status(self, answer: _Answer, operations: Sequence[tuple[Payload, ...]]) -> None:
         for payloads in operations:
@@ -443,6 +403,3 @@ class Answers:
         if answer.timer is not None and answer.timer.active():
             answer.timer.cancel()
         answer.timer = None
-
-    def _could_not(self, failure: Failure) -> None:
-        self._log.failure("could not remove a bundle", failure)

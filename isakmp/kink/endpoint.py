@@ -36,6 +36,7 @@ from isakmp.kink.answers import Answers
 from isakmp.kink.command import Command, Reply
 from isakmp.kink.commands import Commands
 from isakmp.kink.creation import Creation
+from isakmp.kink.deletions import Deletions
 from isakmp.kink.errors import (
     InvalidDOI,
     InvalidMajor,
@@ -44,10 +45,10 @@ from isakmp.kink.errors import (
     ProtocolError,
     UserToUserDenied,
 )
-from isakmp.kink.kerberos import IKerberos, ITicket
+from isakmp.kink.kerberos import IKerberos
 from isakmp.kink.message import Header, Message, Received
 from isakmp.kink.numbers import VERSION, MessageType
-from isakmp.kink.operations import MAX_OPERATIONS, deletes
+from isakmp.kink.operations import MAX_OPERATIONS
 from isakmp.kink.payloads import ErrorPayload, KerberosErrorPayload, Operation, TGTRequest
 from isakmp.kink.principals import principal_of
 from isakmp.kink.session import Sessions, TicketSession, identity
@@ -56,9 +57,6 @@ from isakmp.logs import Logger
 from isakmp.parts import Role
 from isakmp.paths import Datagram, Path, endpoint
 from isakmp.wire.payload import Payload
-
-_SILENT = (Removal.PEER_GONE, Removal.PEER_RESTARTED, Removal.DELETED_BY_PEER)
-"""Ends of an SA of which there is nobody to be told."""
 
 _COMMANDS = (MessageType.CREATE, MessageType.DELETE, MessageType.STATUS, MessageType.GETTGT)
 
@@ -79,11 +77,11 @@ class KINKEndpoint:
         self.kerberos = kerberos
         self.epoch = int(node.clock.seconds()) & 0xFFFFFFFF
         self.sessions = Sessions(node)
-        self.answers = Answers(
-            node, settings, kerberos, self.sessions, self.epoch, self._withdraw
-        )
         self.commands = Commands(node, kerberos, self.sessions, self.epoch)
-        self._leaving: dict[str, tuple[IDelayedCall, SABundle]] = {}
+        self._deletions = Deletions(node, self.commands, settings.grace)
+        self.answers = Answers(
+            node, settings, kerberos, self.sessions, self.epoch, self._deletions.withdraw
+        )
         self._running: set[Deferred[Sequence[SABundle]]] = set()
         self._errors = Bucket(node.clock, node.limits.notifications)
         self._lines = Bucket(node.clock, node.limits.notifications)
@@ -151,7 +149,8 @@ class KINKEndpoint:
             its = [sa] if isinstance(sa, SABundle) else self._node.registry.children(sa.key)
             bundles.update((bundle.name, bundle) for bundle in its)
         deleting = [
-            Deferred.fromCoroutine(self._delete(bundle, why)) for bundle in bundles.values()
+            Deferred.fromCoroutine(self._deletions.delete(bundle, why))
+            for bundle in bundles.values()
         ]
         for sa in sas:
             if not isinstance(sa, SABundle):
@@ -171,10 +170,7 @@ class KINKEndpoint:
         removed = self.delete(self.sessions.all(), Removal.SHUTDOWN)
         self.answers.close()
         self.commands.close()
-        leaving, self._leaving = self._leaving, {}
-        for timer, bundle in leaving.values():
-            timer.cancel()
-            self._node.sink.remove(bundle).addErrback(self._could_not)
+        self._deletions.close()
         self.sessions.stop()
         return removed
 
@@ -332,70 +328,6 @@ class KINKEndpoint:
     ) -> Sequence[SABundle]:
         self._running.discard(running)
         return cast(Sequence[SABundle], result)
-
-    # -- DELETE --------------------------------------------------------------------------------
-
-    async def _delete(self, bundle: SABundle, why: Removal) -> None:
-        registry, sink = self._node.registry, self._node.sink
-        current = registry.find(bundle.key)
-        if not isinstance(current, SABundle) or current.name != bundle.name:
-            return
-        session = registry.find(current.parent)
-        await registry.remove(current, why)
-        if why in _SILENT or not isinstance(session, TicketSession):
-            await sink.remove(current)
-            return
-        if why is Removal.SHUTDOWN:
-            self._say_goodbye(session, current)
-            await sink.remove(current)
-            return
-        await sink.install(replace(current, outbound=()))
-        try:
-            await self.commands.ask(session, MessageType.DELETE, [Operation.of(deletes(current))])
-        except PeerError as error:
-            self._log.info(
-                "{peer} may not know that {name} is deleted: {error}",
-                peer=endpoint(session.path.remote),
-                name=current.name,
-                error=error,
-            )
-        if self._closed or not self._settings.grace:
-            await sink.remove(current)
-            return
-        leaving = self._node.clock.callLater(self._settings.grace, self._leave, current.name)
-        self._leaving[current.name] = leaving, current
-
-    def _withdraw(self, session: TicketSession, payloads: Sequence[Payload]) -> None:
-        """Tell a peer what we do not have, whatever it believes."""
-        asked = Deferred.fromCoroutine(
-            self.commands.ask(session, MessageType.DELETE, [Operation.of(payloads)])
-        )
-        asked.addErrback(self._could_not)
-
-    def _leave(self, name: str) -> None:
-        """Nothing that was sent under it can still be on its way."""
-        _, bundle = self._leaving.pop(name)
-        self._node.sink.remove(bundle).addErrback(self._could_not)
-
-    def _say_goodbye(self, session: TicketSession, bundle: SABundle) -> None:
-        """Once, if a ticket is at hand: there will be nobody who hears the answer."""
-        ours = session.ours.data.decode("ascii")
-
-        def send(ticket: ITicket) -> None:
-            self.commands.begin(
-                MessageType.DELETE,
-                ticket,
-                session.path,
-                session.doi,
-                [Operation.of(deletes(bundle))],
-                Intervals(),
-                once=True,
-            )
-
-        asked = self.commands.ticket(ours, session.key.principal, Intervals())
-        asked.addCallback(send).addErrback(self._could_not)
-        if not asked.called:
-            asked.cancel()
 
     # -- STATUS --------------------------------------------------------------------------------
 

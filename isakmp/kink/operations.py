@@ -1,12 +1,11 @@
 """
-What stands in commands and in their replies.  RFC 4430 sections 3.3, 5.5 and 6.
+What stands in commands and in their replies.  RFC 4430 sections 5.5 and 6.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from isakmp.associations import SABundle
 from isakmp.errors import PeerError, UnexpectedPayload
 from isakmp.kink.creation import KENotSupported
 from isakmp.kink.errors import (
@@ -20,7 +19,7 @@ from isakmp.kink.numbers import QUICK_MODE_VERSION
 from isakmp.kink.payloads import ErrorPayload, KerberosErrorPayload, Operation
 from isakmp.numbers import NotifyType, ProtocolID
 from isakmp.wire.payload import Payload
-from isakmp.wire.payloads import Delete, Notification
+from isakmp.wire.payloads import Notification
 
 MAX_OPERATIONS = 8
 """KINK_ISAKMP payloads of one command: each can cost a negotiation."""
@@ -60,15 +59,3 @@ def refusal_of(error: PeerError, doi: int, kerberos: IKerberos) -> tuple[Payload
         kind = NotifyType.PAYLOAD_MALFORMED  # INVALID-PAYLOAD-TYPE has to name one
     notification = Notification(doi, ProtocolID.ISAKMP, kind, b"", data)
     return (Operation.of((notification,)),)
-
-
-def deletes(bundle: SABundle) -> list[Payload]:
-    """Delete payloads for what is received by.  RFC 4430 section 3.3."""
-    return [
-        Delete(
-            bundle.policy.doi,
-            protocol,
-            tuple(sa.key.spi for sa in bundle.inbound if sa.key.protocol == protocol),
-        )
-        for protocol in dict.fromkeys(sa.key.protocol for sa in bundle.inbound)
-    ]
