@@ -15,9 +15,9 @@ from isakmp.associations import CookiePair, Session
 from isakmp.connections import Limits
 from isakmp.credentials.pre_shared_keys import SharedSecret
 from isakmp.errors import PeerError, PeerRefused
-from isakmp.kink.message import Message, Received, encode_inner
+from isakmp.kink.message import Message, Received, decode_inner, encode_inner
 from isakmp.kink.numbers import ErrorCode, MessageType
-from isakmp.kink.payloads import APReply, APRequest, Encrypted, Operation
+from isakmp.kink.payloads import APReply, APRequest, Encrypted, ErrorPayload, Operation
 from isakmp.paths import Datagram
 from isakmp.testing import settle
 from isakmp.wire.payloads import Delete, Nonce, Notification
@@ -85,17 +85,73 @@ class AnythingTests(RefusalTestCase):
         self.pair.wait(100)
         self.assertEqual(len(self.pair.b.endpoint.answers), 0)
 
-    def test_notification_of_an_error(self) -> None:
+    def test_two_versions(self) -> None:
         """
-        An error among other payloads of a reply refuses all; a status is let be.
+        Quick Mode versions are not mixed: one that is not spoken refuses the whole command.
+
+        Proves: RFC 4430 section 4.2.6
+        """
+        operation = Operation.of((Nonce(bytes(8)),))
+        self.assert_error(
+            self.message(MessageType.CREATE, inner=(operation, Operation(0, b"", 0x20))),
+            ErrorCode.BADQMVERS,
+        )
+
+    def test_status_notification(self) -> None:
+        """
+        Status types in a reply, known or not, are let be; an error type that nobody knows refuses
+        all.
 
         Proves: RFC 4430 section 5.5
         """
-        operation = Operation.of((Notification(1, 3, 24_576, b"", b""), Nonce(bytes(8))))
-        self.assert_error(
-            self.message(MessageType.CREATE, inner=(Operation(0, b"", 0x20), operation)),
-            ErrorCode.BADQMVERS,
+        ticket = self.successResultOf(self.pair.a.kerberos.ticket(HER, HIS, 0.0))
+        said = [Notification(1, 3, 24_576, b"", b""), Notification(1, 3, 40_001, b"", b"x")]
+
+        def add(datagram: Datagram) -> list[Datagram] | None:
+            if datagram.path.local[0] == ALICE:
+                return None
+            message = Received.decode(datagram.octets).message
+            proof, sealed = message.payloads
+            assert isinstance(sealed, Encrypted)
+            (operation,) = decode_inner(ticket.key.decrypt(sealed.data))
+            assert isinstance(operation, Operation)
+            inner = (Operation.of((*operation.payloads(), *said)),)
+            more = Encrypted(ticket.key.encrypt(encode_inner(inner)))
+            octets = replace(message, payloads=(proof, more)).encode(ticket.key.checksum)
+            return [Datagram(octets, datagram.path)]
+
+        self.pair.network.taps.append(add)
+        self.pair.up()
+        assert_agree(self, self.pair)
+        said.append(Notification(1, 3, 9999, b"", b""))
+        error = self.assertRaises(
+            PeerRefused, settle, self.pair.clock, self.pair.a.establish()
         )
+        self.assertEqual(error.kind, 9999)
+
+    def test_no_error(self) -> None:
+        """
+        KINK_OK is no error: the initiator goes on as if it were not there.
+
+        Proves: RFC 4430 section 4.2.8
+        """
+        ticket = self.successResultOf(self.pair.a.kerberos.ticket(HER, HIS, 0.0))
+
+        def add(datagram: Datagram) -> list[Datagram] | None:
+            if datagram.path.local[0] == ALICE:
+                return None
+            message = Received.decode(datagram.octets).message
+            proof, sealed = message.payloads
+            assert isinstance(sealed, Encrypted)
+            inner = (ErrorPayload(ErrorCode.OK), *decode_inner(ticket.key.decrypt(sealed.data)))
+            more = Encrypted(ticket.key.encrypt(encode_inner(inner)))
+            octets = replace(message, payloads=(proof, more)).encode(ticket.key.checksum)
+            return [Datagram(octets, datagram.path)]
+
+        self.pair.network.taps.append(add)
+        self.pair.up()
+        self.assertEqual(self.pair.b.kinds, [MessageType.CREATE])
+        assert_agree(self, self.pair)
 
     def test_delete_of_everything(self) -> None:
         """A DELETE with as many SPIs as there is room for costs what it is long, and no more."""
