@@ -110,6 +110,9 @@ class INegotiation(Interface):
     )
     sa: IManagementSA | None = Attribute("What protects us; None in phase 1.")
     path: Path = Attribute("Both ends; follows authenticated messages.")
+    lenient: Departures = Attribute(
+        "What is overlooked in the peer's messages: see isakmp.departures."
+    )
 
     def otherwise(undo: Callable[[], object]) -> None:
         """Have ``undo`` called, last first, if it ends without its result."""
@@ -125,9 +128,6 @@ class IExchange(INegotiation):
     cookies: CookiePair = Attribute("Complete after message 2.")
     message_id: int = Attribute("0 in phase 1.")
     vendor_ids: frozenset[bytes] = Attribute("Those heard.")
-    lenient: Departures = Attribute(
-        "What is overlooked in the peer's messages: see isakmp.departures."
-    )
     protection: IMessageProtection | None = Attribute("Cipher state, as far as it got.")
     method: IKeyExchangeMethod = Attribute("Fills the diagram's words.")
     connection: Connection | None = Attribute("The method's.")

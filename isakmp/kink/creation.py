@@ -23,6 +23,7 @@ from isakmp.associations import (
     SABundle,
 )
 from isakmp.connections import Child
+from isakmp.departures import Departures
 from isakmp.errors import (
     ConfigurationError,
     InvalidIdentity,
@@ -88,6 +89,7 @@ class Creation:
         self.doi: IDomainOfInterpretation = node.dois[session.doi]
         self.sa: TicketSession = session
         self.path = path
+        self.lenient: Departures = node.policy.lenient(session.connection)
         self._sessions = sessions
         self._undoing: list[Callable[[], object]] = []
         self._proposed: Proposed | None = None
@@ -297,7 +299,7 @@ class Creation:
     def _understood(self, payload: SecurityAssociation) -> Offer:
         if payload.doi != self.sa.doi:
             raise Malformed(f"an SA of DOI {payload.doi} in a message of DOI {self.sa.doi}")
-        return offer_of(self.doi, payload)
+        return offer_of(self.doi, payload, self.lenient)
 
     def _identity(self, payload: Identification) -> Identity:
         return self.doi.identity(payload.kind, payload.protocol, payload.port, payload.data)
