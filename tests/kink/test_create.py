@@ -88,8 +88,9 @@ class TwoWayTests(SynchronousTestCase):
         """
         What is negotiated is encrypted; only the AP-REQ, or the AP-REP, stands before it.
 
-        Proves: RFC 4430 section 4.2.7
         Proves: RFC 4430 section 6.1
+        Proves: RFC 4430 section 4 (row 4-11)
+        Proves: RFC 4430 section 4.2.7 (row 4.2.7-1)
         """
         pair = ends()
         pair.up()
@@ -105,7 +106,7 @@ class TwoWayTests(SynchronousTestCase):
         The SAs belong to the peer's principal in its epoch, which is no ISAKMP SA: nothing of
         RFC 2408 runs in it, and it ends with the last of them.
 
-        Proves: RFC 4430 section 3.7
+        Proves: RFC 4430 section 3.7 (row 3.7-2)
         """
         pair = ends()
         (bundle,) = pair.up()
@@ -130,6 +131,9 @@ class TwoWayTests(SynchronousTestCase):
         where the responder has none, expanded as IKE does.
 
         Proves: RFC 4430 section 7
+        Proves: RFC 4430 section 5.4 (row 5.4-1)
+        Proves: RFC 4430 section 5.4 (row 5.4-2)
+        Proves: RFC 4430 section 5 (row 5-5)
         """
         pair = ends()
         seeds: list[bytes] = []
@@ -154,8 +158,9 @@ class ThreeWayTests(SynchronousTestCase):
         """
         A responder that wants to add a nonce has its reply acknowledged; only then it sends.
 
-        Proves: RFC 4430 section 3.2
         Proves: RFC 4430 section 6.2
+        Proves: RFC 4430 section 3.2 (row 3.2-9)
+        Proves: RFC 4430 section 3.2 (row 3.2-10)
         """
         pair = ends(Lab(contribute=True))
         begun = pair.a.establish()
@@ -177,7 +182,7 @@ class ThreeWayTests(SynchronousTestCase):
         The responder takes the second of two: it asks for an ACK, and what was installed for the
         first is replaced.
 
-        Proves: RFC 4430 section 3.2
+        Proves: RFC 4430 section 3.2 (row 3.2-1)
         """
         pair = ends(Lab(hers=("aes256-sha512", "aes128-sha256")))
         pair.up()
@@ -187,7 +192,11 @@ class ThreeWayTests(SynchronousTestCase):
         self.assertEqual(len(bundle.inbound[0].keys["encryption"]), 16)
 
     def test_second_transform(self) -> None:
-        """Nor is the second transform of the first proposal the optimistic one."""
+        """
+        Nor is the second transform of the first proposal the optimistic one.
+
+        Proves: RFC 4430 section 3.2 (row 3.2-1)
+        """
         pair = ends(Lab(his=("aes256-sha256",)))
         lifetime = pair.a.connection().children[0].lifetime
         one, other = (ipsec.suite(s, lifetime) for s in ("aes128-sha256", "aes256-sha256"))
@@ -206,7 +215,7 @@ class ThreeWayTests(SynchronousTestCase):
         With a KE payload there are three messages, and no SA before the second.
 
         Proves: RFC 4430 section 3.2
-        Proves: RFC 4430 section 5.7
+        Proves: RFC 4430 section 5.7 (row 5.7-1)
         """
         pair = ends(Lab(hers=(PFS,), his=(PFS,)))
         begun = pair.a.establish()
@@ -266,7 +275,7 @@ class ManyTests(SynchronousTestCase):
         """
         Several children in one CREATE, each in a KINK_ISAKMP payload of its own.
 
-        Proves: RFC 4430 section 4.2.6
+        Proves: RFC 4430 section 4.2.6 (row 4.2.6-3)
         """
         pair = ends(Lab(children=3))
         made = settle(pair.clock, pair.a.establish("net", "net1", "net2"))
@@ -337,7 +346,8 @@ class RefusalTests(SynchronousTestCase):
         """
         A CREATE with an SPI that an SA of this peer has: INVALID-SPI.
 
-        Proves: RFC 4430 section 3.2
+        Proves: RFC 4430 section 3.2 (row 3.2-5)
+        Proves: RFC 4430 section 3.2 (row 3.2-6)
         """
         pair = ends()
         (bundle,) = pair.up()
@@ -355,7 +365,8 @@ class RefusalTests(SynchronousTestCase):
         An answer with a longer lifetime than was offered is refused by the initiator, which still
         acknowledges if it is asked to, and has the responder delete what it made.
 
-        Proves: RFC 4430 section 3.2
+        Proves: RFC 4430 section 3.2 (row 3.2-3)
+        Proves: RFC 4430 section 3.2 (row 3.2-11)
         """
         pair = ends(Lab(contribute=True))
         real = negotiation.answer
@@ -375,6 +386,29 @@ class RefusalTests(SynchronousTestCase):
         self.assertIn(DELETE, pair.b.kinds)
         self.assertEqual(pair.b.removals, [Removal.DELETED_BY_PEER] * 2)
         assert_clean(self, pair)
+
+    def test_shorter_lifetime(self) -> None:
+        """
+        An answer with a shorter lifetime than was offered is the first proposal all the same; it is
+        the shorter that counts.
+
+        Proves: RFC 4430 section 3.2 (row 3.2-4)
+        """
+        pair = ends()
+        real = negotiation.answer
+
+        def shorter(exchange: INegotiation, negotiated: Negotiated) -> Offer:
+            honest = real(exchange, negotiated)
+            (suite,) = honest.suites
+            (model,) = ipsec.suite("aes128-sha256", Lifetime(300)).proposals
+            (proposal,) = suite.proposals
+            less = replace(suite, proposals=(replace(proposal, transforms=model.transforms),))
+            return replace(honest, suites=(less,))
+
+        self.patch(negotiation, "answer", shorter)
+        (bundle,) = pair.up()
+        self.assertEqual(pair.b.kinds, [CREATE])
+        self.assertEqual(bundle.inbound[0].lifetime.seconds, 300)
 
     def test_sink_fails(self) -> None:
         """A sink that refuses: whoever it is of, nothing is left at either end."""

@@ -51,8 +51,10 @@ class DeleteTests(SynchronousTestCase):
         Who deletes stops sending at once, and receives until the peer has answered, and a little
         longer; the peer deletes both directions.
 
-        Proves: RFC 4430 section 3.3
         Proves: RFC 4430 section 6.4
+        Proves: RFC 4430 section 3.3 (row 3.3-1)
+        Proves: RFC 4430 section 3.3 (row 3.3-4)
+        Proves: RFC 4430 section 3.3 (row 3.3-5)
         """
         pair = ends()
         (bundle,) = pair.up()
@@ -91,7 +93,7 @@ class DeleteTests(SynchronousTestCase):
         """
         The peer has nothing of it: INVALID-SPI says so, and what was kept for it goes.
 
-        Proves: RFC 4430 section 3.3
+        Proves: RFC 4430 section 3.3 (row 3.3-3)
         """
         pair = ends()
         pair.up()
@@ -172,6 +174,7 @@ class StatusTests(SynchronousTestCase):
 
         Proves: RFC 4430 section 3.4
         Proves: RFC 4430 section 6.5
+        Proves: RFC 4430 section 3.7 (row 3.7-7)
         """
         pair = ends()
         pair.up()
@@ -218,7 +221,11 @@ class StatusTests(SynchronousTestCase):
         self.assertEqual(dict(pair.a.sink.standing), {})
 
     def test_regularly(self) -> None:
-        """If it is configured, peers are asked again and again, while there is one."""
+        """
+        If it is configured, peers are asked again and again, while there is one.
+
+        Proves: RFC 4430 section 3.7 (row 3.7-6)
+        """
         pair = ends(Lab(probe=30.0))
         pair.up()
         pair.wait(100)
@@ -234,7 +241,7 @@ class EpochTests(SynchronousTestCase):
         """
         The reply to a STATUS says that the peer began afresh: all SAs with it are void.
 
-        Proves: RFC 4430 section 3.7
+        Proves: RFC 4430 section 3.7 (row 3.7-3)
         """
         pair = ends()
         pair.up()
@@ -251,7 +258,7 @@ class EpochTests(SynchronousTestCase):
         """
         A command of another epoch: what was made in the last one is void, what is made now stands.
 
-        Proves: RFC 4430 section 3.7
+        Proves: RFC 4430 section 3.7 (row 3.7-3)
         """
         pair = ends()
         pair.up()

@@ -77,7 +77,7 @@ class RoundTripTests(SynchronousTestCase):
         The checksum is made of the message without it, its length field and CksumLen as if there
         were none; who reads it finds the same octets, and nothing that follows the message.
 
-        Proves: RFC 4430 section 4
+        Proves: RFC 4430 section 4 (row 4-10)
         """
         covered: list[bytes] = []
 
@@ -98,7 +98,7 @@ class RoundTripTests(SynchronousTestCase):
         """
         Payloads in KINK_ENCRYPT are read, and what a cipher puts after them is not.
 
-        Proves: RFC 4430 section 4.2.7
+        Proves: RFC 4430 section 4.2.7 (row 4.2.7-4)
         """
         octets = encode_inner(payloads)
         self.assertEqual(decode_inner(octets + garbage), tuple(payloads))
@@ -107,7 +107,8 @@ class RoundTripTests(SynchronousTestCase):
         """
         ISAKMP's payloads stand in KINK_ISAKMP as they are, version 1.0 before them.
 
-        Proves: RFC 4430 section 4.2.6
+        Proves: RFC 4430 section 4.2.6 (row 4.2.6-1)
+        Proves: RFC 4430 section 4.2.6 (row 4.2.6-2)
         """
         inner = (Nonce(bytes(16)), Delete(1, 3, (b"\1\2\3\4",)))
         operation = kink.Operation.of(inner)
@@ -122,8 +123,14 @@ class OctetTests(SynchronousTestCase):
         Header, AP-REQ and encrypted payload, octet by octet: lengths do not count the padding, the
         next payload begins aligned, the checksum too.
 
-        Proves: RFC 4430 section 4.1
         Proves: RFC 4430 section 4.2.1
+        Proves: RFC 4430 section 4.1 (row 4.1-1)
+        Proves: RFC 4430 section 4.1 (row 4.1-2)
+        Proves: RFC 4430 section 4.1 (row 4.1-3)
+        Proves: RFC 4430 section 4 (row 4-3)
+        Proves: RFC 4430 section 4 (row 4-5)
+        Proves: RFC 4430 section 4.2 (row 4.2-1)
+        Proves: RFC 4430 section 4.2 (row 4.2-2)
         """
         expected = (
             "01 10 0030 00000001 01020304 01 00 0008"  # 48 octets, 8 of them checksum
@@ -159,7 +166,12 @@ class OctetTests(SynchronousTestCase):
         Reserved bits are zero when sent, and ignored when received: in the header, before a
         payload, in KINK_ISAKMP and in KINK_ENCRYPT.
 
-        Proves: RFC 4430 section 4
+        Proves: RFC 4430 section 4 (row 4-1)
+        Proves: RFC 4430 section 4 (row 4-2)
+        Proves: RFC 4430 section 4 (row 4-4)
+        Proves: RFC 4430 section 4 (row 4-9)
+        Proves: RFC 4430 section 4.2 (row 4.2-3)
+        Proves: RFC 4430 section 4.2.7 (row 4.2.7-3)
         """
         message = Message(1, 1, 2, (kink.Operation.of((Nonce(bytes(8)),)), kink.TGTReply(b"")))
         octets = bytearray(message.encode())
@@ -248,7 +260,7 @@ class HostileTests(SynchronousTestCase):
         """
         KINK_ENCRYPT is the last payload, and holds none of its kind.
 
-        Proves: RFC 4430 section 4.2.7
+        Proves: RFC 4430 section 4.2.7 (row 4.2.7-1)
         """
         self.assertRaises(
             ValueError, encode_payloads, [kink.Encrypted(b""), kink.TGTReply(b"")]

@@ -150,7 +150,7 @@ class ProofTests(RefusalTestCase):
         An AP-REQ that comes twice: KRB_AP_ERR_REPEAT, protected by the session key.
 
         Proves: RFC 4430 section 2
-        Proves: RFC 4430 section 4.2.3
+        Proves: RFC 4430 section 4.2.3 (row 4.2.3-2)
         """
         octets = self.message(STATUS)
         self.assertEqual(len(self.ask(octets)), 1)
@@ -177,7 +177,7 @@ class ProofTests(RefusalTestCase):
         Whatever octet is another, the message is dropped, or is not what RFC 4430 calls one; and
         nothing comes of it.
 
-        Proves: RFC 4430 section 4
+        Proves: RFC 4430 section 4 (row 4-14)
         """
         octets = self.message(STATUS, inner=(Operation.of((Notification(1, 1, 16384, b"", b""),)),))
         for position in range(16, len(octets)):
@@ -194,7 +194,7 @@ class ProofTests(RefusalTestCase):
         """
         A command without a checksum, though there is a key for one: dropped.
 
-        Proves: RFC 4430 section 4
+        Proves: RFC 4430 section 4 (row 4-11)
         """
         request, _ = self.ticket.request()
         self.assert_silent(Message(STATUS, 1, 7, (APRequest(1, request),)).encode(), BadChecksum)
@@ -203,7 +203,8 @@ class ProofTests(RefusalTestCase):
         """
         A clock that is too far off: KRB_AP_ERR_SKEW, protected, with how far.
 
-        Proves: RFC 4430 section 3.5
+        Proves: RFC 4430 section 3.5 (row 3.5-2)
+        Proves: RFC 4430 section 3.5 (row 3.5-3)
         """
         self.carol.offset = 1000.0
         refusal = self.assert_kerberos(self.message(STATUS), KerberosError.SKEW)
@@ -263,7 +264,7 @@ class FormTests(RefusalTestCase):
         """
         Another major version: KINK_INVMAJ.
 
-        Proves: RFC 4430 section 4.2.8
+        Proves: RFC 4430 section 4.2.8 (row 4.2.8-2)
         """
         octets = self.message(STATUS)
         self.assert_unproven(octets[:1] + b"\x20" + octets[2:], ErrorCode.INVMAJ)
@@ -373,7 +374,8 @@ class FormTests(RefusalTestCase):
         """
         A KE payload where the responder agrees no group: INVALID-PAYLOAD-TYPE, which names it.
 
-        Proves: RFC 4430 section 3.2
+        Proves: RFC 4430 section 3.2 (row 3.2-7)
+        Proves: RFC 4430 section 5.5 (row 5.5-5)
         """
         his = self.pair.b.connection()
         child = replace(his.children[0], local=(), remote=())
@@ -387,7 +389,7 @@ class FormTests(RefusalTestCase):
         """
         An SA payload of another domain than the header's.
 
-        Proves: RFC 4430 section 4
+        Proves: RFC 4430 section 4 (row 4-6)
         """
         inner = (self.offered(doi=2),)
         self.assert_notified(self.message(CREATE, inner=inner), NotifyType.PAYLOAD_MALFORMED)
@@ -415,7 +417,7 @@ class UserToUserTests(RefusalTestCase):
         A responder that answers with its ticket-granting ticket proves nothing: the initiator goes
         on, and says in the end what it was told.
 
-        Proves: RFC 4430 section 3.7.1
+        Proves: RFC 4430 section 3.7.1 (row 3.7.1-1)
         """
 
         def answer(datagram: Datagram) -> list[Datagram]:
@@ -482,7 +484,8 @@ class TransactionTests(RefusalTestCase):
         """
         Errors that anybody could send end nothing: the true reply counts.
 
-        Proves: RFC 4430 section 4.2.8
+        Proves: RFC 4430 section 4.2.3 (row 4.2.3-3)
+        Proves: RFC 4430 section 4.2.8 (row 4.2.8-4)
         """
         forged = RealmMember(b"?", self.pair.clock, FixedEntropy("?"))
         errors = (
@@ -508,7 +511,7 @@ class TransactionTests(RefusalTestCase):
         """
         A clock is not set by what is not protected.
 
-        Proves: RFC 4430 section 3.5
+        Proves: RFC 4430 section 3.5 (row 3.5-6)
         """
         mallory = RealmMember(b"?", self.pair.clock, FixedEntropy("?"))
         lie = mallory.error(KerberosRefusal("no", KerberosError.SKEW, None, 5000.0))
@@ -529,7 +532,8 @@ class TransactionTests(RefusalTestCase):
         """
         An initiator whose clock is off is told so under the session key, and counts with it.
 
-        Proves: RFC 4430 section 3.5
+        Proves: RFC 4430 section 3.5 (row 3.5-4)
+        Proves: RFC 4430 section 3.5 (row 3.5-5)
         """
         self.pair.a.kerberos.offset = 4000.0
         self.pair.up()
@@ -543,7 +547,7 @@ class TransactionTests(RefusalTestCase):
         """
         Errors to those who prove nothing: so many at once, and never more octets than came.
 
-        Proves: RFC 4430 section 4.2.8
+        Proves: RFC 4430 section 4.2.8 (row 4.2.8-3)
         """
         pair = self.pair = ends(Lab(limits=Limits(notifications=5)))
         octets = Message(STATUS, 1, 5, ()).encode()

@@ -102,7 +102,9 @@ class AnythingTests(RefusalTestCase):
         Status types in a reply, known or not, are let be; an error type that nobody knows refuses
         all.
 
-        Proves: RFC 4430 section 5.5
+        Proves: RFC 4430 section 5.5 (row 5.5-1)
+        Proves: RFC 4430 section 5.5 (row 5.5-2)
+        Proves: RFC 4430 section 5.5 (row 5.5-4)
         """
         ticket = self.successResultOf(self.pair.a.kerberos.ticket(HER, HIS, 0.0))
         said = [Notification(1, 3, 24_576, b"", b""), Notification(1, 3, 40_001, b"", b"x")]
