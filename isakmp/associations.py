@@ -32,6 +32,7 @@ __all__ = [
     "Handling",
     "IPsecParameters",
     "Lifetime",
+    "ManagementKey",
     "Mark",
     "Offer",
     "Proposal",
@@ -40,6 +41,7 @@ __all__ = [
     "SABundle",
     "SAKey",
     "SPIKey",
+    "Session",
     "Situation",
     "Terms",
     "Transform",
@@ -72,7 +74,26 @@ class SPIKey:
     destination: str
 
 
-SAKey = CookiePair | SPIKey
+@dataclass(frozen=True, slots=True)
+class Session:
+    """
+    What names a session with a peer that a third party vouches for: RFC 4430 section 3.7.
+
+    :ivar principal: who the peer is; upper and lower case differ.
+    :ivar epoch: since when it has had valid SA information: another epoch, another session.
+    """
+
+    principal: str
+    epoch: int
+
+    def __str__(self) -> str:
+        return f"{self.principal} since {self.epoch}"
+
+
+ManagementKey = CookiePair | Session
+"""What names a management SA: cookies under an ISAKMP header; else what its key exchange has."""
+
+SAKey = ManagementKey | SPIKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,7 +371,7 @@ class SABundle:
     """
 
     name: str
-    parent: CookiePair
+    parent: ManagementKey
     inbound: tuple[ProtectionSA, ...]
     outbound: tuple[ProtectionSA, ...]
     policy: ChildPolicy

@@ -28,14 +28,22 @@ from isakmp.events import Established, Removed
 from isakmp.interfaces import (
     ICredentialStore,
     IDomainOfInterpretation,
-    IISAKMPKeyExchange,
+    IKeyExchange,
     IRiderType,
     ISASink,
 )
 from isakmp.keylog import KeyLog
 from isakmp.logs import Logger, set_level
 from isakmp.paths import Address
-from isakmp.plugins import Plugins, builtin, check_exchange_types, configure, installed
+from isakmp.plugins import (
+    KeyExchange,
+    Plugins,
+    builtin,
+    check_exchange_types,
+    check_ports,
+    configure,
+    installed,
+)
 from isakmp.service import ISAKMPService
 from isakmp.systemd import Manager
 
@@ -63,6 +71,7 @@ class Files:
         :raises ConfigurationErrors: with every mistake of both.
         """
         mistakes: Sequence[Mistake] = ()
+        said = own = Settings()
         try:
             said = own = settings.load(self.settings)
             if running is not None:
@@ -70,6 +79,8 @@ class Files:
             enabled = _enabled(own, self.settings)
         except ConfigurationErrors as errors:
             mistakes = errors.mistakes
+            if any(one.key_exchange != "ike" for one in own.connections.values()):
+                raise  # without these plug-ins nothing can be said of their connections
             said = own = Settings()
             enabled = _enabled(own, self.settings)
         try:
@@ -93,7 +104,7 @@ class Enabled:
     """
 
     dois: tuple[IDomainOfInterpretation, ...] = ()
-    key_exchanges: tuple[IISAKMPKeyExchange, ...] = ()
+    key_exchanges: tuple[KeyExchange, ...] = ()
     riders: tuple[IRiderType, ...] = ()
     credentials: ICredentialStore | None = None
     broken: tuple[str, ...] = ()
@@ -117,8 +128,14 @@ class Description:
 
     @property
     def listen(self) -> Sequence[Address]:
-        """What is to be bound: every address on the port, and on those that connections name."""
-        connections = self.configuration.connections
+        """
+        What is to be bound for ISAKMP: every address on the port, and on those that connections
+        name.
+        """
+        own = {
+            one.name for one in self.enabled.key_exchanges if IKeyExchange.providedBy(one)
+        }
+        connections = [c for c in self.configuration.connections if c.key_exchange not in own]
         ports = dict.fromkeys((self.settings.port, *(c.local_port for c in connections)))
         hosts = self.settings.listen or _everywhere()
         return tuple((host, port) for port in ports for host in hosts)
@@ -292,14 +309,17 @@ def _enabled(own: Settings, file: str) -> Enabled:
             return None
 
     dois = told("plugins.doi", lambda: tuple(available.enabled_dois(names.doi).values())) or ()
-    key_exchanges = (
+    spoken = (
         told(
             "plugins.key_exchange",
             lambda: tuple(available.enabled_key_exchanges(names.key_exchange).values()),
         )
         or ()
     )
-    told("plugins", lambda: check_exchange_types(dois, key_exchanges))
+    key_exchanges: tuple[KeyExchange, ...] = spoken
+    told("plugins", lambda: check_exchange_types(dois, spoken))
+    if not mistakes:
+        key_exchanges += told("plugins.key_exchange", lambda: _headers(available, own)) or ()
     riders = told("plugins.rider", lambda: tuple(available.enabled_riders(names.rider))) or ()
     credentials = None
     if names.credentials:
@@ -313,12 +333,20 @@ def _enabled(own: Settings, file: str) -> Enabled:
             mistakes.append(Mistake(file, names.place.line, "plugins.sink", text))
     if mistakes:
         raise ConfigurationErrors(mistakes)
-    on = (*dois, *key_exchanges, *riders, *(s for s in available.sinks if s.name == own.sink))
+    # Key exchanges with a header of their own have got theirs when they were made.
+    on = (*dois, *spoken, *riders, *(s for s in available.sinks if s.name == own.sink))
     stores = () if credentials is None else (credentials,)
     told("plugin", lambda: configure((*on, *stores), own.plugin_settings))
     if mistakes:
         raise ConfigurationErrors(mistakes)
     return Enabled(dois, key_exchanges, riders, credentials, available.broken)
+
+
+def _headers(available: Plugins, own: Settings) -> tuple[IKeyExchange, ...]:
+    """:raises ConfigurationError: if one cannot be used, or has a port of ISAKMP's."""
+    headers = available.enabled_headers(own.plugins.key_exchange, own.plugin_settings)
+    check_ports(headers, {own.port})
+    return headers
 
 
 def _everywhere() -> tuple[str, ...]:

@@ -8,11 +8,11 @@ import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from isakmp.associations import SABundle, SPIKey
+from isakmp.associations import ManagementKey, SABundle, SPIKey
 from isakmp.errors import PeerError, Reason
 from isakmp.parts import Role
 from isakmp.paths import Address, Path
-from isakmp.wire.message import CookiePair, Message
+from isakmp.wire.message import Message
 
 if TYPE_CHECKING:
     from isakmp.interfaces import IManagementSA
@@ -60,13 +60,14 @@ class ExchangeFailed:
     An exchange ended without its result.
 
     :ivar connection: the connection's name, where one was found.
+    :ivar cookies: what names the SA it was under, or the one it would have made.
     """
 
     connection: str
     path: Path
     exchange: str
     role: Role
-    cookies: CookiePair
+    cookies: ManagementKey
     error: PeerError
 
     @property

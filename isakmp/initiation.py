@@ -16,6 +16,7 @@ from isakmp.errors import ConfigurationError, PeerError
 from isakmp.events import Established, Removal, Removed
 from isakmp.interfaces import INode
 from isakmp.logs import Logger
+from isakmp.node import endpoint_of
 
 FIRST_PAUSE = 2.0
 """Seconds before the second attempt; each later one waits twice as long as the one before."""
@@ -107,7 +108,7 @@ class Initiation:
         if timer is not None and timer.active():
             timer.cancel()
         connection, child = self._wanted[name]
-        endpoint = self._node.endpoints["isakmp"]
+        endpoint = endpoint_of(self._node, connection)
         running = self._running[name] = endpoint.establish(connection, child).addCallback(
             lambda _: None
         )

@@ -5,7 +5,8 @@ One rule for waiting: a question asked per *datagram* is answered at once, from 
 per *exchange* by a Deferred.
 
 Most of the collaborators below come together in :class:`INode`, one process's.  A key exchange
-implements :class:`IISAKMPKeyExchange` and :class:`IKeyExchangeMethod`; a domain of interpretation
+implements :class:`IISAKMPKeyExchange` and :class:`IKeyExchangeMethod`, or, with a header of its
+own, :class:`IKeyExchange` and :class:`IKeyExchangeEndpoint`; a domain of interpretation
 :class:`IDomainOfInterpretation`, or :class:`INegotiatingDomain` if its security associations are
 offered and chosen; whatever protects traffic :class:`ISASink`.
 """
@@ -27,6 +28,7 @@ from isakmp.associations import (
     ChildPolicy,
     ChildRequest,
     Lifetime,
+    ManagementKey,
     Offer,
     Proposal,
     ProtectionSA,
@@ -103,26 +105,36 @@ class IMessageProtection(Interface):
         """
 
 
-class IExchange(Interface):
+class INegotiation(Interface):
     """
-    One conversation with one peer, as the code that speaks in it sees it.
+    What protection SAs are negotiated in: an exchange, or what another header has for it.
     """
 
     node: INode = Attribute("Collaborators; so exchange types hold no state.")
-    type: IExchangeType = Attribute("Its diagram.")
-    number: int = Attribute("Exchange type, RFC 2408 section 3.1.")
     role: Role = Attribute("Which side we are.")
     doi: IDomainOfInterpretation = Attribute(
         "Phase 1: named by the SA payload of message 1; later: the management SA's."
     )
     sa: IManagementSA | None = Attribute("What protects us; None in phase 1.")
-    cookies: CookiePair = Attribute("Complete after message 2.")
-    message_id: int = Attribute("0 in phase 1.")
-    vendor_ids: frozenset[bytes] = Attribute("Those heard.")
+    path: Path = Attribute("Both ends; follows authenticated messages.")
     lenient: Departures = Attribute(
         "What is overlooked in the peer's messages: see isakmp.departures."
     )
-    path: Path = Attribute("Both ends; follows authenticated messages.")
+
+    def otherwise(undo: Callable[[], object]) -> None:
+        """Have ``undo`` called, last first, if it ends without its result."""
+
+
+class IExchange(INegotiation):
+    """
+    One conversation with one peer, as the code that speaks in it sees it.
+    """
+
+    type: IExchangeType = Attribute("Its diagram.")
+    number: int = Attribute("Exchange type, RFC 2408 section 3.1.")
+    cookies: CookiePair = Attribute("Complete after message 2.")
+    message_id: int = Attribute("0 in phase 1.")
+    vendor_ids: frozenset[bytes] = Attribute("Those heard.")
     protection: IMessageProtection | None = Attribute("Cipher state, as far as it got.")
     method: IKeyExchangeMethod = Attribute("Fills the diagram's words.")
     connection: Connection | None = Attribute("The method's.")
@@ -146,10 +158,6 @@ class IExchange(Interface):
         Under an SA: our messages are proven and not encrypted, and say so by the Authentication
         Only flag (RFC 2408 section 3.1).
         """
-
-    def otherwise(undo: Callable[[], object]) -> None:
-        """Have ``undo`` called, last first, if the exchange ends without its result."""
-
 
 class IExchangeType(Interface):
     """
@@ -294,12 +302,12 @@ class IExchanges(Interface):
 
 class IManagementSA(Interface):
     """
-    What protects key management: an ISAKMP SA.
+    What protects key management: an ISAKMP SA, a session by tickets.
 
     Frozen; it answers with keys, and never hands them out.
     """
 
-    key: CookiePair = Attribute("What names it.")
+    key: ManagementKey = Attribute("What names it: cookies under an ISAKMP header.")
     owner: str = Attribute("The key exchange that made it.")
     doi: int = Attribute("Chooses the exchange types and what the numbers in a child mean.")
     role: Role = Attribute("Which side we were.")
@@ -354,16 +362,37 @@ class IKeyAgreement(Interface):
 
 
 class IKeyExchange(IPlugin):
-    """Owner of a message header: ISAKMP's is the framework's own."""
+    """
+    Owner of a message header of its own, at ports of its own; ISAKMP's is the framework's.
 
-    name: str = Attribute("For logs and configuration.")
-    ports: tuple[int, ...] = Attribute("Its default UDP ports.")
+    No two that are enabled have a port and a major version in common.
+    """
+
+    name: str = Attribute("For logs and configuration; not ``isakmp``.")
+    ports: tuple[int, ...] = Attribute("UDP ports; the first is a peer's, unless said otherwise.")
+    version: int = Attribute("The major version in its header.")
+
+    def configured(settings: Mapping[str, object]) -> IKeyExchange:
+        """
+        This key exchange, as ``[plugin.NAME]`` wants it.
+
+        :raises ConfigurationError: naming the key that is unknown, or has no value that it can be,
+            or is missing.
+        """
 
     def speaks(datagram: Datagram) -> bool:
-        """Whether a datagram is its, by port and major version; keeps no state."""
+        """
+        Whether a datagram is its, by port and major version; keeps no state.
+
+        What nobody speaks goes to whoever has the port, to be refused in its words.
+        """
 
     def open(node: INode) -> IKeyExchangeEndpoint:
-        """Begin to speak for a node."""
+        """
+        Begin to speak for a node; nothing is sent before it is asked to.
+
+        :raises ConfigurationError: if it cannot.
+        """
 
 
 class IKeyExchangeEndpoint(Interface):
@@ -550,7 +579,7 @@ class ISARegistry(Interface):
     def find(key: SAKey) -> IManagementSA | SABundle | None:
         """By cookies, or by what names an SA of a security protocol, in either direction."""
 
-    def children(key: CookiePair) -> Sequence[SABundle]:
+    def children(key: ManagementKey) -> Sequence[SABundle]:
         """Made under this SA."""
 
     def by_peer(theirs: Identity) -> Sequence[IManagementSA]:
@@ -590,7 +619,7 @@ class ISARegistry(Interface):
     def since(sa: IManagementSA | SABundle) -> float:
         """When it was added, in seconds; :raises LookupError: if it is not here."""
 
-    def fresh(key: CookiePair, number: int) -> bool:
+    def fresh(key: ManagementKey, number: int) -> bool:
         """Whether this message id is used under the SA for the first time; it is, from now on."""
 
     def __iter__() -> Iterator[IManagementSA | SABundle]:
@@ -786,7 +815,10 @@ class INode(Interface):
     dois: Mapping[int, IDomainOfInterpretation] = Attribute("Enabled, by number.")
     key_exchanges: Mapping[int, IISAKMPKeyExchange] = Attribute("Enabled, by Transform-ID.")
     riders: Sequence[Callable[[], IRider]] = Attribute("What makes each exchange's riders.")
-    endpoints: Mapping[str, IKeyExchangeEndpoint] = Attribute("By name; filled before ports open.")
+    endpoints: Mapping[str, IKeyExchangeEndpoint] = Attribute(
+        "``isakmp``, and each key exchange with a header of its own by its name; filled before "
+        "ports open."
+    )
     exchanges: IExchanges = Attribute("ISAKMP conversations.")
     policy: IPolicy = Attribute("What we agree to.")
     credentials: ICredentialStore = Attribute("Who we are.")
@@ -814,6 +846,7 @@ __all__ = [
     "IKeyExchange",
     "IKeyExchangeEndpoint",
     "IKeyExchangeMethod",
+    "INegotiation",
     "IManagementSA",
     "IMessageProtection",
     "INegotiatingDomain",

@@ -13,14 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from isakmp.associations import CookiePair, ProtectionSA, SABundle
+from isakmp.associations import ManagementKey, ProtectionSA, SABundle, Session
 from isakmp.events import Established, NotificationReceived, Removal, Removed, Replaced
 from isakmp.interfaces import IEvents, IManagementSA
 from isakmp.logs import Logger
 from isakmp.numbers import NotifyType
 from isakmp.paths import endpoint
 
-_MANAGEMENT = "{connection}, ISAKMP SA {cookies} with {theirs} at {peer},"
+_MANAGEMENT = "{connection}, {what} {cookies} with {theirs} at {peer},"
 _CHILD = "{connection}/{child}, SPI {spi_in} in, {spi_out} out,"
 
 
@@ -32,7 +32,7 @@ class Journal:
     _log = Logger()
 
     def __init__(self, events: IEvents) -> None:
-        self._childless: set[CookiePair] = set()
+        self._childless: set[ManagementKey] = set()
         self._info = self._log.info  # a logger makes another whenever it is looked up
         events.subscribe(Established, self._established)
         events.subscribe(Replaced, self._replaced)
@@ -86,6 +86,7 @@ def _management(sa: IManagementSA) -> dict[str, str]:
     """The fields of a management SA."""
     return {
         "connection": sa.connection,
+        "what": "session" if isinstance(sa.key, Session) else "ISAKMP SA",
         "cookies": str(sa.key),
         "theirs": str(sa.theirs),
         "ours": str(sa.ours),

@@ -19,6 +19,7 @@ from isakmp.associations import SABundle, SAKey
 from isakmp.events import Established, Removal, Removed
 from isakmp.interfaces import IManagementSA, INode
 from isakmp.logs import Logger
+from isakmp.node import delete
 
 T = TypeVar("T")
 
@@ -27,7 +28,7 @@ class Lifetimes:
     """
     Has every SA of a node deleted when its time is over, those already established included.
 
-    :param node: its registry says until when, its endpoint deletes and tells the peer.
+    :param node: its registry says until when, its endpoints delete and tell the peer.
     """
 
     _log = Logger()
@@ -69,8 +70,7 @@ class Lifetimes:
 
     def _expire(self, sa: IManagementSA | SABundle) -> None:
         del self._timers[sa.key]
-        delete = self._node.endpoints["isakmp"].delete
-        deleting = maybeDeferred(delete, [sa], Removal.EXPIRED)
+        deleting = maybeDeferred(delete, self._node, [sa], Removal.EXPIRED)
         deleting.addErrback(self._not_deleted, sa)
         deleting.addErrback(self._not_removed, sa)
 

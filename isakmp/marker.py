@@ -8,7 +8,7 @@ of the two ports is 500.  That is how strongSwan's charon does it on ports of on
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from zope.interface import implementer
 
@@ -32,17 +32,24 @@ class MarkedPorts:
     Implements IPorts over others: puts the marker on, and takes it off.
 
     :param received: given every datagram that is a message, without its marker.
+    :param unmarked: ports of ours at which there is none: those of other headers than ISAKMP's.
     :ivar strange: how many datagrams came without the marker where it must be: ESP, or nobody's.
     """
 
-    def __init__(self, ports: IPorts, received: Callable[[Datagram], None]) -> None:
+    def __init__(
+        self,
+        ports: IPorts,
+        received: Callable[[Datagram], None],
+        unmarked: Collection[int] = (),
+    ) -> None:
         self._ports = ports
         self._received = received
+        self._unmarked = unmarked
         self.strange = 0
 
     def send(self, datagram: Datagram) -> None:
         """Send a message, with the marker where it belongs."""
-        if marked(datagram.path):
+        if self._marked(datagram.path):
             datagram = Datagram(MARKER + datagram.octets, datagram.path)
         self._ports.send(datagram)
 
@@ -52,9 +59,12 @@ class MarkedPorts:
 
     def datagram_received(self, datagram: Datagram) -> None:
         """A datagram has arrived at a socket."""
-        if not marked(datagram.path):
+        if not self._marked(datagram.path):
             self._received(datagram)
         elif datagram.octets.startswith(MARKER):
             self._received(Datagram(datagram.octets[len(MARKER) :], datagram.path))
         elif datagram.octets != KEEPALIVE:
             self.strange += 1
+
+    def _marked(self, path: Path) -> bool:
+        return path.local[1] not in self._unmarked and marked(path)

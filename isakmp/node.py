@@ -8,13 +8,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import Interface, implementer
 from zope.interface.exceptions import Invalid
 from zope.interface.verify import verifyObject
 
-from isakmp.connections import Limits
+from isakmp.associations import SABundle
+from isakmp.connections import Connection, Limits
 from isakmp.errors import ConfigurationError
+from isakmp.events import Removal
 from isakmp.interfaces import (
     ICookies,
     ICredentialStore,
@@ -23,6 +26,7 @@ from isakmp.interfaces import (
     IExchanges,
     IISAKMPKeyExchange,
     IKeyExchangeEndpoint,
+    IManagementSA,
     INegotiatingDomain,
     INode,
     IPolicy,
@@ -31,6 +35,9 @@ from isakmp.interfaces import (
     ISARegistry,
     ISASink,
 )
+
+ISAKMP = "isakmp"
+"""The name of the framework's own endpoint."""
 
 
 @implementer(INode)
@@ -67,6 +74,50 @@ class Node:
     def exchanges(self) -> IExchanges:
         """ISAKMP conversations: those of the endpoint ``isakmp``."""
         return cast(IExchanges, self.endpoints["isakmp"])
+
+
+def endpoint_of(
+    node: INode, of: Connection | IManagementSA | SABundle
+) -> IKeyExchangeEndpoint:
+    """
+    What begins, renews and deletes this: the endpoint of its key exchange, which is ISAKMP's for
+    every one that is spoken in RFC 2408's exchanges.
+    """
+    if len(node.endpoints) == 1:
+        return node.endpoints[ISAKMP]
+    if isinstance(of, Connection):
+        name = of.key_exchange
+    elif not isinstance(of, SABundle):
+        name = of.owner
+    else:
+        parent = node.registry.find(of.parent)
+        if IManagementSA.providedBy(parent):
+            name = parent.owner
+        else:
+            try:
+                name = node.policy.connection(of.connection).key_exchange
+            except LookupError:
+                name = ISAKMP
+    return node.endpoints.get(name) or node.endpoints[ISAKMP]
+
+
+def delete(
+    node: INode, sas: Sequence[IManagementSA | SABundle], why: Removal = Removal.DELETED
+) -> Deferred[None]:
+    """
+    Remove SAs here and tell their peers, each by the endpoint of its key exchange.
+
+    Fires when all is done; with the first failure, if something fails.
+    """
+    by_endpoint: dict[int, tuple[IKeyExchangeEndpoint, list[IManagementSA | SABundle]]] = {}
+    for sa in sas:
+        endpoint = endpoint_of(node, sa)
+        by_endpoint.setdefault(id(endpoint), (endpoint, []))[1].append(sa)
+    deleting = [endpoint.delete(its, why) for endpoint, its in by_endpoint.values()]
+    if len(deleting) == 1:
+        return deleting[0]
+    together = DeferredList(deleting, fireOnOneErrback=True, consumeErrors=True)
+    return together.addCallbacks(lambda _: None, lambda failure: failure.value.subFailure)
 
 
 def verify(node: INode) -> None:

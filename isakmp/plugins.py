@@ -6,8 +6,8 @@ names it.  What comes with the package is given by :func:`builtin` instead of be
 ``twistd --help`` reads ``twisted/plugins/isakmp_plugin.py``, and that has to stay light.
 
 Domains of interpretation are told apart by their numbers (RFC 2408 section 3.4), key exchanges by
-the Transform-ID of PROTO_ISAKMP (section 3.6), exchange types by their numbers within a domain
-(section 3.1).
+the Transform-ID of PROTO_ISAKMP (section 3.6), those with a header of their own by port and major
+version, exchange types by their numbers within a domain (section 3.1).
 
 Whatever is wrong with a plug-in that is switched on is one sentence with its name and its module; a
 plug-in that is not switched on may be anything.
@@ -36,14 +36,22 @@ from isakmp.interfaces import (
     IDomainOfInterpretation,
     IExchangeType,
     IISAKMPKeyExchange,
+    IKeyExchange,
     INegotiatingDomain,
     IRider,
     IRiderType,
     ISASink,
 )
+from isakmp.node import ISAKMP
 from isakmp.numbers import ExchangeType
 
 T = TypeVar("T")
+
+KeyExchange = IISAKMPKeyExchange | IKeyExchange
+"""One that is spoken in RFC 2408's exchanges, or one with a header of its own."""
+
+ISAKMP_VERSION = 1
+"""The major version in the header of RFC 2408 section 3.1."""
 
 _FIVE = range(1, 6)
 """The exchange types that are the framework's: RFC 2408 section 3.1."""
@@ -74,7 +82,7 @@ class Plugins:
     """
 
     dois: tuple[IDomainOfInterpretation, ...] = ()
-    key_exchanges: tuple[IISAKMPKeyExchange, ...] = ()
+    key_exchanges: tuple[KeyExchange, ...] = ()
     sinks: tuple[SinkPlugin, ...] = ()
     riders: tuple[IRiderType, ...] = ()
     credentials: tuple[ICredentialStore, ...] = ()
@@ -106,14 +114,51 @@ class Plugins:
 
     def enabled_key_exchanges(self, names: Collection[str]) -> Mapping[int, IISAKMPKeyExchange]:
         """
-        The key exchanges of these names, by Transform-ID.
+        The key exchanges of these names that are spoken in RFC 2408's exchanges, by Transform-ID.
 
         :raises ConfigurationError: as :meth:`enabled_dois`.
         """
-        chosen = _chosen("key exchange", self.key_exchanges, names, self.broken)
+        chosen = [
+            key_exchange
+            for key_exchange in _chosen("key exchange", self.key_exchanges, names, self.broken)
+            if not IKeyExchange.providedBy(key_exchange)
+        ]
         for key_exchange in chosen:
             _verify(IISAKMPKeyExchange, key_exchange)
         return _by_number("Transform-ID", chosen, lambda kx: kx.transform_id, 256)
+
+    def enabled_headers(
+        self,
+        names: Collection[str],
+        settings: Mapping[str, Mapping[str, object]] | None = None,
+    ) -> tuple[IKeyExchange, ...]:
+        """
+        The key exchanges of these names that have a header of their own.
+
+        :param settings: each is configured with those of its name; None: they are already.
+        :raises ConfigurationError: as :meth:`enabled_dois`, if two have one port and major version,
+            or one refuses its settings.
+        """
+        found: list[IKeyExchange] = []
+        for plugin in _chosen("key exchange", self.key_exchanges, names, self.broken):
+            if not IKeyExchange.providedBy(plugin):
+                continue
+            _verify(IKeyExchange, plugin)
+            found.append(plugin if settings is None else _configured(plugin, settings))
+        taken: dict[tuple[int, int], IKeyExchange] = {}
+        for key_exchange in found:
+            if key_exchange.name == ISAKMP:
+                raise ConfigurationError(
+                    f"{_described(key_exchange)} has the name of the framework's own"
+                )
+            for port in key_exchange.ports:
+                other = taken.setdefault((port, key_exchange.version), key_exchange)
+                if other is not key_exchange:
+                    raise ConfigurationError(
+                        f"{_described(other)} and {_described(key_exchange)} have the same port "
+                        f"and major version, {port} and {key_exchange.version}"
+                    )
+        return tuple(found)
 
     def enabled_sink(self, name: str) -> ISASink:
         """
@@ -154,6 +199,22 @@ class Plugins:
         return chosen
 
 
+def check_ports(headers: Sequence[IKeyExchange], ports: Collection[int]) -> None:
+    """
+    A port of ISAKMP's can be shared, but not with the same major version.
+
+    :param ports: where ISAKMP listens.
+    :raises ConfigurationError: naming who has it too.
+    """
+    for key_exchange in headers:
+        shared = [port for port in key_exchange.ports if port in ports]
+        if shared and key_exchange.version == ISAKMP_VERSION:
+            raise ConfigurationError(
+                f"{_described(key_exchange)} and ISAKMP have the same port and major version, "
+                f"{shared[0]} and {ISAKMP_VERSION}"
+            )
+
+
 def builtin(entropy: Callable[[int], bytes] = os.urandom) -> Plugins:
     """
     What comes with the package.
@@ -163,12 +224,13 @@ def builtin(entropy: Callable[[int], bytes] = os.urandom) -> Plugins:
     from isakmp.doi.ipsec import IPsecDOI
     from isakmp.doi.isakmp import ISAKMPDOI
     from isakmp.ike.key_exchange import IKE
+    from isakmp.kink.key_exchange import kink
     from isakmp.sinks.log import LogSink
     from isakmp.sinks.memory import MemorySink
 
     return Plugins(
         dois=(ISAKMPDOI(), IPsecDOI()),
-        key_exchanges=(IKE(),),
+        key_exchanges=(IKE(), kink),
         sinks=(
             SinkPlugin(MemorySink.name, lambda: MemorySink(entropy), MemorySink),
             SinkPlugin(LogSink.name, lambda: LogSink(entropy), LogSink),
@@ -185,7 +247,10 @@ def installed(package: ModuleType | None = None) -> Plugins:
     where = () if package is None else (package,)
     return Plugins(
         dois=tuple(getPlugins(IDomainOfInterpretation, *where)),
-        key_exchanges=tuple(getPlugins(IISAKMPKeyExchange, *where)),
+        key_exchanges=(
+            *getPlugins(IISAKMPKeyExchange, *where),
+            *getPlugins(IKeyExchange, *where),
+        ),
         sinks=tuple(
             SinkPlugin(_name(sink), partial(_itself, sink), sink)
             for sink in getPlugins(ISASink, *where)
@@ -219,6 +284,7 @@ _OURS = frozenset(
         IDomainOfInterpretation,
         INegotiatingDomain,
         IISAKMPKeyExchange,
+        IKeyExchange,
         ISASink,
         IRiderType,
         ICredentialStore,
@@ -295,6 +361,16 @@ def configure(plugins: Iterable[object], settings: Mapping[str, Mapping[str, obj
                 IConfigurable(plugin).configure(own)
             except ConfigurationError as error:
                 raise ConfigurationError(f"{_described(plugin)}: {_line(error)}") from None
+
+
+def _configured(
+    key_exchange: IKeyExchange, settings: Mapping[str, Mapping[str, object]]
+) -> IKeyExchange:
+    name = key_exchange.name
+    try:
+        return key_exchange.configured(settings.get(name, {}))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"[plugin.{name}] {error}") from error
 
 
 def _itself(sink: ISASink) -> ISASink:

@@ -2,7 +2,8 @@
 What is established in this process: ISAKMP SAs, and the protection SAs made under them.
 
 RFC 2408 section 2.4 says what names an SA: the two cookies an ISAKMP SA, SPI and destination the SA
-of a security protocol.  Look-ups are answered from memory; every change is also written to an
+of a security protocol; a session by tickets is named by principal and epoch (RFC 4430 section 3.7).
+Look-ups are answered from memory; every change is also written to an
 :class:`~isakmp.interfaces.ISAStore`.
 """
 
@@ -17,7 +18,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from isakmp.associations import CookiePair, SABundle, SAKey
+from isakmp.associations import ManagementKey, SABundle, SAKey
 from isakmp.connections import Limits
 from isakmp.errors import Cancelled
 from isakmp.events import Established, Removal, Removed, Replaced
@@ -39,7 +40,7 @@ V = TypeVar("V")
 _FEW = 8
 
 Name = SAKey | str
-"""Cookies, an SPI with its destination, or a bundle's name."""
+"""Cookies or a session, an SPI with its destination, or a bundle's name."""
 
 
 @dataclass(slots=True, eq=False)
@@ -98,7 +99,7 @@ class SARegistry:
         # belongs to one parent or party is mostly one SA: a tuple takes a fifth of a dictionary.
         self._entries: dict[SAKey, _Entry] = {}
         self._by_name: dict[Name, _Entry] = {}
-        self._children: dict[CookiePair, tuple[SABundle, ...]] = {}
+        self._children: dict[ManagementKey, tuple[SABundle, ...]] = {}
         self._by_party: dict[tuple[int, bytes], tuple[IManagementSA, ...]] = {}
         self._by_connection: dict[str, dict[SAKey, IManagementSA]] = {}
         self._writing: dict[SAKey, DeferredLock] = {}
@@ -108,7 +109,7 @@ class SARegistry:
         entry = self._by_name.get(key)
         return None if entry is None else entry.sa
 
-    def children(self, key: CookiePair) -> Sequence[SABundle]:
+    def children(self, key: ManagementKey) -> Sequence[SABundle]:
         """Made under this SA, the oldest first."""
         return self._children.get(key, ())
 
@@ -224,7 +225,7 @@ class SARegistry:
         """
         return self._known(sa).since
 
-    def fresh(self, key: CookiePair, number: int) -> bool:
+    def fresh(self, key: ManagementKey, number: int) -> bool:
         """
         Whether this message id is used under the SA for the first time; it is, from now on.
 

@@ -22,6 +22,7 @@ from isakmp.errors import ConfigurationError, PeerError
 from isakmp.events import Established, Removal, Removed
 from isakmp.interfaces import IManagementSA, INode
 from isakmp.logs import Logger
+from isakmp.node import delete, endpoint_of
 
 AGAIN = 10.0
 """Seconds until a renewal that failed is tried again, for as long as the old SA lives."""
@@ -152,7 +153,7 @@ class Renewals:
 
     async def _renewed(self, sa: IManagementSA | SABundle, awaited: _Awaited) -> None:
         awaited.successor = None
-        endpoint = self._node.endpoints["isakmp"]
+        endpoint = endpoint_of(self._node, sa)
         if not isinstance(sa, SABundle):
             awaited.successor = (await endpoint.reauthenticate(sa)).key
             return
@@ -174,7 +175,10 @@ class Renewals:
         sa = self._node.registry.find(key)
         if self._awaited.get(key) is not awaited or sa is None:
             return  # it is gone
-        if awaited.successor is not None:
+        if awaited.successor == key:
+            self._end(key)
+            self._established(sa)  # renewed in place, as a session by tickets is
+        elif awaited.successor is not None:
             self._at(key, awaited.overlap)
         elif self._succeeded(sa):
             self._end(key)  # the peer was faster
@@ -203,7 +207,7 @@ class Renewals:
             self._renew(key)  # its successor is gone before it
             return
         self._end(key)
-        deleting = self._node.endpoints["isakmp"].delete([sa], Removal.REPLACED)
+        deleting = delete(self._node, [sa], Removal.REPLACED)
         deleting.addErrback(
             lambda failure: self._log.failure("a renewed SA could not be deleted", failure)
         )

@@ -22,7 +22,7 @@ from isakmp.events import Established
 from isakmp.interfaces import (
     ICredentialStore,
     IDomainOfInterpretation,
-    IISAKMPKeyExchange,
+    IKeyExchange,
     IManagementSA,
     IPorts,
     IRiderType,
@@ -31,7 +31,9 @@ from isakmp.interfaces import (
 from isakmp.journal import Journal
 from isakmp.logs import Logger
 from isakmp.marker import MarkedPorts
+from isakmp.node import delete
 from isakmp.paths import Address, Datagram, endpoint
+from isakmp.plugins import KeyExchange, check_ports
 from isakmp.sinks.log import LogSink
 from isakmp.udp import UDPPorts
 
@@ -43,7 +45,7 @@ class ISAKMPService(Service):
     """
     One node and its sockets.  It runs once: what it has agreed ends with it.
 
-    :param listen: addresses and ports to bind.
+    :param listen: addresses and ports to bind for ISAKMP.
     """
 
     name = "isakmp"
@@ -60,14 +62,15 @@ class ISAKMPService(Service):
         entropy: Callable[[int], bytes] = os.urandom,
         limits: Limits = Limits(),
         dois: Sequence[IDomainOfInterpretation] | None = None,
-        key_exchanges: Sequence[IISAKMPKeyExchange] | None = None,
+        key_exchanges: Sequence[KeyExchange] | None = None,
         riders: Sequence[IRiderType] = (),
         settings: Mapping[str, Mapping[str, object]] | None = None,
         wrap: Callable[[IPorts], IPorts] | None = None,
     ) -> None:
         """
         :param dois: those switched on; by default all that come with this package.
-        :param key_exchanges: likewise.
+        :param key_exchanges: likewise; one with a header of its own is configured already, its
+            ports are bound at the addresses of ``listen``, and none of them is by default.
         :param riders: besides those of every node.
         :param settings: by plug-in.
         :param wrap: puts something between the node and its sockets: a lossy network, a tap.
@@ -75,10 +78,14 @@ class ISAKMPService(Service):
         """
         if reactor is None:
             from twisted.internet import reactor
-        self._listen = tuple(dict.fromkeys(listen))
+        own = [one for one in key_exchanges or () if IKeyExchange.providedBy(one)]
+        self._own_ports = tuple(dict.fromkeys(port for one in own for port in one.ports))
+        self._listen = self._wanted(listen)
         self._connections = connections = tuple(connections)
         self._ports = UDPPorts(cast(IReactorUDP, reactor), self._arrived)
-        self._marked = MarkedPorts(self._ports, self._received)
+        self._marked = MarkedPorts(
+            self._ports, self._received, set(self._own_ports) - {port for _, port in listen}
+        )
         self._bound: dict[Address, Address] = {}
         self._stopped = False
         self._sink_started: Deferred[None] = Deferred()
@@ -95,6 +102,7 @@ class ISAKMPService(Service):
             riders=riders,
             settings=settings or {},
         )
+        self._share(listen)
         self.reactor = reactor
         self.endpoint = self._assembly.endpoint
         Journal(self.node.events)
@@ -114,7 +122,21 @@ class ISAKMPService(Service):
         self._marked.datagram_received(datagram)
 
     def _received(self, datagram: Datagram) -> None:
-        self.endpoint.datagram_received(datagram)
+        self._assembly.datagram_received(datagram)
+
+    def _wanted(self, listen: Sequence[Address]) -> tuple[Address, ...]:
+        """What is to be bound: for ISAKMP, and at the same addresses for the others."""
+        hosts = dict.fromkeys(host for host, _ in listen)
+        own = ((host, port) for port in self._own_ports for host in hosts)
+        return tuple(dict.fromkeys((*listen, *own)))
+
+    def _share(self, listen: Sequence[Address]) -> None:
+        """
+        :raises ConfigurationError: if a port of ISAKMP's is another's, with the same version.
+        """
+        ports = {port for _, port in listen}
+        check_ports(self._assembly.headers, ports)
+        self._assembly.isakmp_ports = frozenset(ports & set(self._own_ports))
 
     def privilegedStartService(self) -> None:
         """
@@ -202,11 +224,13 @@ class ISAKMPService(Service):
         From now on these, and no others: what is the same goes on undisturbed, and what is gone is
         torn down.  What has changed counts from the next negotiation on.
 
-        :param listen: addresses and ports to bind; by default those bound so far.
+        :param listen: addresses and ports to bind for ISAKMP; by default all bound so far stay.
         :raises ConfigurationError: if they cannot be; then nothing has changed.
         """
         connections = tuple(connections)
-        wanted = self._listen if listen is None else tuple(dict.fromkeys(listen))
+        wanted = self._listen if listen is None else self._wanted(listen)
+        if listen is not None:
+            check_ports(self._assembly.headers, {port for _, port in listen})
         opened = self._open(wanted) if self._bound else ()
         try:
             self._assembly.configure(connections, tuple(secrets))
@@ -214,6 +238,8 @@ class ISAKMPService(Service):
             self._close(opened)
             raise
         self._connections, self._listen = connections, wanted
+        if listen is not None:
+            self._share(listen)
         self._delete([sa for sa in self.node.registry if not self._is_configured(sa)])
         # What stands goes on where it is, though its connection may have got another port.
         used = {sa.path.local[1] for sa in self.node.registry if not isinstance(sa, SABundle)}
@@ -242,7 +268,9 @@ class ISAKMPService(Service):
         return True
 
     def _delete(self, sas: Sequence[IManagementSA | SABundle]) -> None:
-        self.endpoint.delete(sas).addErrback(
+        if not sas:
+            return
+        delete(self.node, sas).addErrback(
             lambda failure: self._log.failure("could not delete what is gone", failure)
         )
 

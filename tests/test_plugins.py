@@ -216,6 +216,17 @@ class FindTests(SynchronousTestCase):
         self.assertEqual(set(available.enabled_key_exchanges(["ike", "static"])), {1, 250})
         self.assertEqual(available.enabled_sink("bucket").name, "bucket")
 
+    def test_header(self) -> None:
+        """A key exchange with a header of its own is found and named like the others."""
+        source = """
+            from tests.test_headers import Strange
+            strange = Strange()
+        """
+        available = builtin() + installed(self.package(lab=source))
+        (found,) = available.enabled_headers(["ike", "strange"], {"strange": {"port": 4000}})
+        self.assertEqual((found.name, found.ports), ("strange", (4000,)))
+        self.assertEqual(set(available.enabled_key_exchanges(["ike", "strange"])), {1})
+
     def test_two_sinks(self) -> None:
         """Of two sinks that were found each name gives its own."""
         second = PLUGIN.replace('"bucket"', '"barrel"')

@@ -23,6 +23,7 @@ from isakmp.identity import Identity, IdentityPattern
 from isakmp.interfaces import (
     IDomainOfInterpretation,
     IISAKMPKeyExchange,
+    IKeyExchange,
     INegotiatingDomain,
 )
 from isakmp.numbers import ExchangeType
@@ -51,7 +52,17 @@ class Means:
 
     port: int
     dois: Mapping[str, IDomainOfInterpretation]
-    key_exchanges: Mapping[str, IISAKMPKeyExchange]
+    key_exchanges: Mapping[str, IISAKMPKeyExchange | IKeyExchange]
+
+    def header(self, name: str) -> IKeyExchange | None:
+        """The key exchange of this name, if it has a header of its own."""
+        found = self.key_exchanges.get(name)
+        return found if IKeyExchange.providedBy(found) else None
+
+    def spoken(self, name: str) -> IISAKMPKeyExchange | None:
+        """The key exchange of this name, if it is spoken in RFC 2408's exchanges."""
+        found = self.key_exchanges.get(name)
+        return found if IISAKMPKeyExchange.providedBy(found) else None
 
 
 def connection(
@@ -73,7 +84,10 @@ def connection(
         )
     local = _addresses(section, "local_addrs", findings)
     remote = _addresses(section, "remote_addrs", findings)
-    other = settings.key_exchange if settings.key_exchange in means.key_exchanges else "ike"
+    header = means.header(settings.key_exchange)
+    other = settings.key_exchange
+    if header is None and other not in means.key_exchanges:
+        other = "ike"
     ours = _round(section, "local", other, findings)
     theirs = _round(section, "remote", other, findings)
     pattern = said(theirs, "id", spelled, ANYBODY) if theirs else ANYBODY
@@ -83,13 +97,19 @@ def connection(
             local_identity = identity(ours.data["id"].value)
         except ValueError as error:
             findings.mistake(ours.data["id"].place, ours.key("id"), str(error))
-    lifetime, renewal = _times(section)
+    lifetime, renewal = _times(section) if header is None else _unbounded(section, findings)
+    port, peers_port = means.port, 500
+    if header is not None:
+        port = peers_port = header.ports[0]
+        _own_port(section, header, findings)
     suites = _suites(section, settings, means, lifetime, findings)
     ends = Ends(_only(local), _only(remote), bool(remote) and values.is_address(remote[0]))
     doi = _doi(section, settings, means, findings)
-    key_exchange = means.key_exchanges.get(settings.key_exchange)
-    exchange = begins(section, settings, key_exchange, findings)
-    child_exchange = makes_children(section, settings, key_exchange, doi, findings)
+    exchange = child_exchange = 0
+    if header is None:
+        spoken = means.spoken(settings.key_exchange)
+        exchange = begins(section, settings, spoken, findings)
+        child_exchange = makes_children(section, settings, spoken, doi, findings)
     inner: tuple[Child, ...] = ()
     if INegotiatingDomain.providedBy(doi):
         inner = _children(section, settings, ends, doi, findings)
@@ -104,8 +124,8 @@ def connection(
         remote=remote,
         local_identity=local_identity,
         remote_identity=IdentityPattern(pattern),
-        local_port=said(section, "local_port", values.port, means.port),
-        remote_port=said(section, "remote_port", values.port, 500),
+        local_port=said(section, "local_port", values.port, port),
+        remote_port=said(section, "remote_port", values.port, peers_port),
         doi=doi.number,
         key_exchange=settings.key_exchange,
         exchange=exchange,
@@ -136,6 +156,35 @@ def _only(addresses: Sequence[str]) -> str | None:
     if len(addresses) == 1 and values.is_address(addresses[0]):
         return addresses[0]
     return None
+
+
+def _unbounded(section: Section, findings: Findings) -> tuple[Lifetime, Renewal]:
+    """A key exchange with a header of its own knows by itself how long what it keeps is good."""
+    for key in ("rekey_time", "reauth_time", "over_time", "rand_time"):
+        if key in section.data:
+            findings.warn(
+                section.data[key].place,
+                section.key(key),
+                "ignored: there is no ISAKMP SA to renew; the times of children count",
+            )
+    return Lifetime(), Renewal()
+
+
+def _own_port(section: Section, header: IKeyExchange, findings: Findings) -> None:
+    datum = section.data.get("local_port")
+    if datum is None:
+        return
+    try:
+        known = values.port(datum.value) in header.ports
+    except ValueError:
+        return  # told elsewhere
+    if not known:
+        ports = ", ".join(map(str, header.ports))
+        findings.mistake(
+            datum.place,
+            section.key("local_port"),
+            f"{header.name} has ports of its own, and this is none of them; valid: {ports}",
+        )
 
 
 def _round(
@@ -221,6 +270,11 @@ def _suites(
         return ()
     place, key = place_of(section, "proposals"), section.key("proposals")
     datum = section.data.get("proposals")
+    if IKeyExchange.providedBy(key_exchange):
+        if datum is not None:
+            text = f"{key_exchange.name} negotiates no protection of its own; valid: leave it out"
+            findings.mistake(place, key, text)
+        return ()
     text = "" if datum is None else datum.value
     left_out: tuple[str, ...] = ()
     try:

@@ -18,7 +18,7 @@ from isakmp.connections import Connection
 from isakmp.credentials.pre_shared_keys import SharedSecret
 from isakmp.doi.ipsec import ipsec
 from isakmp.ike.key_exchange import ike
-from isakmp.interfaces import IDomainOfInterpretation, IISAKMPKeyExchange
+from isakmp.interfaces import IDomainOfInterpretation, IISAKMPKeyExchange, IKeyExchange
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def load(
     settings: Settings = Settings(),
     *,
     dois: Sequence[IDomainOfInterpretation] = (ipsec,),
-    key_exchanges: Sequence[IISAKMPKeyExchange] = (ike,),
+    key_exchanges: Sequence[IISAKMPKeyExchange | IKeyExchange] = (ike,),
 ) -> Configuration:
     """
     Read ``swanctl.conf``, with what it includes.

@@ -12,7 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, 
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from isakmp.associations import SABundle
+from isakmp.associations import ManagementKey, SABundle
 from isakmp.connections import Candidates, Child, Connection
 from isakmp.errors import (
     Cancelled,
@@ -34,6 +34,7 @@ from isakmp.exchange.removal import Removals
 from isakmp.exchange.types import (
     INFORMATIONAL,
     PHASE_1,
+    cookies_of,
     establishing_type,
     exchange_type,
 )
@@ -54,6 +55,11 @@ from isakmp.wire.payloads import Delete, Notification
 
 _TRIES = 64
 """Of random message ids: that so many were all used before is no chance."""
+
+
+def _is_ours(sa: IManagementSA | SABundle) -> bool:
+    """Whether it was made under an ISAKMP header."""
+    return isinstance(sa.parent if isinstance(sa, SABundle) else sa.key, CookiePair)
 
 
 @dataclass(slots=True, eq=False)
@@ -85,7 +91,7 @@ class ISAKMPEndpoint:
         self._removals = Removals(node, self.begin, self._abandon)
         self._running: dict[Exchange, Deferred[object]] = {}
         self._beginning: dict[tuple[str, Path | None], _Beginning] = {}
-        self._turns: dict[CookiePair, DeferredSemaphore] = {}
+        self._turns: dict[ManagementKey, DeferredSemaphore] = {}
         self._closed = False
 
     # -- IKeyExchangeEndpoint ------------------------------------------------------------------
@@ -129,7 +135,8 @@ class ISAKMPEndpoint:
         self, connection: Connection, children: tuple[Child, ...], sa: IManagementSA | None
     ) -> Sequence[SABundle]:
         if sa is None:
-            standing = self._node.registry.by_connection(connection.name)
+            same = self._node.registry.by_connection(connection.name)
+            standing = [one for one in same if isinstance(one.key, CookiePair)]
             sa = standing[-1] if standing else await self._management_sa(connection)
         if not children:
             return ()
@@ -164,7 +171,7 @@ class ISAKMPEndpoint:
         self._closed = True
         for exchange in tuple(self._running):
             exchange.cancel()
-        removed = self.delete(tuple(self._node.registry), Removal.SHUTDOWN)
+        removed = self.delete([sa for sa in self._node.registry if _is_ours(sa)], Removal.SHUTDOWN)
         self.demultiplexer.close_all()
         return removed
 
@@ -185,7 +192,7 @@ class ISAKMPEndpoint:
             kind,
             Role.INITIATOR,
             sa.path,
-            sa.key,
+            cookies_of(sa),
             message_id,
             protection=sa.protection(kind, message_id),
             proven=True,
@@ -370,7 +377,7 @@ class ISAKMPEndpoint:
         for exchange in tuple(self._running):
             if exchange.sa is sa:
                 exchange.cancel()
-        self.demultiplexer.forget(sa.key)
+        self.demultiplexer.forget(cookies_of(sa))
 
     # -- what the peer tells -------------------------------------------------------------------
 
@@ -391,7 +398,7 @@ class ISAKMPEndpoint:
     def _notified(self, exchange: Exchange, sa: IManagementSA, notice: Notification) -> None:
         self._node.events.publish(NotificationReceived(exchange.path, notice.kind, True))
         if exchange.doi.notified(notice) is Effect.START_AFRESH:
-            if notice.spi == sa.key.octets:
+            if notice.spi == cookies_of(sa).octets:
                 self.started_afresh(sa)
         elif notice.kind < NotifyType.CONNECTED:
             # It does not say which exchange it is about; one that waits under this SA is refused.

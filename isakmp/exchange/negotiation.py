@@ -40,7 +40,7 @@ from isakmp.errors import (
     Reason,
 )
 from isakmp.events import Removal, SPIReleased
-from isakmp.interfaces import Expiry, IExchange, IManagementSA, INegotiatingDomain
+from isakmp.interfaces import Expiry, IManagementSA, INegotiatingDomain, INegotiation
 from isakmp.logs import Logger
 from isakmp.numbers import ExchangeType
 from isakmp.parts import Role
@@ -76,7 +76,7 @@ class Negotiated:
     spis: Mapping[int, bytes]
 
 
-def negotiating(exchange: IExchange) -> INegotiatingDomain:
+def negotiating(exchange: INegotiation) -> INegotiatingDomain:
     """
     The exchange's domain of interpretation, if its SAs are offered and chosen.
 
@@ -88,7 +88,7 @@ def negotiating(exchange: IExchange) -> INegotiatingDomain:
     return doi
 
 
-async def propose(exchange: IExchange, policy: ChildPolicy) -> Proposed:
+async def propose(exchange: INegotiation, policy: ChildPolicy) -> Proposed:
     """
     As initiator: what is offered for a child, its SPIs reserved.
 
@@ -114,14 +114,14 @@ async def propose(exchange: IExchange, policy: ChildPolicy) -> Proposed:
     return Proposed(policy, offer, spis)
 
 
-def _supported(exchange: IExchange, doi: int, suite: ProtectionSuite) -> bool:
+def _supported(exchange: INegotiation, doi: int, suite: ProtectionSuite) -> bool:
     return all(
         any(exchange.node.sink.supports(doi, p.protocol, t) for t in p.transforms)
         for p in suite.proposals
     )
 
 
-async def confirmed(exchange: IExchange, proposed: Proposed, answer: Offer) -> Negotiated:
+async def confirmed(exchange: INegotiation, proposed: Proposed, answer: Offer) -> Negotiated:
     """
     As initiator: the responder's answer, verified to be one of our offers.  RFC 2408 section 4.2.
 
@@ -135,7 +135,7 @@ async def confirmed(exchange: IExchange, proposed: Proposed, answer: Offer) -> N
 
 
 async def release_unused(
-    exchange: IExchange, proposed: Sequence[Proposed], negotiated: Sequence[Negotiated]
+    exchange: INegotiation, proposed: Sequence[Proposed], negotiated: Sequence[Negotiated]
 ) -> None:
     """As initiator: give back the SPIs of what was offered and not chosen."""
     for offered, agreed in zip(proposed, negotiated, strict=True):
@@ -145,7 +145,7 @@ async def release_unused(
 
 
 def choose(
-    exchange: IExchange, candidates: Candidates[ChildPolicy], offers: Sequence[Offer]
+    exchange: INegotiation, candidates: Candidates[ChildPolicy], offers: Sequence[Offer]
 ) -> tuple[ChildPolicy, tuple[ProtectionSuite, ...]]:
     """
     As responder: the child that takes all offers, and what is chosen of each.
@@ -179,7 +179,7 @@ def choose(
     return candidates.first, chosen[candidates.first.name]
 
 
-def check_spis(exchange: IExchange, negotiated: Sequence[Negotiated]) -> None:
+def check_spis(exchange: INegotiation, negotiated: Sequence[Negotiated]) -> None:
     """
     The peer's SPIs give each SA keys of its own: KEYMAT depends on protocol and SPI, and on nothing
     else that differs between the SAs of an exchange.  RFC 2409 section 5.5.
@@ -197,7 +197,7 @@ def check_spis(exchange: IExchange, negotiated: Sequence[Negotiated]) -> None:
             _check_free(exchange, _sending(exchange, one.policy.doi, proposal))
 
 
-def _check_free(exchange: IExchange, key: SPIKey) -> None:
+def _check_free(exchange: INegotiation, key: SPIKey) -> None:
     if exchange.node.registry.find(key) is not None:
         raise _equal(key.spi, "that of an SA that stands")
 
@@ -207,7 +207,7 @@ def _equal(spi: bytes, what: str) -> InvalidSPI:
 
 
 async def accept(
-    exchange: IExchange, negotiated: Sequence[Negotiated]
+    exchange: INegotiation, negotiated: Sequence[Negotiated]
 ) -> tuple[Negotiated, ...]:
     """As responder: reserve what we shall receive by, none of it equal to an SPI of the peer's."""
     theirs = [p for one in negotiated for p in one.chosen.proposals]
@@ -223,13 +223,13 @@ async def accept(
     return tuple(accepted)
 
 
-def answer(exchange: IExchange, negotiated: Negotiated) -> Offer:
+def answer(exchange: INegotiation, negotiated: Negotiated) -> Offer:
     """As responder: the chosen suite, as it was offered, with our SPIs."""
     policy = negotiated.policy
     return Offer(policy.doi, policy.situation, (negotiated.chosen.with_spis(negotiated.spis),))
 
 
-def group_of(exchange: IExchange, suites: Sequence[ProtectionSuite]) -> int | None:
+def group_of(exchange: INegotiation, suites: Sequence[ProtectionSuite]) -> int | None:
     """
     The Diffie-Hellman group that these suites share; None: no perfect forward secrecy.
 
@@ -257,7 +257,7 @@ def _with_one(proposal: Proposal, transform: Transform) -> Proposal:
 
 
 def bundle(
-    exchange: IExchange, negotiated: Negotiated, g_xy: bytes, n_i: bytes, n_r: bytes
+    exchange: INegotiation, negotiated: Negotiated, g_xy: bytes, n_i: bytes, n_r: bytes
 ) -> SABundle:
     """
     The SAs of both directions, keys and all.
@@ -282,7 +282,7 @@ def bundle(
     return SABundle(name, sa.key, tuple(inbound), tuple(outbound), policy)
 
 
-async def install_inbound(exchange: IExchange, bundle: SABundle) -> None:
+async def install_inbound(exchange: INegotiation, bundle: SABundle) -> None:
     """
     As responder, before the answer leaves: from then on the peer may send.
 
@@ -293,7 +293,7 @@ async def install_inbound(exchange: IExchange, bundle: SABundle) -> None:
     await exchange.node.sink.install(inbound)
 
 
-async def install(exchange: IExchange, bundle: SABundle) -> None:
+async def install(exchange: INegotiation, bundle: SABundle) -> None:
     """Install both directions, and register them: before the message that commits us."""
     node = exchange.node
     for sa in bundle.outbound:
@@ -309,28 +309,28 @@ async def install(exchange: IExchange, bundle: SABundle) -> None:
     await node.registry.add(bundle, Expiry(hard))
 
 
-def _sa(exchange: IExchange) -> IManagementSA:
+def _sa(exchange: INegotiation) -> IManagementSA:
     if exchange.sa is None:
         raise RuntimeError("SAs are negotiated under a management SA")
     return exchange.sa
 
 
-def _receiving(exchange: IExchange, doi: int, protocol: int, spi: bytes) -> SPIKey:
+def _receiving(exchange: INegotiation, doi: int, protocol: int, spi: bytes) -> SPIKey:
     return SPIKey(doi, protocol, spi, exchange.path.local[0])
 
 
-def _sending(exchange: IExchange, doi: int, proposal: Proposal) -> SPIKey:
+def _sending(exchange: INegotiation, doi: int, proposal: Proposal) -> SPIKey:
     return SPIKey(doi, proposal.protocol, proposal.spi, exchange.path.remote[0])
 
 
-def _release_if_failing(exchange: IExchange, key: SPIKey) -> None:
+def _release_if_failing(exchange: INegotiation, key: SPIKey) -> None:
     exchange.otherwise(
         lambda: _undone(Deferred.fromCoroutine(_release(exchange, key)), f"SPI {key.spi.hex()}")
     )
 
 
 async def _reserve_other(
-    exchange: IExchange, doi: int, proposal: Proposal, others: Collection[bytes]
+    exchange: INegotiation, doi: int, proposal: Proposal, others: Collection[bytes]
 ) -> bytes:
     """An SPI of ours that is none of these.  A sink avoids one, which is nearly always the one."""
     protocol, passed_over = proposal.protocol, []
@@ -347,7 +347,7 @@ async def _reserve_other(
     raise LimitReached(Reason("the sink has no SPI but the peer's own", proposal.spi.hex()))
 
 
-async def _release(exchange: IExchange, key: SPIKey) -> None:
+async def _release(exchange: INegotiation, key: SPIKey) -> None:
     await exchange.node.sink.release_spi(key)
     exchange.node.events.publish(SPIReleased(key))
 
@@ -357,7 +357,7 @@ def _undone(undoing: Deferred[None], what: str) -> None:
     undoing.addErrback(lambda failure: _log.failure("could not undo {what}", failure, what=what))
 
 
-def _withdraw(exchange: IExchange, bundle: SABundle) -> None:
+def _withdraw(exchange: INegotiation, bundle: SABundle) -> None:
     """Take back what was installed for a peer that never confirmed; it may believe in it."""
     sa = _sa(exchange)
     node = exchange.node

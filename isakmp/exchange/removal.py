@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 from isakmp.associations import SABundle
 from isakmp.errors import Cancelled, LimitReached
 from isakmp.events import Removal
+from isakmp.exchange.types import cookies_of
 from isakmp.interfaces import IDomainOfInterpretation, IManagementSA, INode
 from isakmp.logs import Logger
 from isakmp.numbers import ExchangeType, ProtocolID
@@ -64,7 +65,7 @@ class Removals:
             self._bequeath(sa, why)
             for bundle in registry.children(sa.key):
                 removals.append(self._delete_bundle(bundle, why))
-            self._tell(sa, Delete(sa.doi, ProtocolID.ISAKMP, (sa.key.octets,)))
+            self._tell(sa, Delete(sa.doi, ProtocolID.ISAKMP, (cookies_of(sa).octets,)))
             removals.append(self._remove(sa, why))
         return _all(removals)
 
@@ -110,7 +111,11 @@ class Removals:
     def _others(self, sa: IManagementSA) -> Sequence[IManagementSA]:
         """Other SAs with the same peer by the same connection, the oldest first."""
         same = self._node.registry.by_peer(sa.theirs)
-        return [one for one in same if one.key != sa.key and one.connection == sa.connection]
+        return [
+            one
+            for one in same
+            if one.key != sa.key and one.connection == sa.connection and one.owner == sa.owner
+        ]
 
     def _move(self, sa: IManagementSA, heir: IManagementSA) -> None:
         registry = self._node.registry

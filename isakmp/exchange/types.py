@@ -14,6 +14,7 @@ from isakmp.exchange.identity_protection import IdentityProtection
 from isakmp.exchange.informational import Informational
 from isakmp.exchange.phase1 import key_exchange_named
 from isakmp.interfaces import IExchangeType, IManagementSA, INode
+from isakmp.wire.message import CookiePair
 
 INFORMATIONAL = Informational()
 
@@ -25,6 +26,17 @@ PHASE_1: Mapping[int, IExchangeType] = {
 
 _FIRST_OF_DOI = 32
 """RFC 2408 section 3.1: exchange types from here on belong to the domain of interpretation."""
+
+
+def cookies_of(sa: IManagementSA) -> CookiePair:
+    """
+    The two cookies that name an ISAKMP SA.
+
+    :raises TypeError: if it is no ISAKMP SA, but a session of a key exchange with another header.
+    """
+    if not isinstance(sa.key, CookiePair):
+        raise TypeError(f"{sa.key} names no ISAKMP SA")
+    return sa.key
 
 
 def types_under(node: INode, sa: IManagementSA) -> Mapping[int, IExchangeType]:
