@@ -449,15 +449,18 @@ class Demultiplexer:
         sealing = sa.protection(kind, header.message_id)
         protection = copy(sealing)
         message = protection.unseal(datagram.octets)
+        lenient = self._node.policy.lenient(sa.connection)
         if header.flags & Flags.AUTHENTICATION_ONLY:
             check_authentication_only(message)
+            # What leads the HASH itself is covered by nothing: a copy that was changed there must
+            # not use up the message id.
+            judge(message.departures, lenient)
         # Proven: only now may anything be remembered of it.
         if not self._node.registry.fresh(cookies, header.message_id):
             # Anybody can repeat it: silence.
             self._refusals.dropped(InvalidMessageID("a message id used before"), datagram)
             return
         self._confirmed(cookies)
-        lenient = self._node.policy.lenient(sa.connection)
         if message.departures:
             # Judged now that the message id is used: whoever repeats it is told nothing.
             try:

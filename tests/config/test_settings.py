@@ -218,7 +218,7 @@ class MistakeTests(SettingsTestCase):
                 (":11: log.level", "valid: 'debug', 'info', 'warn', 'error' or 'critical'"),
                 (":13: plugins.doi", "a list of texts"),
                 (":15: connection.gw.exchange", "valid: 'main'"),
-                (":16: connection.gw.speed", "valid here: children, doi, "),
+                (":16: connection.gw.speed", "valid here: children, lenient, doi, "),
                 (":18: connection.gx", "a table is expected"),
                 (":19: plugin.foo", "no plugin foo is switched on"),
                 (":22: connection.gw.children.n.suites", "a list of texts"),

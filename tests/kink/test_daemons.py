@@ -91,7 +91,7 @@ class FilesTests(SynchronousTestCase):
         self.assertEqual((connection.suites, connection.exchange), ((), 0))
         self.assertEqual(connection.lifetime.seconds, 0)
         self.assertEqual({port for _, port in found.listen}, {9500})
-        self.assertEqual([kx.name for kx in found.key_exchanges], ["ike", "kink"])
+        self.assertEqual([kx.name for kx in found.enabled.key_exchanges], ["ike", "kink"])
 
     def test_not_built(self) -> None:
         """Switched on without a Kerberos: the sentence that it is not built yet."""
@@ -111,7 +111,7 @@ class FilesTests(SynchronousTestCase):
         """What only an ISAKMP SA has is refused, with what would be valid."""
         for lines, ends, text in (
             (["proposals = aes128-sha256-modp2048"], [], "negotiates no protection of its own"),
-            ([], ["auth = psk"], "has its own way to authenticate; valid: leave it out"),
+            ([], ["auth = psk"], "has its own way to authenticate: leave it out"),
             (["local_port = 500"], [], "has ports of its own, and this is none of them"),
         ):
             said = self.refused(*SWITCHED_ON, *DOUBLE, lines=lines, ends=ends)
