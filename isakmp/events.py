@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from isakmp.associations import SABundle, SPIKey
 from isakmp.errors import PeerError, Reason
@@ -106,6 +106,20 @@ class MessageReceived:
     sealed: bool
     octets: int
     proven: bool = False
+
+
+class Tally(NamedTuple):
+    """
+    Messages of one kind, to be counted: see :meth:`isakmp.interfaces.IEvents.tally`.
+
+    :ivar exchange: exchange type, RFC 2408 section 3.1.
+    :ivar initiator: whether it was the exchange's initiator who sent them.
+    :ivar sent: whether they left here; else they were accepted here.
+    """
+
+    exchange: int
+    initiator: bool
+    sent: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -336,6 +336,9 @@ class IKeyExchangeEndpoint(Interface):
         :param sa: under this management SA, not under one of the connection's.
         """
 
+    def associate(connection: Connection) -> Deferred[IManagementSA]:
+        """Have a management SA with a connection's peer, beginning one if there is none."""
+
     def reauthenticate(sa: IManagementSA) -> Deferred[IManagementSA]:
         """
         A new management SA with the same peer; it adopts the children of the old one.
@@ -511,6 +514,13 @@ class ISARegistry(Interface):
 
     def since(sa: IManagementSA | SABundle) -> float:
         """When it was added, in seconds; :raises LookupError: if it is not here."""
+
+    def number(sa: IManagementSA | SABundle) -> int:
+        """
+        What this process calls it: management SAs are counted from 1, and so are bundles.
+
+        :raises LookupError: if it is not here.
+        """
 
     def fresh(key: CookiePair, number: int) -> bool:
         """Whether this message id is used under the SA for the first time; it is, from now on."""
@@ -696,6 +706,12 @@ class IEvents(Interface):
 
     def publish(event: object) -> None:
         """After the change, in order, never nested."""
+
+    def tally(what: object) -> None:
+        """Count one more of what is too frequent to be told each time."""
+
+    def tallied() -> Mapping[object, int]:
+        """How many of each there were."""
 
 
 class INode(Interface):

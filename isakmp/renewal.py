@@ -40,6 +40,7 @@ class _Awaited:
 
     :ivar child: as it was configured when the SA came up; None for a management SA.
     :ivar overlap: seconds that it stays beside its successor.
+    :ivar renewal: when it is renewed, counted from when it came up.
     :ivar timer: until its renewal, until the next attempt, or until it is deleted.
     :ivar running: the attempt.
     :ivar successor: what it was renewed by; then it only waits for its deletion.
@@ -47,6 +48,7 @@ class _Awaited:
 
     child: Child | None
     overlap: float
+    renewal: Configured
     timer: Appointment[SAKey] | None = None
     running: Deferred[None] | None = None
     successor: SAKey | None = None
@@ -76,6 +78,38 @@ class Renewals:
         for key in tuple(self._awaited):
             self._end(key)
 
+    # -- what control asks and tells -----------------------------------------------------------
+
+    def due(self, sa: IManagementSA | SABundle) -> float | None:
+        """When an SA is to be renewed, in seconds of the node's clock; None: never."""
+        awaited = self._awaited.get(sa.key)
+        if awaited is None or awaited.timer is None or awaited.successor is not None:
+            return None
+        return awaited.timer.time if awaited.timer.active() else None
+
+    def now(self, sa: IManagementSA | SABundle) -> bool:
+        """
+        Renew an SA at once, whatever its time.
+
+        :return: whether that is under way now; not if it was renewed already, is gone, or has no
+            connection any more.
+        """
+        if self._node.registry.find(sa.key) is None:
+            return False
+        awaited = self._awaited.get(sa.key)
+        if awaited is None:
+            awaited = self._await(sa)
+            if awaited is None:
+                return False
+        if awaited.successor is not None:
+            return False
+        if awaited.running is None:
+            if awaited.timer is not None:
+                awaited.timer.cancel()
+                awaited.timer = None
+            self._renew(sa.key)
+        return True
+
     # -- when ----------------------------------------------------------------------------------
 
     def _established(self, sa: IManagementSA | SABundle) -> None:
@@ -83,17 +117,33 @@ class Renewals:
             awaited = self._awaited.get(older.key)
             if awaited is not None and awaited.running is None and awaited.successor is None:
                 self._end(older.key)  # whoever made this one deletes that one
+        awaited = self._await(sa, unless=0.0)
+        if awaited is not None:
+            chance = int.from_bytes(self._node.entropy(4), "big") / 0x100000000
+            renewal = awaited.renewal
+            self._at(sa.key, max(1.0, renewal.after - renewal.spread * chance))
+
+    def _await(
+        self, sa: IManagementSA | SABundle, unless: float | None = None
+    ) -> _Awaited | None:
+        """
+        Note an SA that is to be renewed; None if it is not configured any more.
+
+        :param unless: nor if its renewal is after so many seconds.
+        """
         try:
             connection = self._node.policy.connection(sa.connection)
             child = connection.child(sa.policy.name) if isinstance(sa, SABundle) else None
         except LookupError:
-            return  # it is not configured any more
+            return None
         renewal = _renewal(connection if child is None else child, _seconds(sa))
+        if renewal.after == unless:
+            return None
+        overlap = connection.intervals.total
         if renewal.after:
-            chance = int.from_bytes(self._node.entropy(4), "big") / 0x100000000
-            overlap = min(connection.intervals.total, OVERLAP * renewal.after)
-            self._awaited[sa.key] = _Awaited(child, overlap)
-            self._at(sa.key, max(1.0, renewal.after - renewal.spread * chance))
+            overlap = min(overlap, OVERLAP * renewal.after)
+        awaited = self._awaited[sa.key] = _Awaited(child, overlap, renewal)
+        return awaited
 
     def _removed(self, event: Removed) -> None:
         awaited = self._awaited.get(event.sa.key)

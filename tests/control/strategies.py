@@ -26,7 +26,5 @@ packets = st.one_of(
     st.builds(Packet, st.sampled_from([Kind.CMD_REQUEST, Kind.EVENT]), names, messages),
     st.builds(Packet, st.just(Kind.CMD_RESPONSE), st.just(""), messages),
     st.builds(Packet, st.sampled_from([Kind.EVENT_REGISTER, Kind.EVENT_UNREGISTER]), names),
-    st.builds(
-        Packet, st.sampled_from([Kind.CMD_UNKNOWN, Kind.EVENT_CONFIRM, Kind.EVENT_UNKNOWN])
-    ),
+    st.builds(Packet, st.sampled_from([Kind.CMD_UNKNOWN, Kind.EVENT_CONFIRM, Kind.EVENT_UNKNOWN])),
 )
