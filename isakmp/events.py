@@ -5,7 +5,7 @@ What happened: frozen values that can be written down.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from isakmp.associations import SABundle, SPIKey
@@ -48,10 +48,15 @@ class Replaced:
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """It no longer does."""
+    """
+    It no longer does.
+
+    :ivar number: what this process called it.
+    """
 
     sa: IManagementSA | SABundle
     why: Removal
+    number: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

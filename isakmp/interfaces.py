@@ -243,6 +243,9 @@ class IExchanges(Interface):
         :raises LookupError: if no enabled exchange type has this number under the SA's DOI.
         """
 
+    def running() -> Sequence[IExchange]:
+        """Those that have begun and not ended."""
+
 
 class IManagementSA(Interface):
     """

@@ -210,7 +210,7 @@ class SARegistry:
             return succeed(None)
         self._leave(entry)
         if entry.stored:
-            self._events.publish(Removed(entry.sa, why))
+            self._events.publish(Removed(entry.sa, why, entry.number))
         return self._delete(entry.sa.key)
 
     def expiry(self, sa: IManagementSA | SABundle) -> Expiry:

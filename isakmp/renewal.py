@@ -8,7 +8,7 @@ the children of the one it replaces.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -22,6 +22,7 @@ from isakmp.errors import ConfigurationError, PeerError
 from isakmp.events import Established, Removal, Removed
 from isakmp.interfaces import IManagementSA, INode
 from isakmp.logs import Logger
+from isakmp.rekeying import others
 
 AGAIN = 10.0
 """Seconds until a renewal that failed is tried again, for as long as the old SA lives."""
@@ -87,6 +88,16 @@ class Renewals:
             return None
         return awaited.timer.time if awaited.timer.active() else None
 
+    def is_renewing(self, sa: IManagementSA | SABundle) -> bool:
+        """Whether a successor of it is being negotiated."""
+        awaited = self._awaited.get(sa.key)
+        return awaited is not None and awaited.running is not None
+
+    def is_renewed(self, sa: IManagementSA | SABundle) -> bool:
+        """Whether it has a successor, and only waits for its end."""
+        awaited = self._awaited.get(sa.key)
+        return awaited is not None and awaited.successor is not None
+
     def now(self, sa: IManagementSA | SABundle) -> bool:
         """
         Renew an SA at once, whatever its time.
@@ -113,7 +124,7 @@ class Renewals:
     # -- when ----------------------------------------------------------------------------------
 
     def _established(self, sa: IManagementSA | SABundle) -> None:
-        for older in self._others(sa):
+        for older in others(self._node, sa):
             awaited = self._awaited.get(older.key)
             if awaited is not None and awaited.running is None and awaited.successor is None:
                 self._end(older.key)  # whoever made this one deletes that one
@@ -151,27 +162,10 @@ class Renewals:
             awaited.running = None  # what is under way goes on: it may bring back what is lost
         self._end(event.sa.key)
 
-    def _others(self, sa: IManagementSA | SABundle) -> Iterator[IManagementSA | SABundle]:
-        """Other SAs with the same peer for the same thing."""
-        if not isinstance(sa, SABundle):
-            yield from (other for other in self._peers(sa) if other.key != sa.key)
-            return
-        parent = self._node.registry.find(sa.parent)
-        if IManagementSA.providedBy(parent):
-            for one in self._peers(parent):
-                for bundle in self._node.registry.children(one.key):
-                    if bundle.key != sa.key and _traffic(bundle) == _traffic(sa):
-                        yield bundle
-
-    def _peers(self, sa: IManagementSA) -> Iterator[IManagementSA]:
-        """The management SAs with the same peer by the same connection."""
-        same = self._node.registry.by_peer(sa.theirs)
-        return (other for other in same if other.connection == sa.connection)
-
     def _succeeded(self, sa: IManagementSA | SABundle) -> bool:
         """Whether there is a newer one for the same thing."""
         since = self._node.registry.since
-        return any(since(other) > since(sa) for other in self._others(sa))
+        return any(since(other) > since(sa) for other in others(self._node, sa))
 
     def _at(self, key: SAKey, seconds: float) -> None:
         self._awaited[key].timer = self._agenda.later(seconds, key)
@@ -257,11 +251,6 @@ class Renewals:
         deleting.addErrback(
             lambda failure: self._log.failure("a renewed SA could not be deleted", failure)
         )
-
-
-def _traffic(bundle: SABundle) -> tuple[object, ...]:
-    policy = bundle.policy
-    return policy.connection, policy.name, policy.local, policy.remote
 
 
 def _seconds(sa: IManagementSA | SABundle) -> int:

@@ -101,6 +101,11 @@ class ISAKMPService(Service):
         return tuple(self._bound.values())
 
     @property
+    def assembly(self) -> Assembly:
+        """The node, with everything that keeps it going."""
+        return self._assembly
+
+    @property
     def node(self) -> Node:
         """The collaborators."""
         return self._assembly.node
@@ -192,12 +197,14 @@ class ISAKMPService(Service):
         connections: Iterable[Connection],
         secrets: Iterable[SharedSecret],
         listen: Sequence[Address] | None = None,
+        tear_down: bool = True,
     ) -> None:
         """
         From now on these, and no others: what is the same goes on undisturbed, and what is gone is
         torn down.  What has changed counts from the next negotiation on.
 
         :param listen: addresses and ports to bind; by default those bound so far.
+        :param tear_down: whether what is gone is torn down; else it is not renewed, and expires.
         :raises ConfigurationError: if they cannot be; then nothing has changed.
         """
         connections = tuple(connections)
@@ -208,8 +215,12 @@ class ISAKMPService(Service):
         except ConfigurationError:
             self._close(opened)
             raise
-        self._connections, self._listen = connections, wanted
-        self._delete([sa for sa in self.node.registry if not self._is_configured(sa)])
+        before, self._connections, self._listen = self._connections, connections, wanted
+        if tear_down:
+            known = {(one.name, child) for one in before for child in _names(one)}
+            gone = [sa for sa in self.node.registry if not self._is_configured(sa)]
+            # What was left standing before is not torn down by a later change.
+            self._delete([sa for sa in gone if (sa.connection, _name(sa)) in known])
         # What stands goes on where it is, though its connection may have got another port.
         used = {sa.path.local[1] for sa in self.node.registry if not isinstance(sa, SABundle)}
         self._close(
@@ -248,6 +259,15 @@ class ISAKMPService(Service):
         closed = self._assembly.stop()
         closed.addBoth(lambda result: self.node.sink.stop().addCallback(lambda _: result))
         return closed.addBoth(lambda result: self._ports.close().addCallback(lambda _: result))
+
+
+def _names(connection: Connection) -> tuple[str | None, ...]:
+    """What SAs of a connection are named by: children, and None for a management SA."""
+    return (None, *(child.name for child in connection.children))
+
+
+def _name(sa: IManagementSA | SABundle) -> str | None:
+    return sa.policy.name if isinstance(sa, SABundle) else None
 
 
 def responder_service(addresses: Sequence[str], port: int) -> ISAKMPService:
