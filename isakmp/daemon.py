@@ -258,14 +258,14 @@ class Daemon(ISAKMPService):
             return
         connections = loaded.connections
         listen = self._description.listen_for(connections)
-        self.configure(connections, loaded.secrets, listen, tear_down=False)
+        self.configure(connections, loaded.secrets, listen, quietly=True)
         self._loaded = loaded
         after = {one.name: one for one in connections}
         over = [one for name, one in before.items() if after.get(name) != one]
         if over:
             self._tear_down(over, after)
-            if self.running:
-                self._assembly.initiation.keep(connections)
+        if self.running:
+            self._assembly.initiation.keep(connections, ended=False)
 
     def _tear_down(self, over: Sequence[Connection], after: Mapping[str, Connection]) -> None:
         """

@@ -35,6 +35,13 @@ def predecessors(node: INode, sa: IManagementSA | SABundle) -> Sequence[IManagem
     return sorted((one for one in others(node, sa) if number(one) < mine), key=number)
 
 
+def is_superseded(node: INode, sa: IManagementSA | SABundle) -> bool:
+    """Whether a newer one is in place of it."""
+    number = node.registry.number
+    mine = number(sa)
+    return any(number(one) > mine for one in others(node, sa))
+
+
 def _peers(node: INode, sa: IManagementSA) -> Iterator[IManagementSA]:
     """The management SAs with the same peer by the same connection."""
     same = node.registry.by_peer(sa.theirs)

@@ -22,7 +22,7 @@ from isakmp.errors import ConfigurationError, PeerError
 from isakmp.events import Established, Removal, Removed
 from isakmp.interfaces import IManagementSA, INode
 from isakmp.logs import Logger
-from isakmp.rekeying import others
+from isakmp.rekeying import is_superseded, others
 
 AGAIN = 10.0
 """Seconds until a renewal that failed is tried again, for as long as the old SA lives."""
@@ -93,11 +93,6 @@ class Renewals:
         awaited = self._awaited.get(sa.key)
         return awaited is not None and awaited.running is not None
 
-    def is_renewed(self, sa: IManagementSA | SABundle) -> bool:
-        """Whether it has a successor, and only waits for its end."""
-        awaited = self._awaited.get(sa.key)
-        return awaited is not None and awaited.successor is not None
-
     def now(self, sa: IManagementSA | SABundle) -> bool:
         """
         Renew an SA at once, whatever its time.
@@ -105,7 +100,7 @@ class Renewals:
         :return: whether that is under way now; not if it was renewed already, is gone, or has no
             connection any more.
         """
-        if self._node.registry.find(sa.key) is None:
+        if self._node.registry.find(sa.key) is None or is_superseded(self._node, sa):
             return False
         awaited = self._awaited.get(sa.key)
         if awaited is None:
@@ -134,9 +129,7 @@ class Renewals:
             renewal = awaited.renewal
             self._at(sa.key, max(1.0, renewal.after - renewal.spread * chance))
 
-    def _await(
-        self, sa: IManagementSA | SABundle, unless: float | None = None
-    ) -> _Awaited | None:
+    def _await(self, sa: IManagementSA | SABundle, unless: float | None = None) -> _Awaited | None:
         """
         Note an SA that is to be renewed; None if it is not configured any more.
 

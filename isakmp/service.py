@@ -197,14 +197,15 @@ class ISAKMPService(Service):
         connections: Iterable[Connection],
         secrets: Iterable[SharedSecret],
         listen: Sequence[Address] | None = None,
-        tear_down: bool = True,
+        quietly: bool = False,
     ) -> None:
         """
         From now on these, and no others: what is the same goes on undisturbed, and what is gone is
         torn down.  What has changed counts from the next negotiation on.
 
         :param listen: addresses and ports to bind; by default those bound so far.
-        :param tear_down: whether what is gone is torn down; else it is not renewed, and expires.
+        :param quietly: nothing is torn down and nothing begun: that is the caller's to do.  What is
+            gone and stays is not renewed.
         :raises ConfigurationError: if they cannot be; then nothing has changed.
         """
         connections = tuple(connections)
@@ -216,7 +217,7 @@ class ISAKMPService(Service):
             self._close(opened)
             raise
         before, self._connections, self._listen = self._connections, connections, wanted
-        if tear_down:
+        if not quietly:
             known = {(one.name, child) for one in before for child in _names(one)}
             gone = [sa for sa in self.node.registry if not self._is_configured(sa)]
             # What was left standing before is not torn down by a later change.
@@ -230,7 +231,7 @@ class ISAKMPService(Service):
                 if asked not in wanted and got[1] not in used
             ]
         )
-        if self.running:
+        if self.running and not quietly:
             self._assembly.initiation.keep(connections)
 
     def _established(self, event: Established) -> None:

@@ -44,21 +44,21 @@ def shared_secret(name: str, octets: bytes, owners: Iterable[str], command: str)
     :param owners: who shares it.
     """
     place = Place(command)
-    path = f"secrets.{name}"
-    data = {f"id-{n}": Datum(owner, place) for n, owner in enumerate(owners, 1)}
-    data["secret"] = Datum(f"0x{octets.hex()}", place)
     # A section is known by how its name begins.
     key = name if name.startswith(_IKE) else f"{_IKE}-{name}"
-    section = Section(path, place, data)
+    path = f"secrets.{key}"
+    data = {f"id-{n}": Datum(owner, place) for n, owner in enumerate(owners, 1)}
+    data["secret"] = Datum(f"0x{octets.hex()}", place)
+    section = Section(path, place, data, called=key)
     return Section("", place, {}, {"secrets": Section("secrets", place, {}, {key: section})})
 
 
-def _section(path: str, content: Content, place: Place) -> Section:
+def _section(path: str, content: Content, place: Place, called: str = "") -> Section:
     data: dict[str, Datum] = {}
     sections: dict[str, Section] = {}
     for name, value in content.items():
         if isinstance(value, Mapping):
-            sections[name] = _section(f"{path}.{name}", value, place)
+            sections[name] = _section(f"{path}.{name}", value, place, name)
         else:
             data[name] = Datum(value if isinstance(value, str) else ", ".join(value), place)
-    return Section(path, place, data, sections)
+    return Section(path, place, data, sections, called)

@@ -69,8 +69,9 @@ class Line:
             return None
         connection = event.get("connection")
         level = event.get("log_level", LogLevel.info)
+        group = group_of(namespace)
         return cls(
-            "CHD" if event.get("child") else group_of(namespace),
+            "CHD" if group == "IKE" and event.get("child") else group,
             _LEVELS.get(level, 1),
             connection if isinstance(connection, str) else "",
             formatEvent(event),

@@ -18,6 +18,7 @@ from isakmp.control.codec import Content
 from isakmp.interfaces import IExchange, IManagementSA, INegotiatingDomain, INode
 from isakmp.numbers import ProtocolID
 from isakmp.parts import Role
+from isakmp.rekeying import is_superseded
 from isakmp.renewal import Renewals
 
 _PRE_SHARED_KEY = "pre-shared key"
@@ -140,7 +141,7 @@ class Listing:
     def _state(self, bundle: SABundle) -> str:
         if self._node.registry.find(bundle.key) is None:
             return "DELETED"
-        if self._renewals.is_renewed(bundle):
+        if is_superseded(self._node, bundle):
             return "REKEYED"
         return "REKEYING" if self._renewals.is_renewing(bundle) else "INSTALLED"
 

@@ -4,6 +4,8 @@ Commands that change what is configured.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from isakmp.config import messages
 from isakmp.config.mistakes import ConfigurationErrors
 from isakmp.control.codec import Content, octets_of
@@ -77,10 +79,10 @@ class Loading:
             raise Refused("data: the secret is empty")
         tree = messages.shared_secret(name, octets, call.texts("owners"), "load-shared")
         try:
-            (secret,) = self._daemon.read(tree).secrets
+            (read,) = self._daemon.read(tree).secrets
         except ConfigurationErrors as errors:
             raise Refused("\n".join(one.text for one in errors.mistakes)) from None
-        self._daemon.apply(self._daemon.loaded.with_secret(secret))
+        self._daemon.apply(self._daemon.loaded.with_secret(replace(read, name=name)))
         return _DONE
 
     async def unload_shared(self, call: Call) -> Content:
