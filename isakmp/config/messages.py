@@ -7,10 +7,10 @@ connection is the same value, whichever way it came.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias
 
-from isakmp.config.mistakes import ConfigurationErrors, Mistake, Place
+from isakmp.config.mistakes import MOST, ConfigurationErrors, Mistake, Place
 from isakmp.config.tree import Datum, Section
 
 #: What a message holds: by name a text, a list of texts, or a section inside.
@@ -28,6 +28,10 @@ def connections(message: Content, command: str) -> Section:
     :raises ConfigurationErrors: if it holds something else.
     """
     place = Place(command)
+    nameless = [path for path, name in _names("", message) if not name or not name.isprintable()]
+    if nameless:
+        text = "the name of a section has printable characters, at least one"
+        raise ConfigurationErrors([Mistake(command, 0, path, text) for path in nameless[:MOST]])
     others = [name for name, value in message.items() if not isinstance(value, Mapping)]
     if others or not message:
         text = "a section with the name of a connection is expected here"
@@ -51,6 +55,15 @@ def shared_secret(name: str, octets: bytes, owners: Iterable[str], command: str)
     data["secret"] = Datum(f"0x{octets.hex()}", place)
     section = Section(path, place, data, called=key)
     return Section("", place, {}, {"secrets": Section("secrets", place, {}, {key: section})})
+
+
+def _names(path: str, content: Content) -> Iterator[tuple[str, str]]:
+    """The sections inside: where each is, and its name."""
+    for name, value in content.items():
+        if isinstance(value, Mapping):
+            inner = f"{path}.{name}" if path else name
+            yield inner, name
+            yield from _names(inner, value)
 
 
 def _section(path: str, content: Content, place: Place, called: str = "") -> Section:

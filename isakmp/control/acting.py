@@ -21,6 +21,7 @@ from isakmp.control.groups import Line
 from isakmp.control.server import Call, Refused
 from isakmp.errors import ConfigurationError, PeerError
 from isakmp.interfaces import IKeyExchangeEndpoint, IManagementSA, INode
+from isakmp.logs import Logger
 
 T = TypeVar("T")
 
@@ -94,6 +95,8 @@ class Acting:
     What is done with the SAs of a daemon.
     """
 
+    _log = Logger()
+
     def __init__(self, daemon: Controlled) -> None:
         self._daemon = daemon
 
@@ -110,6 +113,7 @@ class Acting:
         connection, child = self._configured(call)
         endpoint = endpoint_of(self._node, connection)
         what = connection.name if child is None else f"{connection.name}/{child.name}"
+        self._log.info("a client begins {what}", what=what, connection=connection.name)
         with_lines = _Lines(call, connection.name, self._number)
         begun: Deferred[object]
         if child is None:
@@ -135,8 +139,13 @@ class Acting:
             raise Refused("nothing says which SAs: valid are ike, child, ike-id and child-id")
         found = selector.everything(self._node)
         if not found:
-            raise Refused("no such SA stands")
+            raise Refused("no such SA stands", matches="0", terminated="0")
         names = {sa.connection for sa in found}
+        self._log.info(
+            "a client ends {count} SAs of {connections}",
+            count=len(found),
+            connections=", ".join(sorted(names)),
+        )
         with_lines = _Lines(call, names.pop() if len(names) == 1 else "", self._number)
         deleting = delete(self._node, found)
         try:
@@ -157,7 +166,7 @@ class Acting:
             raise Refused("nothing says which SAs: valid are ike, child, ike-id and child-id")
         found = selector.everything(self._node)
         if not found:
-            raise Refused("no such SA stands")
+            raise Refused("no such SA stands", matches="0")
         begun = [sa for sa in found if self._daemon.assembly.renewals.now(sa)]
         if not begun:
             raise Refused(
@@ -167,7 +176,7 @@ class Acting:
 
     async def redirect(self, call: Call) -> Content:
         """Peers are sent to another gateway: not in IKEv1."""
-        raise Refused("a redirection of peers is IKEv2's")
+        raise Refused("a redirection of peers is IKEv2's", matches="0")
 
     async def install(self, call: Call) -> Content:
         """Traps, and policies that let pass or drop: not built yet."""

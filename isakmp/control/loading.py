@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from isakmp.config import messages
-from isakmp.config.mistakes import ConfigurationErrors
+from isakmp.config.mistakes import ConfigurationErrors, shown
 from isakmp.control.codec import Content, octets_of
 from isakmp.control.controlled import Controlled
 from isakmp.control.server import Call, Refused
@@ -44,6 +44,8 @@ class Loading:
         """A connection, instead of the one of its name; one that is the same goes on."""
         found = self._daemon.read(messages.connections(call.message, "load-conn"))
         self._daemon.apply(self._daemon.loaded.with_connections(found.connections))
+        for one in found.connections:
+            self._log.info("a client has loaded {connection}", connection=one.name)
         for warning in found.warnings:
             self._log.warn("{line}", line=str(warning))
         skipped = set(call.message) - {one.name for one in found.connections}
@@ -59,6 +61,7 @@ class Loading:
         if self._daemon.loaded.connection(name) is None:
             raise Refused(f"there is no connection {name}")
         self._daemon.apply(self._daemon.loaded.without_connection(name))
+        self._log.info("a client has unloaded {connection}", connection=name)
         return _DONE
 
     async def get_conns(self, call: Call) -> Content:
@@ -74,6 +77,8 @@ class Loading:
             )
             raise Refused(f"type: {why}; valid: IKE")
         name = call.text("id")
+        if not name.isprintable():
+            raise Refused("id: a name has printable characters")
         octets = octets_of(call.text("data"))
         if not octets:
             raise Refused("data: the secret is empty")
@@ -83,6 +88,11 @@ class Loading:
         except ConfigurationErrors as errors:
             raise Refused("\n".join(one.text for one in errors.mistakes)) from None
         self._daemon.apply(self._daemon.loaded.with_secret(replace(read, name=name)))
+        self._log.info(
+            "a client has loaded the secret {name} of {owners}",
+            name=name or "without a name",
+            owners=", ".join(read.owners),
+        )
         return _DONE
 
     async def unload_shared(self, call: Call) -> Content:
@@ -91,6 +101,7 @@ class Loading:
         if not name:
             raise Refused("id: the secret to unload is not named")
         self._daemon.apply(self._daemon.loaded.without_secret(name))
+        self._log.info("a client has unloaded the secret {name}", name=shown(name))
         return _DONE
 
     async def get_shared(self, call: Call) -> Content:

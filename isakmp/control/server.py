@@ -48,7 +48,15 @@ STALLED = 60.0
 
 
 class Refused(Exception):
-    """A command is not done; the text says why."""
+    """
+    A command is not done; the text says why.
+
+    :param counts: what is said beside it: ``matches="0"``.
+    """
+
+    def __init__(self, why: str, **counts: str) -> None:
+        super().__init__(why)
+        self.counts = counts
 
 
 class Call:
@@ -209,7 +217,7 @@ class Session(Int32StringReceiver):
         try:
             answer = await command(Call(self, packet.message))
         except (Refused, ConfigurationError) as error:
-            answer = refusal(str(error))
+            answer = refusal(str(error), **getattr(error, "counts", {}))
         self._respond(answer)
 
     def _respond(self, answer: Content) -> None:
@@ -377,6 +385,6 @@ class ControlServer(ServerFactory):
             session.transport.abortConnection()  # type: ignore[attr-defined]
 
 
-def refusal(why: str) -> Section:
+def refusal(why: str, **counts: str) -> Section:
     """What answers a command that is not done."""
-    return {"success": "no", "errmsg": clipped(why)}
+    return {"success": "no", **counts, "errmsg": clipped(why)}

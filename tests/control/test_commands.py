@@ -540,6 +540,10 @@ class LoadingTests(CommandTestCase):
         self.assert_refused("load-conn", {}, "a section with the name of a connection")
         self.assert_refused("load-conn", {"gw": "x"}, "load-conn: gw: a section")
         self.assert_refused("load-conn", {"gw": {**GW, "version": "2"}}, "gw", "IKEv2")
+        for name in ("", "a\nb", "\udcff"):
+            self.assert_refused("load-conn", {name: GW}, "printable characters")
+            children: Section = {**GW, "children": {name: {}}}
+            self.assert_refused("load-conn", {"gw": children}, "printable characters")
         self.assertEqual(self.client.call("get-conns"), {"conns": ["lab"]})
 
     def test_unload_conn(self) -> None:
@@ -582,6 +586,7 @@ class LoadingTests(CommandTestCase):
             ({"type": "eap", "data": hidden}, "IKEv2"),
             ({"type": "zz", "data": hidden}, "'zz' is no type"),
             ({"type": "ike"}, "the secret is empty"),
+            ({"type": "ike", "id": "a\nb", "data": hidden}, "printable characters"),
             ({"type": "ike", "data": hidden, "owners": ["C=CH, O=x"]}, "distinguished names"),
             ({"type": "ike", "data": hidden, "owners": ["%nobody"]}, "nobody"),
             ({"type": "ike", "id": "other", "data": hidden, "owners": []}, "two different"),
