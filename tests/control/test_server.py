@@ -319,7 +319,8 @@ class RandomTests(SynchronousTestCase):
 
 def _message(chance: random.Random) -> Section:
     """Keys that mean something with values that do not, and others."""
-    keys = "ike child ike-id child-id name id type data owners timeout zz".split()
+    keys = ["ike", "child", "ike-id", "child-id", "name", "id"]
+    keys += ["type", "data", "owners", "timeout", "zz"]
     values: list[str | list[str] | Section] = [
         *("", "zz", "-1", "99", "\udcff\udcfe", "x" * 300),
         *(["zz"], [], {}, {"zz": {"local_addrs": ["zz"]}}, {"children": []}),

@@ -13,11 +13,11 @@ import re
 import subprocess
 import time
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tests.interop.charon import Charon, SwanctlFailed, swanctl_command
-from tests.interop.configured import ConfiguredTestCase, listed
+from tests.interop.configured import ConfiguredTestCase
 from tests.interop.daemon import DaemonProcess
 from tests.interop.swanctl import Section, sections
 
@@ -146,9 +146,9 @@ class Watcher:
 def differences(ours: Said, theirs: Said) -> Iterator[str]:
     """The keys that only one has, or that have other values."""
     for key in sorted({*ours, *theirs}):
-        if key not in ours or key not in theirs:
-            yield key
-        elif ours[key] != theirs[key] and not CHANGING.fullmatch(key.partition(".")[2]):
+        both = key in ours and key in theirs
+        changing = CHANGING.fullmatch(key.partition(".")[2])
+        if not both or (ours[key] != theirs[key] and not changing):
             yield key
 
 
