@@ -139,11 +139,13 @@ def octets_of(text: str) -> bytes:
 
 
 def clipped(text: str, most: int = 8192) -> str:
-    """A text that fits into a value, whatever it is made of."""
-    octets = text.encode("utf-8", "backslashreplace")
-    if len(octets) <= most:
-        return octets.decode("utf-8")
-    return octets[: most - 3].decode("utf-8", "ignore") + "..."
+    """
+    A text as swanctl shows one, whatever it is made of: one line of printable ASCII that fits into
+    a value.  swanctl shows nothing of a value with other octets in it.
+    """
+    line = "; ".join(filter(None, text.splitlines()))
+    line = "".join(c if " " <= c <= "~" else ascii(c)[1:-1] for c in line)
+    return line if len(line) <= most else line[: most - 3] + "..."
 
 
 def _encode(message: Content, parts: list[bytes], depth: int) -> None:

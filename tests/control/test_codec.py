@@ -103,10 +103,16 @@ class MessageTests(SynchronousTestCase):
 
     @given(st.text(max_size=60), st.integers(3, 40))
     def test_clipped(self, text: str, most: int) -> None:
-        """A sentence that is too long is cut, between characters, and fits then."""
-        short = clipped(text, most)
-        self.assertLessEqual(len(octets_of(short)), most)
-        self.assertTrue(short == text or short.endswith("...") or "\\u" in short)
+        """A sentence is shown on one line, in characters that swanctl shows, and cut to fit."""
+        line = clipped(text, most)
+        self.assertLessEqual(len(line), most)
+        self.assertTrue(all(" " <= c <= "~" for c in line))
+
+    def test_clipped_lines(self) -> None:
+        """Nothing is lost of several lines, or of characters that are not ASCII."""
+        self.assertEqual(clipped("a: b\nc\n"), "a: b; c")
+        self.assertEqual(clipped("\xe9\u20ac\udcff\t'"), "\\xe9\\u20ac\\udcff\\t'")
+        self.assertEqual(clipped("x" * 10, 9), "xxxxxx...")
 
 
 class PacketTests(SynchronousTestCase):

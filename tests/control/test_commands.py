@@ -525,7 +525,7 @@ class LoadingTests(CommandTestCase):
         }
         answer = self.client.call("load-conn", {"gw": wrong})
         self.assertEqual(answer["success"], "no")
-        lines = str(answer["errmsg"]).splitlines()
+        lines = str(answer["errmsg"]).split("; load-conn: ")
         self.assertEqual(len(lines), 3)
         for words in (
             "connections.gw.local_adrs: there is no such key; did you mean local_addrs?",
