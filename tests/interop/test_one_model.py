@@ -23,8 +23,7 @@ from tests.interop.namespaces import Namespace
 
 EXAMPLES = CHECKOUT / "doc" / "examples"
 
-#: What stands in an isakmp.toml beside what a test needs; and of the examples, whose swanctl.conf is
-#: somebody else's.
+#: Examples of what is somebody else's.
 _OTHERS = ("before.conf", "strongswan.conf")
 
 
