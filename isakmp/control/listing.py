@@ -7,11 +7,9 @@ IKEv1 here is left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
-from twisted.internet.defer import Deferred, succeed
-
-from isakmp.associations import SABundle
+from isakmp.associations import ProtectionSA, SABundle
 from isakmp.connections import Child, Connection, StartAction
 from isakmp.control import names
 from isakmp.control.codec import Content
@@ -71,7 +69,7 @@ class Listing:
 
         :param number: what this process calls it.
         """
-        sa = next(iter(bundle.inbound or bundle.outbound))
+        sa = _protecting(bundle.inbound or bundle.outbound)
         found: dict[str, str | list[str]] = {
             "name": bundle.policy.name,
             "uniqueid": str(number),
@@ -80,12 +78,17 @@ class Listing:
             "mode": str(getattr(sa.parameters, "mode", "tunnel")).upper(),
             "protocol": ProtocolID(sa.key.protocol).spelled,
         }
-        for key, sas in (("spi-in", bundle.inbound), ("spi-out", bundle.outbound)):
+        for way, sas in (("in", bundle.inbound), ("out", bundle.outbound)):
             if sas:
-                found[key] = sas[0].key.spi.hex()
+                found[f"spi-{way}"] = _protecting(sas).key.spi.hex()
+            for one in sas:
+                if one.key.protocol == ProtocolID.IPCOMP:
+                    found[f"cpi-{way}"] = one.key.spi.hex()
         found |= names.protection(sa)
+        if getattr(sa.parameters, "extended", False):
+            found["esn"] = "1"
         for key in ("bytes-in", "packets-in", "bytes-out", "packets-out"):
-            found[key] = "0"
+            found[key] = "0"  # until its sink has been asked
         if self._node.registry.find(bundle.key) is not None:
             found |= self._until_renewal(bundle)
             hard = self._node.registry.expiry(bundle).hard
@@ -96,9 +99,20 @@ class Listing:
         found["remote-ts"] = [str(bundle.policy.remote)]
         return found
 
-    def counted(self, bundle: SABundle) -> Deferred[Mapping[str, str]]:
+    async def counted(self, bundle: SABundle) -> Mapping[str, str]:
         """How much traffic a child has protected, as far as its sink counts."""
-        return succeed({})
+        usage = await self._node.sink.query(bundle)
+        found = {
+            "bytes-in": str(usage.octets_in),
+            "packets-in": str(usage.packets_in),
+            "bytes-out": str(usage.octets_out),
+            "packets-out": str(usage.packets_out),
+        }
+        now = self._node.clock.seconds()
+        for key, last in (("use-in", usage.last_in), ("use-out", usage.last_out)):
+            if last:
+                found[key] = str(max(0, round(now - last)))
+        return found
 
     async def everything(self, sa: IManagementSA, children: Iterable[SABundle]) -> Content:
         """
@@ -107,6 +121,8 @@ class Listing:
         registry = self._node.registry
         inside: dict[str, Content] = {}
         for bundle in children:
+            if registry.find(bundle.key) is None:
+                continue  # it went while others were asked
             number = registry.number(bundle)
             described = self.child(bundle, number)
             described |= await self.counted(bundle)
@@ -162,6 +178,12 @@ def _cookies(sa: IManagementSA) -> dict[str, str]:
     if not isinstance(initiator, bytes) or not isinstance(responder, bytes):
         return {}
     return {"initiator-spi": initiator.hex(), "responder-spi": responder.hex()}
+
+
+def _protecting(sas: Sequence[ProtectionSA]) -> ProtectionSA:
+    """The one that is shown, of several protocols: what encrypts, or else authenticates."""
+    order = (ProtocolID.ESP, ProtocolID.AH)
+    return min(sas, key=lambda sa: order.index(p) if (p := sa.key.protocol) in order else 9)
 
 
 def connection(configured: Connection, node: INode) -> Content:

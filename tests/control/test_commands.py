@@ -5,14 +5,18 @@ from __future__ import annotations
 import pathlib
 from dataclasses import replace
 
+from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from isakmp.associations import IPsecParameters, SABundle, Usage
 from isakmp.config.loaded import Loaded
 from isakmp.connections import Renewal, StartAction
 from isakmp.control.codec import Section
+from isakmp.control.listing import Listing
 from isakmp.control.watching import EVENTS
 from isakmp.credentials.pre_shared_keys import SharedSecret
+from isakmp.numbers import ProtocolID
 from isakmp.testing import settle
 from tests.control.harness import Client, MemberDaemon
 from tests.nodes import ALICE, BOB, Pair, Settings, connection, pair
@@ -192,6 +196,73 @@ class AskingTests(CommandTestCase):
             ("AES_GCM_16", "256", "CURVE_25519"),
         )
         self.assertNotIn("integ-alg", net)
+
+    def test_usage(self) -> None:
+        """How much traffic a child has protected is what its sink has counted."""
+        self.both.up()
+        (bundle,) = self.both.a.bundles
+        asked: list[str] = []
+
+        def query(one: SABundle) -> Deferred[Usage]:
+            asked.append(one.name)
+            return succeed(Usage(1000, 10, 500, 5, self.both.clock.seconds() - 3.0))
+
+        self.patch(self.both.a.sink, "query", query)
+        (event,) = self.client.streamed("list-sas", "list-sa")
+        net = section(event, "lab", "child-sas", "net-1")
+        self.assertEqual(asked, [bundle.name])
+        self.assertEqual((net["bytes-in"], net["packets-out"]), ("1000", "5"))
+        self.assertEqual((net["use-in"], "use-out" in net), ("3", False))
+
+    def test_goes_meanwhile(self) -> None:
+        """What goes while the list is made is left out of it, and the rest is listed."""
+        self.prepare(Settings(children=2))
+        self.both.up()
+        settle(self.both.clock, self.both.a.establish("net1"))
+        answers: list[Deferred[Usage]] = []
+
+        def query(one: SABundle) -> Deferred[Usage]:
+            answers.append(Deferred())
+            return answers[-1]
+
+        self.patch(self.both.a.sink, "query", query)
+        self.client.register("list-sa")
+        self.client.ask("list-sas")
+        settle(self.both.clock, self.both.a.endpoint.delete(self.both.a.bundles[1:]))
+        self.client.received()
+        answers[0].callback(Usage())
+        event, answer = self.client.received()
+        self.assertEqual(list(section(event.message, "lab", "child-sas")), ["net-1"])
+        self.client.ask("list-sas")
+        settle(self.both.clock, self.both.a.endpoint.delete(self.both.a.sas))
+        self.client.received()
+        answers[1].callback(Usage())
+        (answer,) = self.client.received()
+        self.assertEqual(answer.message, {})
+
+    def test_protocols(self) -> None:
+        """AH is listed as what it is; of ESP with compression the SPI is that of ESP."""
+        self.both.up()
+        (bundle,) = self.both.a.bundles
+        (esp,) = bundle.inbound
+        listing = Listing(self.both.a.node, self.both.a.assembly.renewals)
+        compressed = replace(
+            esp,
+            key=replace(esp.key, protocol=ProtocolID.IPCOMP, spi=b"\x12\x34"),
+            parameters=IPsecParameters("tunnel", "none", "none", "deflate"),
+        )
+        found = listing.child(replace(bundle, inbound=(compressed, esp), outbound=()), 7)
+        self.assertEqual((found["protocol"], found["spi-in"]), ("ESP", esp.key.spi.hex()))
+        self.assertEqual((found["cpi-in"], "spi-out" in found), ("1234", False))
+        authenticated = replace(
+            esp,
+            key=replace(esp.key, protocol=ProtocolID.AH),
+            parameters=IPsecParameters("transport", "none", "hmac-sha1-96", extended=True),
+        )
+        found = listing.child(replace(bundle, inbound=(authenticated,)), 7)
+        self.assertEqual((found["protocol"], found["mode"]), ("AH", "TRANSPORT"))
+        self.assertEqual((found["integ-alg"], found["esn"]), ("HMAC_SHA1_96", "1"))
+        self.assertNotIn("encr-alg", found)
 
     def test_selected(self) -> None:
         """One can ask for an SA by name or by number, and for those that have a child."""
