@@ -26,7 +26,7 @@ Daemon = DaemonProcess | Charon
 CONFIGURATION = "pfs"
 CHILD = ("--ike", CONFIGURATION, "--child", "net")
 
-DIFFERENCES = Path(__file__).with_name("vici-differences.toml")
+DIFFERENCES = Path(__file__).with_name("vici-differences.txt")
 MOST = 25
 
 #: Keys whose values differ from run to run, or are each daemon's own sentences and names: they are
