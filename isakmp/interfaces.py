@@ -339,9 +339,6 @@ class IKeyExchangeEndpoint(Interface):
         :param sa: under this management SA, not under one of the connection's.
         """
 
-    def associate(connection: Connection) -> Deferred[IManagementSA]:
-        """Have a management SA with a connection's peer, beginning one if there is none."""
-
     def reauthenticate(sa: IManagementSA) -> Deferred[IManagementSA]:
         """
         A new management SA with the same peer; it adopts the children of the old one.

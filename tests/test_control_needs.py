@@ -6,7 +6,6 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from isakmp.associations import IPsecParameters
 from isakmp.connections import Renewal
-from isakmp.errors import Cancelled
 from isakmp.events import Tally
 from isakmp.numbers import ExchangeType
 from isakmp.testing import settle
@@ -95,23 +94,6 @@ class TallyTests(SynchronousTestCase):
         both.a.node.events.tally("something")
         both.a.node.events.tallied().clear()  # type: ignore[attr-defined]
         self.assertEqual(both.a.node.events.tallied(), {"something": 1})
-
-
-class AssociateTests(SynchronousTestCase):
-    def test_associate(self) -> None:
-        """An ISAKMP SA can be had without a child; who asks again gets the same."""
-        both = pair()
-        sa = settle(both.clock, both.a.endpoint.associate(both.a.connection()))
-        self.assertEqual((both.a.sas, both.a.bundles), ([sa], []))
-        again = settle(both.clock, both.a.endpoint.associate(both.a.connection()))
-        self.assertIs(again, sa)
-
-    def test_stopped(self) -> None:
-        """A node that has stopped begins nothing."""
-        both = pair()
-        settle(both.clock, both.a.endpoint.close())
-        asked = both.a.endpoint.associate(both.a.connection())
-        self.failureResultOf(asked, Cancelled)
 
 
 class RenewalTests(SynchronousTestCase):

@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
@@ -79,9 +79,6 @@ class SpeechlessEndpoint:
         sa: IManagementSA | None = None,
     ) -> Deferred[Sequence[SABundle]]:
         return succeed(())
-
-    def associate(self, connection: Connection) -> Deferred[IManagementSA]:
-        return fail(NotImplementedError())
 
     def reauthenticate(self, sa: IManagementSA) -> Deferred[IManagementSA]:
         return succeed(sa)

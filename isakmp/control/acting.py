@@ -115,11 +115,7 @@ class Acting:
         what = connection.name if child is None else f"{connection.name}/{child.name}"
         self._log.info("a client begins {what}", what=what, connection=connection.name)
         with_lines = _Lines(call, connection.name, self._number)
-        begun: Deferred[object]
-        if child is None:
-            begun = endpoint.associate(connection).addCallback(lambda _: None)
-        else:
-            begun = endpoint.establish(connection, child).addCallback(lambda _: None)
+        begun = endpoint.establish(connection, () if child is None else child)
         try:
             await self._awaited(call, begun, f"{what} is not established after {{}} ms; it goes on")
         except (PeerError, ConfigurationError, LookupError) as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, fail, succeed
+from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, fail
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -119,7 +119,8 @@ class ISAKMPEndpoint:
         self, connection: Connection, children: tuple[Child, ...], sa: IManagementSA | None
     ) -> Sequence[SABundle]:
         if sa is None:
-            sa = await self.associate(connection)
+            standing = self._node.registry.by_connection(connection.name)
+            sa = standing[-1] if standing else await self._management_sa(connection)
         if not children:
             return ()
         kind = establishing_type(self._node, sa)
@@ -135,17 +136,6 @@ class ISAKMPEndpoint:
                 del self._turns[sa.key]
         assert isinstance(bundles, (list, tuple))
         return bundles
-
-    def associate(self, connection: Connection) -> Deferred[IManagementSA]:
-        """
-        Have an ISAKMP SA with a connection's peer: the youngest there is, or a new one.
-
-        Fails with the :class:`PeerError` that ended it, or :class:`ConfigurationError`.
-        """
-        if self._closed:
-            return fail(Cancelled("this node has stopped"))
-        standing = self._node.registry.by_connection(connection.name)
-        return succeed(standing[-1]) if standing else self._management_sa(connection)
 
     def delete(
         self,

@@ -101,7 +101,7 @@ class TutorialTests(SynchronousTestCase):
         self.assertEqual(start.text, ".venv/bin/twistd -n --pidfile= isakmp")
 
     def test_swanctl(self) -> None:
-        """``swanctl`` drives the daemon as the page shows it, and says why a tunnel does not come."""
+        """``swanctl`` drives the daemon as the page shows it, and says why it fails."""
         shown = commands(DOC / "how-to" / "swanctl.rst")
         with Shell(APART) as shell:
             shell.run(NEIGHBOURHOOD)
