@@ -153,7 +153,7 @@ class Daemon(ISAKMPService):
             key_exchanges=description.key_exchanges,
             settings=own.plugin_settings,
         )
-        self._control = Control(self, self.reactor)
+        self._control = Control(self, self.reactor) if own.vici.uri else None
 
     @property
     def loaded(self) -> Loaded:
@@ -174,7 +174,8 @@ class Daemon(ISAKMPService):
         :raises ConfigurationError: if one that was asked for cannot be had.
         """
         super().bind()
-        self._control.bind(self._description.settings.vici)
+        if self._control is not None:
+            self._control.bind(self._description.settings.vici)
 
     def startService(self) -> None:
         """Say what was ignored, begin to answer, and begin what shall stand."""
@@ -213,7 +214,10 @@ class Daemon(ISAKMPService):
         if self._keys is not None:
             self._keys.stop()
             self._keys = None
-        return stopped.addBoth(lambda result: self._control.stop().addCallback(lambda _: result))
+        if self._control is not None:
+            control = self._control
+            stopped.addBoth(lambda result: control.stop().addCallback(lambda _: result))
+        return stopped
 
     @property
     def _status(self) -> str:

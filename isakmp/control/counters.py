@@ -19,7 +19,7 @@ from isakmp.events import Established, MessageDropped, Tally
 from isakmp.interfaces import INode
 from isakmp.numbers import ExchangeType
 from isakmp.parts import Role
-from isakmp.rekeying import predecessors
+from isakmp.rekeying import others
 
 _KINDS: Mapping[int, str] = {
     ExchangeType.BASE: "ike-init",
@@ -63,8 +63,8 @@ class Counters:
         self._unsubscribe = ()
 
     def _established(self, event: Established) -> None:
-        if not predecessors(self._node, event.sa):
-            return
+        if next(others(self._node, event.sa), None) is None:
+            return  # it is in place of none
         if isinstance(event.sa, SABundle):
             key = "child-rekey"
         else:

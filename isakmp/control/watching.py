@@ -132,8 +132,10 @@ class Watching:
                     "new": self._listing.child(sa, registry.number(sa)),
                 }
                 self._tell_of_child("child-rekey", sa, {sa.policy.name: pair})
-            elif not self._has_others(sa):
+            elif self._server.wanted("child-updown") and not self._has_others(sa):
                 self._updown(sa, registry.number(sa), up=True)
+            return
+        if not self._server.wanted("ike-updown") and not self._server.wanted("ike-rekey"):
             return
         described = self._listing.management(sa, registry.number(sa))
         self._server.publish("ike-updown", {"up": "yes", sa.connection: described})
@@ -147,20 +149,21 @@ class Watching:
     def _removed(self, event: Removed) -> None:
         sa = event.sa
         if not isinstance(sa, SABundle):
-            described = self._listing.management(sa, event.number)
-            self._server.publish("ike-updown", {sa.connection: described})
-        elif event.why is not Removal.REPLACED and not self._has_others(sa):
-            self._updown(sa, event.number, up=False)
+            if self._server.wanted("ike-updown"):
+                described = self._listing.management(sa, event.number)
+                self._server.publish("ike-updown", {sa.connection: described})
+        elif self._server.wanted("child-updown") and event.why is not Removal.REPLACED:
+            if not self._has_others(sa):
+                self._updown(sa, event.number, up=False)
 
     def _has_others(self, bundle: SABundle) -> bool:
         """Whether it was renewed, or is in place of another: then nothing went up or down."""
         return any(True for _ in others(self._node, bundle))
 
     def _updown(self, bundle: SABundle, number: int, up: bool) -> None:
-        if self._server.wanted("child-updown"):
-            described = self._listing.child(bundle, number)
-            children: dict[str, Content] = {f"{bundle.policy.name}-{number}": described}
-            self._tell_of_child("child-updown", bundle, children, up)
+        described = self._listing.child(bundle, number)
+        children: dict[str, Content] = {f"{bundle.policy.name}-{number}": described}
+        self._tell_of_child("child-updown", bundle, children, up)
 
     def _tell_of_child(
         self, event: str, bundle: SABundle, children: Mapping[str, Content], up: bool = False

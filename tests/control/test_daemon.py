@@ -251,6 +251,7 @@ class SocketTests(ControlledTestCase):
     def test_not_asked_for(self) -> None:
         """The default, which nobody asked for: if it cannot be had, the daemon goes on without."""
         made = self.daemon()
+        assert made._control is not None
         made._control.bind(ViciSettings(f"unix://{self.folder.config}/vici"))
         (line,) = [line for line in self.said(LogLevel.warn) if "swanctl: " in line]
         self.assertIn("no control by swanctl: vici: ", line)
