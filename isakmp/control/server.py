@@ -43,6 +43,9 @@ MAX_CLIENTS = 32
 MAX_WAITING = MAX_SEGMENT
 """The most octets of packets that wait for the end of a client's command."""
 
+LARGEST = 2**32 - 1
+"""The largest number that a client can say."""
+
 STALLED = 60.0
 """Seconds after which a client that reads nothing of what waits for it is left."""
 
@@ -100,9 +103,11 @@ class Call:
         """
         text = self.text(key)
         try:
+            if text and not -LARGEST <= int(text) <= LARGEST:
+                raise ValueError
             return int(text) if text else default
         except ValueError:
-            raise Refused(f"{key}: {text[:100]!r} is not a number") from None
+            raise Refused(f"{key}: {text[:100]!r} is not a number, or too large") from None
 
     def wants(self, event: str) -> bool:
         """Whether the client listens to an event."""

@@ -130,7 +130,9 @@ class CommandTests(ServerTestCase):
         """A list or a section where a text belongs, a word where a number: refused by name."""
         for message in ({"n": ["1"]}, {"n": {}}):
             self.assertIn("n: ", str(self.client.call("now", message)["errmsg"]))
-        self.assertIn("count: 'x'", str(self.client.call("many", {"count": "x"})["errmsg"]))
+        for number in ("x", "9" * 100, "9" * 10_000, "-99999999999", "1.5"):
+            answer = self.client.call("many", {"count": number})
+            self.assertIn(f"count: '{number[:100]}' is not a number", str(answer["errmsg"]))
 
 
 class EventTests(ServerTestCase):
