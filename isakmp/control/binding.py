@@ -49,7 +49,8 @@ def _listen_at(reactor: Any, settings: ViciSettings, clients: ServerFactory) -> 
     os.makedirs(os.path.dirname(path), _FOLDER, exist_ok=True)
     _make_room(path, settings.uri)
     port: IListeningPort = reactor.listenUNIX(path, clients, mode=settings.mode)
-    if group is not None:
+    # Not every daemon may change what is its own.
+    if group is not None and os.stat(path).st_gid != group:
         try:
             os.chown(path, -1, group)
         except OSError as error:

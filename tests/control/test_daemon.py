@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import grp
 import os
 import shutil
@@ -185,6 +186,24 @@ class SocketTests(ControlledTestCase):
         self.assertEqual(stat.S_IMODE(self.socket.stat().st_mode), 0o660)
         self.assertEqual(self.socket.stat().st_gid, os.getgid())
         await self.client()
+
+    async def test_other_group(self) -> None:
+        """Where the group cannot be given, nobody is served, and nothing is left behind."""
+        other = next(one for one in grp.getgrall() if one.gr_gid != os.getgid())
+
+        def refused(path: str, user: int, group: int) -> None:
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+        self.patch(os, "chown", refused)
+        self.settings(f'vici_group = "{other.gr_name}"')
+        made = self.daemon()
+        error = self.assertRaises(SystemExit, made.privilegedStartService)
+        self.assertEqual(
+            error.code,
+            f"isakmp: vici_group: {other.gr_name} cannot be given the socket: "
+            "Operation not permitted",
+        )
+        await self.until(lambda: not self.socket.exists())
 
     async def test_tcp(self) -> None:
         """It is had at a port of loopback."""
