@@ -77,6 +77,18 @@ class Initiation:
                 self._failures.pop(name, None)
                 self._begin(name)
 
+    def leave(self, connection: str) -> int:
+        """
+        Somebody here ends what is under way for a connection's children, or waits for its next
+        attempt: it is not begun again before :meth:`keep` says so.
+
+        :return: how many there were.
+        """
+        names = {name for name in (*self._running, *self._timers) if name[0] == connection}
+        for name in names:
+            self._forget(name)
+        return len(names)
+
     def stop(self) -> None:
         """Begin nothing any more, and leave nothing on the clock; idempotent."""
         for unsubscribe in self._unsubscribe:

@@ -132,6 +132,9 @@ class IExchange(Interface):
     def otherwise(undo: Callable[[], object]) -> None:
         """Have ``undo`` called, last first, if the exchange ends without its result."""
 
+    def cancel() -> None:
+        """Give it up; whoever waits for its result is told so.  Idempotent."""
+
 
 class IExchangeType(Interface):
     """

@@ -22,6 +22,7 @@ from isakmp.control.server import Call, Refused
 from isakmp.errors import ConfigurationError, PeerError
 from isakmp.interfaces import IKeyExchangeEndpoint, IManagementSA, INode
 from isakmp.logs import Logger
+from isakmp.parts import Role
 
 T = TypeVar("T")
 
@@ -129,17 +130,20 @@ class Acting:
     async def terminate(self, call: Call) -> Content:
         """
         SAs are deleted, and their peers told; there is no answer of theirs to wait for.
+
+        With a connection's name also what is only begun with it is given up.
         """
         selector = Selector.of(call)
         if not selector:
             raise Refused("nothing says which SAs: valid are ike, child, ike-id and child-id")
         found = selector.everything(self._node)
-        if not found:
+        begun = self._give_up(selector)
+        if not found and not begun:
             raise Refused("no such SA stands", matches="0", terminated="0")
-        names = {sa.connection for sa in found}
+        names = {selector.ike} if begun else {sa.connection for sa in found}
         self._log.info(
             "a client ends {count} SAs of {connections}",
-            count=len(found),
+            count=len(found) + begun,
             connections=", ".join(sorted(names)),
         )
         with_lines = _Lines(call, names.pop() if len(names) == 1 else "", self._number)
@@ -148,8 +152,25 @@ class Acting:
             await self._awaited(call, deleting, "the SAs are not deleted after {} ms; it goes on")
         finally:
             with_lines.stop()
-        count = str(len(found))
+        count = str(len(found) + begun)
         return {"success": "yes", "matches": count, "terminated": count}
+
+    def _give_up(self, selector: Selector) -> int:
+        """End what is only begun with a connection; how many SAs that would have been."""
+        if not selector.ike or selector.of_children or selector.ike_id:
+            return 0
+        begun = [
+            exchange
+            for exchange in self._node.exchanges.running()
+            if exchange.sa is None
+            and exchange.role is Role.INITIATOR
+            and exchange.connection is not None
+            and exchange.connection.name == selector.ike
+        ]
+        waiting = self._daemon.assembly.initiation.leave(selector.ike)
+        for exchange in begun:
+            exchange.cancel()
+        return len(begun) or waiting
 
     async def rekey(self, call: Call) -> Content:
         """

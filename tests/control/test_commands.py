@@ -487,6 +487,59 @@ class TerminateTests(CommandTestCase):
         self.assertEqual((line["group"], line["ikesa-uniqueid"]), ("CHD", "1"))
 
 
+class GiveUpTests(CommandTestCase):
+    """A peer that does not answer."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        settle(self.both.clock, self.both.b.endpoint.close())
+
+    def test_begun_by_a_client(self) -> None:
+        """What a client began is given up when another ends it; the first one is told."""
+        self.client.ask("initiate", {"child": "net"})
+        self.wait()
+        other = self.daemon.client()
+        answer = other.call("terminate", {"ike": "lab"})
+        self.assertEqual(answer, {"success": "yes", "matches": "1", "terminated": "1"})
+        (answered,) = self.client.received()
+        self.assertEqual(answered.message["success"], "no")
+        self.assertIn("given up here", str(answered.message["errmsg"]))
+        self.assertEqual(self.client.streamed("list-sas", "list-sa"), [])
+        self.wait()
+        self.assertEqual(self.both.clock.getDelayedCalls(), [])
+
+    def test_kept(self) -> None:
+        """
+        What the configuration has begun is given up, between two attempts too, and is not tried
+        again, until it is loaded anew.
+        """
+        for seconds in (1.0, 76.0):
+            self.setUp()
+            self.daemon.child_configured(start=StartAction.START)
+            keep = self.both.a.assembly.initiation.keep
+            keep(self.daemon.loaded.connections)
+            self.wait(seconds)
+            self.assertEqual(self.client.call("terminate", {"ike": "lab"})["terminated"], "1")
+            self.wait(1000.0)
+            sent = len(self.both.wire)
+            self.assertEqual(self.both.clock.getDelayedCalls(), [])
+            self.assert_refused("terminate", {"ike": "lab"}, "no such SA")
+            keep(self.daemon.loaded.connections, ended=False)
+            self.wait()
+            self.assertEqual(len(self.both.wire), sent)
+            keep(self.daemon.loaded.connections)
+            self.wait()
+            self.assertGreater(len(self.both.wire), sent)
+
+    def test_others(self) -> None:
+        """By the name of a child, or by a number, nothing is given up that is only begun."""
+        self.client.ask("initiate", {"child": "net"})
+        other = self.daemon.client()
+        for message in ({"child": "net"}, {"ike": "lab", "child": "net"}, {"ike-id": "1"}):
+            self.assertEqual(other.call("terminate", dict(message))["success"], "no")
+        self.assertEqual(len(other.streamed("list-sas", "list-sa")), 1)
+
+
 class RekeyTests(CommandTestCase):
     def setUp(self) -> None:
         self.prepare()
