@@ -7,7 +7,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from isakmp.config import messages
-from isakmp.config.mistakes import ConfigurationErrors, shown
+from isakmp.config.mistakes import ConfigurationErrors, Findings, Place, shown
+from isakmp.config.shared_secrets import check_secrets
 from isakmp.control.codec import Content, octets_of
 from isakmp.control.controlled import Controlled
 from isakmp.control.server import Call, Refused
@@ -46,7 +47,10 @@ class Loading:
         self._daemon.apply(self._daemon.loaded.with_connections(found.connections))
         for one in found.connections:
             self._log.info("a client has loaded {connection}", connection=one.name)
-        for warning in found.warnings:
+        without = Findings()
+        places = {f"connections.{one.name}": (Place("load-conn"), one) for one in found.connections}
+        check_secrets(places, self._daemon.loaded.secrets, without)
+        for warning in (*found.warnings, *without.mistakes):
             self._log.warn("{line}", line=str(warning))
         skipped = set(call.message) - {one.name for one in found.connections}
         if skipped:

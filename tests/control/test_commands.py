@@ -6,6 +6,7 @@ import pathlib
 from dataclasses import replace
 
 from twisted.internet.defer import Deferred, succeed
+from twisted.logger import LogLevel, formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -21,6 +22,7 @@ from isakmp.testing import settle
 from tests.control.harness import Client, MemberDaemon
 from tests.nodes import ALICE, BOB, Pair, Settings, connection, pair
 from tests.renewing import configure
+from tests.samples import logged
 
 PAGE = pathlib.Path(__file__).resolve().parents[2] / "doc" / "reference" / "vici.rst"
 
@@ -658,6 +660,24 @@ class LoadingTests(CommandTestCase):
         ):
             self.assertTrue([line for line in lines if words in line], words)
         self.assertEqual(self.client.call("get-conns"), {"conns": ["lab"]})
+
+    def test_without_a_secret(self) -> None:
+        """A connection may come before its secret; a line of the log says that it has none yet."""
+        notes = logged(self)
+
+        def warned() -> list[str]:
+            return [
+                formatEvent(note)
+                for note in notes
+                if note["log_level"] is LogLevel.warn and "load-conn" in formatEvent(note)
+            ]
+
+        self.client.call("load-conn", {"gw": GW})
+        self.assertEqual(warned(), [])
+        self.client.call("unload-shared", {"id": "ike-lab"})
+        self.assertEqual(self.client.call("load-conn", {"gw": GW}), {"success": "yes"})
+        (line,) = warned()
+        self.assertIn("connections.gw: no pre-shared key is configured for ", line)
 
     def test_no_connection(self) -> None:
         """What is no connection at all is refused, and so is one of IKEv2."""

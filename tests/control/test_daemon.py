@@ -277,6 +277,32 @@ class SocketTests(ControlledTestCase):
         self.assertEqual(ViciSettings().uri, VICI)
 
 
+class SlowTests(ControlledTestCase):
+    async def test_never_reads(self) -> None:
+        """
+        A client that reads nothing: what waits for it here is bounded, however much there is to
+        tell; another is served all the while.
+        """
+        made = self.started()
+        assert made._control is not None
+        server = made._control.server
+        slow, quick = await self.client(), await self.client()
+        for client in (slow, quick):
+            await client.send(Packet(Kind.EVENT_REGISTER, "log"))
+        slow.transport.pauseProducing()  # type: ignore[union-attr]
+        for _ in range(100):
+            for _ in range(100):
+                server.publish("log", {"msg": "x" * 1000})
+            await deferLater(reactor, 0.0, lambda: None)
+        waiting = [
+            len(one.transport.dataBuffer) + one.transport._tempDataLen  # type: ignore[attr-defined]
+            for one in server.sessions
+        ]
+        self.assertLess(max(waiting), 2**18)
+        self.assertEqual(await quick.call("get-conns"), {"conns": []})
+        self.assertGreater(len(quick.events), 1000)
+
+
 class LoadTests(ControlledTestCase):
     """What is loaded, unloaded and reloaded."""
 
