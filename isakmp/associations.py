@@ -337,6 +337,7 @@ class IPsecParameters:
     :ivar integrity: ``hmac-sha2-256-128``..., or ``none`` where the encryption authenticates.
     :ivar compression: ``deflate`` of an IPComp SA, which has neither of those; else ``none``.
     :ivar extended: whether sequence numbers have 64 bits: RFC 4304.
+    :ivar group: of the Diffie-Hellman agreement made for it alone (RFC 2409 section 5.5); 0: none.
     """
 
     mode: str
@@ -344,6 +345,7 @@ class IPsecParameters:
     integrity: str
     compression: str = "none"
     extended: bool = False
+    group: int = 0
 
 
 @dataclass(frozen=True, slots=True)

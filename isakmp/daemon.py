@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any, TypeVar
@@ -21,14 +21,19 @@ from twisted.internet.task import LoopingCall
 from isakmp.associations import SABundle
 from isakmp.config import load, settings
 from isakmp.config.load import Configuration
+from isakmp.config.loaded import Loaded
 from isakmp.config.mistakes import ConfigurationErrors, Mistake
 from isakmp.config.settings import Settings
+from isakmp.config.tree import Section
+from isakmp.connections import Connection, StartAction
+from isakmp.control.control import Control
 from isakmp.errors import ConfigurationError
 from isakmp.events import Established, Removed
 from isakmp.interfaces import (
     ICredentialStore,
     IDomainOfInterpretation,
     IKeyExchange,
+    IManagementSA,
     IRiderType,
     ISASink,
 )
@@ -128,6 +133,10 @@ class Description:
 
     @property
     def listen(self) -> Sequence[Address]:
+        """What is to be bound for the connections of the file."""
+        return self.listen_for(self.configuration.connections)
+
+    def listen_for(self, connections: Iterable[Connection]) -> Sequence[Address]:
         """
         What is to be bound for ISAKMP: every address on the port, and on those that connections
         name.
@@ -135,8 +144,8 @@ class Description:
         own = {
             one.name for one in self.enabled.key_exchanges if IKeyExchange.providedBy(one)
         }
-        connections = [c for c in self.configuration.connections if c.key_exchange not in own]
-        ports = dict.fromkeys((self.settings.port, *(c.local_port for c in connections)))
+        spoken = (connection for connection in connections if connection.key_exchange not in own)
+        ports = dict.fromkeys((self.settings.port, *(c.local_port for c in spoken)))
         hosts = self.settings.listen or _everywhere()
         return tuple((host, port) for port in ports for host in hosts)
 
@@ -163,11 +172,13 @@ class Daemon(ISAKMPService):
         """
         own, configuration = description.settings, description.configuration
         self._description = description
+        self._loaded = Loaded().reread(configuration)
         self._hangup: Any = None
         self._manager = manager or Manager()
         self._keys: KeyLog | None = None
         self._signs: list[Callable[[], None]] = []
         self._told: IDelayedCall | None = None
+        self.began = 0.0
         super().__init__(
             configuration.connections,
             description.enabled.credentials or configuration.secrets,
@@ -180,6 +191,29 @@ class Daemon(ISAKMPService):
             riders=description.enabled.riders,
             settings=own.plugin_settings,
         )
+        self._control = Control(self, self.reactor) if own.vici.uri else None
+
+    @property
+    def loaded(self) -> Loaded:
+        """What it is configured with, from the files and by control."""
+        return self._loaded
+
+    @property
+    def plugins(self) -> Sequence[str]:
+        """What is switched on, by name."""
+        found = self._description.enabled
+        names = [one.name for one in (*found.dois, *found.key_exchanges, *found.riders)]
+        return [*names, self.node.sink.name]
+
+    def bind(self) -> None:
+        """
+        Open the sockets, that of control too; nothing if they are.
+
+        :raises ConfigurationError: if one that was asked for cannot be had.
+        """
+        super().bind()
+        if self._control is not None:
+            self._control.bind(self._description.settings.vici)
 
     def startService(self) -> None:
         """Say what was ignored, begin to answer, and begin what shall stand."""
@@ -188,6 +222,7 @@ class Daemon(ISAKMPService):
         if self._description.settings.log.keys:
             self._keys = KeyLog(self._description.settings.log.keys, self.node.events)
         super().startService()
+        self.began = self.node.clock.seconds()
         self._hangup = signal.signal(signal.SIGHUP, self._hung_up)
         events = self.node.events
         self._signs = [
@@ -217,6 +252,9 @@ class Daemon(ISAKMPService):
         if self._keys is not None:
             self._keys.stop()
             self._keys = None
+        if self._control is not None:
+            control = self._control
+            stopped.addBoth(lambda result: control.stop().addCallback(lambda _: result))
         return stopped
 
     @property
@@ -238,34 +276,98 @@ class Daemon(ISAKMPService):
         self._told = None
         self._manager.status(self._status)
 
+    def read(self, tree: Section) -> Configuration:
+        """
+        What a part of a configuration says, with what ``isakmp.toml`` says of it.
+
+        :raises ConfigurationErrors: with every mistake.
+        """
+        found = self._description
+        return load.load_tree(
+            tree,
+            found.settings,
+            dois=found.enabled.dois,
+            key_exchanges=found.enabled.key_exchanges,
+        )
+
+    def apply(self, loaded: Loaded) -> None:
+        """
+        From now on this.  What stands and is not configured any more stays until it expires, but
+        for children that were begun because the configuration said so: they are torn down, and so
+        are those whose configuration is another now, which are begun again.
+
+        :raises ConfigurationError: if it cannot be; then nothing has changed.
+        """
+        before = {one.name: one for one in self._loaded.connections}
+        if loaded == self._loaded:
+            return
+        connections = loaded.connections
+        listen = self._description.listen_for(connections)
+        self.configure(connections, loaded.secrets, listen, quietly=True)
+        self._loaded = loaded
+        after = {one.name: one for one in connections}
+        over = [one for name, one in before.items() if after.get(name) != one]
+        if over:
+            self._tear_down(over, after)
+        if self.running:
+            self._assembly.initiation.keep(connections, ended=False)
+
+    def _tear_down(self, over: Sequence[Connection], after: Mapping[str, Connection]) -> None:
+        """
+        End what connections that are over began by themselves; with the last child goes the
+        ISAKMP SA.
+
+        :param after: the connections that count now.
+        """
+        gone: list[IManagementSA | SABundle] = []
+        for connection in over:
+            now = after.get(connection.name)
+            same = now is not None and replace(now, children=()) == replace(connection, children=())
+            kept = {child.name: child for child in now.children} if now and same else {}
+            begun = {
+                child.name
+                for child in connection.children
+                if child.start is StartAction.START and kept.get(child.name) != child
+            }
+            for sa in self.node.registry.by_connection(connection.name):
+                bundles = self.node.registry.children(sa.key)
+                ending = [one for one in bundles if one.policy.name in begun]
+                gone += [sa] if ending and len(ending) == len(bundles) else ending
+        if gone:
+            self._delete(gone)
+
     def _hung_up(self, number: int, frame: FrameType | None) -> None:
         self.reactor.callFromThread(self.reload)
 
-    def reload(self) -> None:
+    def reload(self) -> str:
         """
-        Read the files again: only what has changed changes.
+        Read the files again: only what has changed changes.  What control loaded stays.
 
         A mistake is logged, and nothing changes.
+
+        :return: why it cannot be; empty if it is done.
         """
         if not self.running:
-            return  # it was stopped meanwhile
+            return "the daemon stops"  # it was stopped meanwhile
         self._manager.reloading()
         try:
-            self._reload()
+            return self._reload()
         finally:
             self._manager.ready(self._status)
 
-    def _reload(self) -> None:
+    def _reload(self) -> str:
         files = self._description.files
         try:
             found = files.read(self._description.settings)
             configuration = found.configuration
-            self.configure(configuration.connections, configuration.secrets, found.listen)
+            loaded = self._loaded.reread(configuration)
+            connections = loaded.connections
+            self.configure(connections, loaded.secrets, found.listen_for(connections))
         except ConfigurationError as error:
             for line in str(error).splitlines():
                 self._log.error("not reloaded: {line}", line=line)
-            return
-        self._description = found
+            return str(error)
+        self._description, self._loaded = found, loaded
         set_level(found.settings.log.level)
         self._warn()
         self._log.info(
@@ -273,10 +375,17 @@ class Daemon(ISAKMPService):
             config=files.config,
             count=len(configuration.connections),
         )
+        return ""
 
     def _warn(self) -> None:
         for sentence in self._description.enabled.broken:
             self._log.warn("{sentence}", sentence=sentence)
+        for name in self._loaded.hidden:
+            self._log.warn(
+                "{connection}: what a client loaded counts, not what {config} says of it",
+                connection=name,
+                config=self._description.files.config,
+            )
         for warning in self._description.configuration.warnings:
             self._log.warn("{line}", line=str(warning))
         if self._description.later:

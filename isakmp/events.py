@@ -5,8 +5,8 @@ What happened: frozen values that can be written down.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
 from isakmp.associations import ManagementKey, SABundle, SPIKey
 from isakmp.errors import PeerError, Reason
@@ -48,10 +48,15 @@ class Replaced:
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """It no longer does."""
+    """
+    It no longer does.
+
+    :ivar number: what this process called it.
+    """
 
     sa: IManagementSA | SABundle
     why: Removal
+    number: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +112,20 @@ class MessageReceived:
     sealed: bool
     octets: int
     proven: bool = False
+
+
+class Tally(NamedTuple):
+    """
+    Messages of one kind, to be counted: see :meth:`isakmp.interfaces.IEvents.tally`.
+
+    :ivar exchange: exchange type, RFC 2408 section 3.1.
+    :ivar initiator: whether it was the exchange's initiator who sent them.
+    :ivar sent: whether they left here; else they were accepted here.
+    """
+
+    exchange: int
+    initiator: bool
+    sent: bool
 
 
 @dataclass(frozen=True, slots=True)

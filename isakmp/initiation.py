@@ -51,12 +51,15 @@ class Initiation:
             node.events.subscribe(Removed, self._removed),
         )
 
-    def keep(self, connections: Iterable[Connection]) -> None:
+    def keep(self, connections: Iterable[Connection], ended: bool = True) -> None:
         """
         From now on keep the children of these that want it, and no others.
 
         What stands already is left alone, and so is what is under way, unless it has changed; what
         is not wanted any more is not begun again.
+
+        :param ended: whether what somebody here has ended, and what has not changed since, is begun
+            again.
         """
         wanted = {
             (connection.name, child.name): (connection, child)
@@ -70,9 +73,22 @@ class Initiation:
                 self._forget(name)
         for name in wanted:
             # What waits for its next attempt waits no longer: a secret may be another now.
-            if not self._stands(name):
+            again = ended or name in self._timers or before.get(name) != wanted[name]
+            if again and not self._stands(name):
                 self._failures.pop(name, None)
                 self._begin(name)
+
+    def leave(self, connection: str) -> int:
+        """
+        Somebody here ends what is under way for a connection's children, or waits for its next
+        attempt: it is not begun again before :meth:`keep` says so.
+
+        :return: how many there were.
+        """
+        names = {name for name in (*self._running, *self._timers) if name[0] == connection}
+        for name in names:
+            self._forget(name)
+        return len(names)
 
     def stop(self) -> None:
         """Begin nothing any more, and leave nothing on the clock; idempotent."""

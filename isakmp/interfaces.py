@@ -159,6 +159,10 @@ class IExchange(INegotiation):
         Only flag (RFC 2408 section 3.1).
         """
 
+    def cancel() -> None:
+        """Give it up; whoever waits for its result is told so.  Idempotent."""
+
+
 class IExchangeType(Interface):
     """
     One diagram: found by the DOI of the SA and its number.  A stateless singleton.
@@ -298,6 +302,9 @@ class IExchanges(Interface):
 
         :raises LookupError: if no enabled exchange type has this number under the SA's DOI.
         """
+
+    def running() -> Sequence[IExchange]:
+        """Those that have begun and not ended."""
 
 
 class IManagementSA(Interface):
@@ -619,6 +626,13 @@ class ISARegistry(Interface):
     def since(sa: IManagementSA | SABundle) -> float:
         """When it was added, in seconds; :raises LookupError: if it is not here."""
 
+    def number(sa: IManagementSA | SABundle) -> int:
+        """
+        What this process calls it: management SAs are counted from 1, and so are bundles.
+
+        :raises LookupError: if it is not here.
+        """
+
     def fresh(key: ManagementKey, number: int) -> bool:
         """Whether this message id is used under the SA for the first time; it is, from now on."""
 
@@ -803,6 +817,12 @@ class IEvents(Interface):
 
     def publish(event: object) -> None:
         """After the change, in order, never nested."""
+
+    def tally(what: object) -> None:
+        """Count one more of what is too frequent to be told each time."""
+
+    def tallied() -> Mapping[object, int]:
+        """How many of each there were."""
 
 
 class INode(Interface):

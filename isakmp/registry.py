@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock, maybeDeferred, succeed
@@ -49,6 +50,7 @@ class _Entry:
     One SA, and what is known of it.
 
     :ivar since: when it was added, in seconds of the clock.
+    :ivar number: how many of its kind there were before it, and itself.
     :ivar stored: whether the store has it; Established was published then.
     :ivar used: message ids used under it; only of an ISAKMP SA.
     :ivar worn_out: whether it was said that no more message ids are left.
@@ -58,6 +60,7 @@ class _Entry:
     names: tuple[Name, ...]
     expiry: Expiry
     since: float
+    number: int
     stored: bool = False
     used: tuple[int, ...] | set[int] = ()
     worn_out: bool = False
@@ -103,6 +106,7 @@ class SARegistry:
         self._by_party: dict[tuple[int, bytes], tuple[IManagementSA, ...]] = {}
         self._by_connection: dict[str, dict[SAKey, IManagementSA]] = {}
         self._writing: dict[SAKey, DeferredLock] = {}
+        self._numbers = {False: count(1), True: count(1)}
 
     def find(self, key: SAKey) -> IManagementSA | SABundle | None:
         """By cookies, or by what names an SA of a security protocol, in either direction."""
@@ -140,7 +144,8 @@ class SARegistry:
         taken = [str(name) for name in names if name in self._by_name]
         if taken:
             raise ValueError(f"taken by another SA: {', '.join(sorted(taken))}")
-        entry = _Entry(sa, names, expiry, self._clock.seconds())
+        number = next(self._numbers[isinstance(sa, SABundle)])
+        entry = _Entry(sa, names, expiry, self._clock.seconds(), number)
         self._enter(entry)
 
         def stored(_: object) -> None:
@@ -206,7 +211,7 @@ class SARegistry:
             return succeed(None)
         self._leave(entry)
         if entry.stored:
-            self._events.publish(Removed(entry.sa, why))
+            self._events.publish(Removed(entry.sa, why, entry.number))
         return self._delete(entry.sa.key)
 
     def expiry(self, sa: IManagementSA | SABundle) -> Expiry:
@@ -224,6 +229,16 @@ class SARegistry:
         :raises LookupError: if it is not here.
         """
         return self._known(sa).since
+
+    def number(self, sa: IManagementSA | SABundle) -> int:
+        """
+        What this process calls it, for whoever has to name it: 1 is the first of its kind.
+
+        It stays when the SA is replaced by another value.
+
+        :raises LookupError: if it is not here.
+        """
+        return self._known(sa).number
 
     def fresh(self, key: ManagementKey, number: int) -> bool:
         """

@@ -8,7 +8,7 @@ the children of the one it replaces.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -23,6 +23,7 @@ from isakmp.events import Established, Removal, Removed
 from isakmp.interfaces import IManagementSA, INode
 from isakmp.logs import Logger
 from isakmp.node import delete, endpoint_of
+from isakmp.rekeying import is_superseded, others
 
 AGAIN = 10.0
 """Seconds until a renewal that failed is tried again, for as long as the old SA lives."""
@@ -41,6 +42,7 @@ class _Awaited:
 
     :ivar child: as it was configured when the SA came up; None for a management SA.
     :ivar overlap: seconds that it stays beside its successor.
+    :ivar renewal: when it is renewed, counted from when it came up.
     :ivar timer: until its renewal, until the next attempt, or until it is deleted.
     :ivar running: the attempt.
     :ivar successor: what it was renewed by; then it only waits for its deletion.
@@ -48,6 +50,7 @@ class _Awaited:
 
     child: Child | None
     overlap: float
+    renewal: Configured
     timer: Appointment[SAKey] | None = None
     running: Deferred[None] | None = None
     successor: SAKey | None = None
@@ -77,24 +80,75 @@ class Renewals:
         for key in tuple(self._awaited):
             self._end(key)
 
+    # -- what control asks and tells -----------------------------------------------------------
+
+    def due(self, sa: IManagementSA | SABundle) -> float | None:
+        """When an SA is to be renewed, in seconds of the node's clock; None: never."""
+        awaited = self._awaited.get(sa.key)
+        if awaited is None or awaited.timer is None or awaited.successor is not None:
+            return None
+        return awaited.timer.time if awaited.timer.active() else None
+
+    def is_renewing(self, sa: IManagementSA | SABundle) -> bool:
+        """Whether a successor of it is being negotiated."""
+        awaited = self._awaited.get(sa.key)
+        return awaited is not None and awaited.running is not None
+
+    def now(self, sa: IManagementSA | SABundle) -> bool:
+        """
+        Renew an SA at once, whatever its time.
+
+        :return: whether that is under way now; not if it was renewed already, is gone, or has no
+            connection any more.
+        """
+        if self._node.registry.find(sa.key) is None or is_superseded(self._node, sa):
+            return False
+        awaited = self._awaited.get(sa.key)
+        if awaited is None:
+            awaited = self._await(sa)
+            if awaited is None:
+                return False
+        if awaited.successor is not None:
+            return False
+        if awaited.running is None:
+            if awaited.timer is not None:
+                awaited.timer.cancel()
+                awaited.timer = None
+            self._renew(sa.key)
+        return True
+
     # -- when ----------------------------------------------------------------------------------
 
     def _established(self, sa: IManagementSA | SABundle) -> None:
-        for older in self._others(sa):
+        for older in others(self._node, sa):
             awaited = self._awaited.get(older.key)
             if awaited is not None and awaited.running is None and awaited.successor is None:
                 self._end(older.key)  # whoever made this one deletes that one
+        awaited = self._await(sa, unless=0.0)
+        if awaited is not None:
+            chance = int.from_bytes(self._node.entropy(4), "big") / 0x100000000
+            renewal = awaited.renewal
+            self._at(sa.key, max(1.0, renewal.after - renewal.spread * chance))
+
+    def _await(self, sa: IManagementSA | SABundle, unless: float | None = None) -> _Awaited | None:
+        """
+        Note an SA that is to be renewed; None if it is not configured any more.
+
+        :param unless: nor if its renewal is after so many seconds.
+        """
         try:
             connection = self._node.policy.connection(sa.connection)
             child = connection.child(sa.policy.name) if isinstance(sa, SABundle) else None
         except LookupError:
-            return  # it is not configured any more
+            return None
         renewal = _renewal(connection if child is None else child, _seconds(sa))
+        if renewal.after == unless:
+            return None
+        overlap = connection.intervals.total
         if renewal.after:
-            chance = int.from_bytes(self._node.entropy(4), "big") / 0x100000000
-            overlap = min(connection.intervals.total, OVERLAP * renewal.after)
-            self._awaited[sa.key] = _Awaited(child, overlap)
-            self._at(sa.key, max(1.0, renewal.after - renewal.spread * chance))
+            overlap = min(overlap, OVERLAP * renewal.after)
+        awaited = self._awaited[sa.key] = _Awaited(child, overlap, renewal)
+        return awaited
 
     def _removed(self, event: Removed) -> None:
         awaited = self._awaited.get(event.sa.key)
@@ -102,27 +156,10 @@ class Renewals:
             awaited.running = None  # what is under way goes on: it may bring back what is lost
         self._end(event.sa.key)
 
-    def _others(self, sa: IManagementSA | SABundle) -> Iterator[IManagementSA | SABundle]:
-        """Other SAs with the same peer for the same thing."""
-        if not isinstance(sa, SABundle):
-            yield from (other for other in self._peers(sa) if other.key != sa.key)
-            return
-        parent = self._node.registry.find(sa.parent)
-        if IManagementSA.providedBy(parent):
-            for one in self._peers(parent):
-                for bundle in self._node.registry.children(one.key):
-                    if bundle.key != sa.key and _traffic(bundle) == _traffic(sa):
-                        yield bundle
-
-    def _peers(self, sa: IManagementSA) -> Iterator[IManagementSA]:
-        """The management SAs with the same peer by the same connection."""
-        same = self._node.registry.by_peer(sa.theirs)
-        return (other for other in same if other.connection == sa.connection)
-
     def _succeeded(self, sa: IManagementSA | SABundle) -> bool:
         """Whether there is a newer one for the same thing."""
         since = self._node.registry.since
-        return any(since(other) > since(sa) for other in self._others(sa))
+        return any(since(other) > since(sa) for other in others(self._node, sa))
 
     def _at(self, key: SAKey, seconds: float) -> None:
         self._awaited[key].timer = self._agenda.later(seconds, key)
@@ -211,11 +248,6 @@ class Renewals:
         deleting.addErrback(
             lambda failure: self._log.failure("a renewed SA could not be deleted", failure)
         )
-
-
-def _traffic(bundle: SABundle) -> tuple[object, ...]:
-    policy = bundle.policy
-    return policy.connection, policy.name, policy.local, policy.remote, policy.identities
 
 
 def _seconds(sa: IManagementSA | SABundle) -> int:

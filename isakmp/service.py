@@ -114,6 +114,11 @@ class ISAKMPService(Service):
         return tuple(self._bound.values())
 
     @property
+    def assembly(self) -> Assembly:
+        """The node, with everything that keeps it going."""
+        return self._assembly
+
+    @property
     def node(self) -> Node:
         """The collaborators."""
         return self._assembly.node
@@ -219,12 +224,15 @@ class ISAKMPService(Service):
         connections: Iterable[Connection],
         secrets: Iterable[SharedSecret],
         listen: Sequence[Address] | None = None,
+        quietly: bool = False,
     ) -> None:
         """
         From now on these, and no others: what is the same goes on undisturbed, and what is gone is
         torn down.  What has changed counts from the next negotiation on.
 
         :param listen: addresses and ports to bind for ISAKMP; by default all bound so far stay.
+        :param quietly: nothing is torn down and nothing begun: that is the caller's to do.  What is
+            gone and stays is not renewed.
         :raises ConfigurationError: if they cannot be; then nothing has changed.
         """
         connections = tuple(connections)
@@ -237,10 +245,14 @@ class ISAKMPService(Service):
         except ConfigurationError:
             self._close(opened)
             raise
-        self._connections, self._listen = connections, wanted
+        before, self._connections, self._listen = self._connections, connections, wanted
         if listen is not None:
             self._share(listen)
-        self._delete([sa for sa in self.node.registry if not self._is_configured(sa)])
+        if not quietly:
+            known = {(one.name, child) for one in before for child in _names(one)}
+            gone = [sa for sa in self.node.registry if not self._is_configured(sa)]
+            # What was left standing before is not torn down by a later change.
+            self._delete([sa for sa in gone if (sa.connection, _name(sa)) in known])
         # What stands goes on where it is, though its connection may have got another port.
         used = {sa.path.local[1] for sa in self.node.registry if not isinstance(sa, SABundle)}
         self._close(
@@ -250,7 +262,7 @@ class ISAKMPService(Service):
                 if asked not in wanted and got[1] not in used
             ]
         )
-        if self.running:
+        if self.running and not quietly:
             self._assembly.initiation.keep(connections)
 
     def _established(self, event: Established) -> None:
@@ -281,6 +293,15 @@ class ISAKMPService(Service):
         closed = self._assembly.stop()
         closed.addBoth(lambda result: self.node.sink.stop().addCallback(lambda _: result))
         return closed.addBoth(lambda result: self._ports.close().addCallback(lambda _: result))
+
+
+def _names(connection: Connection) -> tuple[str | None, ...]:
+    """What SAs of a connection are named by: children, and None for a management SA."""
+    return (None, *(child.name for child in connection.children))
+
+
+def _name(sa: IManagementSA | SABundle) -> str | None:
+    return sa.policy.name if isinstance(sa, SABundle) else None
 
 
 def responder_service(addresses: Sequence[str], port: int) -> ISAKMPService:

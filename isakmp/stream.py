@@ -5,7 +5,7 @@ The stream that carries events to whoever listens.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from zope.interface import implementer
@@ -27,6 +27,7 @@ class EventStream:
     def __init__(self) -> None:
         self._observers: dict[type[Any], dict[object, Callable[[Any], None]]] = {}
         self._pending: deque[object] = deque()
+        self._tallies: dict[object, int] = {}
         self._publishing = False
 
     def subscribe(self, kind: type[E], observer: Callable[[E], None]) -> Callable[[], None]:
@@ -47,6 +48,14 @@ class EventStream:
     def wanted(self, kind: type[Any]) -> bool:
         """Whether anybody listens; what is costly to say is not made up otherwise."""
         return bool(self._observers.get(kind))
+
+    def tally(self, what: object) -> None:
+        """Count one more of what is too frequent to be told each time."""
+        self._tallies[what] = self._tallies.get(what, 0) + 1
+
+    def tallied(self) -> Mapping[object, int]:
+        """How many of each there were; a copy."""
+        return dict(self._tallies)
 
     def publish(self, event: object) -> None:
         """

@@ -106,8 +106,14 @@ class Folder:
         self.config.write_text("".join([*(road.text() for road in roads), *secrets]))
 
     def write_settings(self, *lines: str) -> None:
-        """The settings."""
-        self.settings.write_text("".join(f"{line}\n" for line in lines))
+        """
+        The settings.  Unless they say where control is had, it is nowhere: the default is the same
+        for all daemons of this host.
+        """
+        tables = next((n for n, line in enumerate(lines) if line.startswith("[")), len(lines))
+        off = [] if any(line.startswith("vici") for line in lines) else ['vici = ""']
+        every = [*lines[:tables], *off, *lines[tables:]]
+        self.settings.write_text("".join(f"{line}\n" for line in every))
 
     def process(self, test: SynchronousTestCase) -> DaemonProcess:
         """The daemon of this folder, not started; it does not outlive the test."""

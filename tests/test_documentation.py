@@ -32,7 +32,10 @@ from tests.laboratory.test_size import PUBLIC
 from tests.pages import CHECKOUT, DOC, Command, Shell, blocks, commands, page, pages
 
 #: Pages whose commands for root :mod:`tests.interop.test_tutorial` runs.
-FOR_ROOT = ("tutorial/two-namespaces.rst", "how-to/from-charon.rst", "how-to/beside-charon.rst")
+FOR_ROOT = (
+    "tutorial/two-namespaces.rst",
+    *("how-to/from-charon.rst", "how-to/beside-charon.rst", "how-to/swanctl.rst"),
+)
 
 #: Commands that are not run from here, and why.
 ELSEWHERE = {

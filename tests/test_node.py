@@ -97,6 +97,9 @@ class Endpoint(SpeechlessEndpoint):
     def begin(self, sa: IManagementSA, number: int, order: object) -> Deferred[object]:
         return succeed(None)
 
+    def running(self) -> Sequence[IExchange]:
+        return ()
+
 
 def node(**instead: Any) -> Node:
     """A node of real collaborators but for the sockets and the endpoint."""

@@ -8,6 +8,7 @@ refused when it is given.  A missing file means the defaults.
 from __future__ import annotations
 
 import errno
+import ipaddress
 import os
 import stat
 import tomllib
@@ -23,6 +24,12 @@ from isakmp.departures import LENIENCES, USUAL, Departures
 
 MAX_OCTETS = 2**20
 """The most of the file."""
+
+VICI = "unix:///run/isakmp/isakmp.vici"
+"""Where control is had, if nothing is said."""
+
+_LONGEST_PATH = 107
+"""The most octets of the path of a socket, on Linux."""
 
 SINKS = ("log", "memory")
 """The sinks that come with the package."""
@@ -84,6 +91,24 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ViciSettings:
+    """
+    Where ``swanctl`` and other clients of vici are served.
+
+    :ivar uri: ``unix://`` and a path, or ``tcp://`` and a loopback address with a port; empty: they
+        are not served.
+    :ivar mode: the permissions of a socket with a path.
+    :ivar group: to which group it belongs; empty: to the daemon's.
+    :ivar given: whether the first was said, and is not the default.
+    """
+
+    uri: str = VICI
+    mode: int = 0o770
+    group: str = ""
+    given: bool = field(default=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class ChildSettings:
     """
     What is said of a child beyond ``swanctl.conf``.
@@ -131,7 +156,7 @@ class Settings:
     :ivar port: the UDP port, and that of a connection that says none.
     :ivar port_nat_t: where NAT traversal goes on; not bound yet.
     :ivar sink: where finished SAs go.
-    :ivar vici: the socket for control; None: none, as none is built yet.
+    :ivar vici: where control is had.
     :ivar install_routes: whether routes are installed; no sink does yet.
     :ivar connections: by name.
     :ivar plugin_settings: what is handed over to each plugin, by its name.
@@ -141,7 +166,7 @@ class Settings:
     port: int = 500
     port_nat_t: int = 4500
     sink: str = "log"
-    vici: str | None = None
+    vici: ViciSettings = ViciSettings()
     install_routes: bool = False
     plugins: PluginNames = PluginNames()
     limits: Limits = Limits()
@@ -207,6 +232,7 @@ def _settings(table: Table) -> Settings:
     plugins = _plugins(table.table("plugins"))
     sinks = (*SINKS, *plugins.sink)
     found = Settings(
+        vici=_vici(table),
         listen=table.addresses("listen"),
         port=table.integer("port", default.port, 1, 65535),
         sink=table.word("sink", default.sink, sinks, "sinks that carry traffic are not built yet"),
@@ -222,10 +248,61 @@ def _settings(table: Table) -> Settings:
         plugin_settings=_plugin_settings(table.table("plugin"), plugins),
     )
     table.refuse("port_nat_t", "NAT traversal is not built yet")
-    table.refuse("vici", "the control socket is not built yet")
     table.off("install_routes", "no sink installs routes yet")
     table.end()
     return found
+
+
+def _vici(table: Table) -> ViciSettings:
+    default = ViciSettings()
+    found = ViciSettings(
+        table.text("vici", default.uri, empty=True),
+        table.integer("vici_mode", default.mode, 0o600, 0o777),
+        table.text("vici_group", default.group),
+        "vici" in table.document,
+    )
+    if found.uri and (fault := _socket_fault(found.uri)):
+        table.mistake("vici", fault)
+    return found
+
+
+def _socket_fault(uri: str) -> str:
+    """Why this is no place for the control socket; empty if it is one."""
+    valid = f"valid are {VICI!r} and its like, 'tcp://127.0.0.1:4502', and '' for none"
+    scheme, separator, rest = uri.partition("://")
+    if scheme == "unix" and separator and rest.startswith("/"):
+        octets = os.fsencode(rest)
+        if b"\0" in octets or rest.endswith("/"):
+            return f"{rest!r} is not the path of a socket"
+        if len(octets) > _LONGEST_PATH:
+            return f"a socket's path has at most {_LONGEST_PATH} octets, this has {len(octets)}"
+        return ""
+    if scheme == "tcp" and separator:
+        try:
+            host, port = tcp_address(uri)
+        except ValueError:
+            return f"{uri!r} is not an address with a port; {valid}"
+        if not ipaddress.ip_address(host).is_loopback:
+            return f"whoever reaches {host} could do everything: only loopback is served; {valid}"
+        return "" if port else f"0 is not a port; {valid}"
+    return f"{uri!r} is not understood; {valid}"
+
+
+def tcp_address(uri: str) -> tuple[str, int]:
+    """
+    Host and port of ``tcp://127.0.0.1:4502`` or ``tcp://[::1]:4502``.
+
+    :raises ValueError: if it is neither.
+    """
+    host, _, port = uri.removeprefix("tcp://").rpartition(":")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if (
+        not (port.isascii() and port.isdigit())
+        or int(port) > 65535
+        or (":" in host and bare == host)
+    ):
+        raise ValueError(uri)
+    return str(ipaddress.ip_address(bare)), int(port)
 
 
 def _plugins(table: Table) -> PluginNames:

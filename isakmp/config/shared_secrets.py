@@ -38,7 +38,7 @@ def secrets(section: Section, findings: Findings) -> tuple[SharedSecret, ...]:
             findings.faulty = True
             continue
         try:
-            found.append((inner, SharedSecret(values.secret(datum.value), _owners(inner))))
+            found.append((inner, SharedSecret(values.secret(datum.value), _owners(inner), name)))
         except ValueError:
             findings.faulty = True  # it was told when the keys were checked
     return tuple(secret for _, secret in _consistent(found, findings))

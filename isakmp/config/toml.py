@@ -170,12 +170,12 @@ class Table:
             self.mistake(key, f"{value!r} is not known; {valid}")
         return default
 
-    def text(self, key: str, default: str) -> str:
-        """A text that is not empty."""
+    def text(self, key: str, default: str, empty: bool = False) -> str:
+        """A text; not an empty one, unless that means something."""
         value = self._ask(key)
         if value is None:
             return default
-        if not isinstance(value, str) or not value:
+        if not isinstance(value, str) or not (value or empty):
             self.mistake(key, "a text is expected")
             return default
         return value

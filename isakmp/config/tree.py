@@ -42,17 +42,19 @@ class Section:
     :ivar path: dotted, from the root; that is empty.
     :ivar data: by key, its own before inherited ones; without those that were taken away.
     :ivar sections: by name, its own before inherited ones.
+    :ivar called: its name, if that may have dots, as in a message.
     """
 
     path: str
     place: Place
     data: Mapping[str, Datum] = field(default_factory=dict)
     sections: Mapping[str, Section] = field(default_factory=dict)
+    called: str = ""
 
     @property
     def name(self) -> str:
-        """The last word of its path."""
-        return self.path.rpartition(".")[2]
+        """What it is called: the last word of its path."""
+        return self.called or self.path.rpartition(".")[2]
 
     def key(self, name: str) -> str:
         """The dotted name of a key or a section in it."""

@@ -38,10 +38,12 @@ class SharedSecret:
     :ivar owners: identities as :meth:`isakmp.identity.Identity.parse` takes them, ``*.example.org``
         and ``*@example.org``, networks (``10.0.0.0/8``), or ``%any``; none means ``%any``.  One
         owner is the peer; of several, one may be we.
+    :ivar name: what the configuration calls it; nothing depends on it.
     """
 
     secret: bytes = field(repr=False)
     owners: tuple[str, ...] = (_ANY,)
+    name: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -314,6 +314,7 @@ def _parameters(
         integrity,
         COMPRESSIONS[number] if protection.protocol == ProtocolID.IPCOMP else "none",
         bool(protection.extended),
+        protection.group,
     )
 
 

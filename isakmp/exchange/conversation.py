@@ -36,7 +36,7 @@ from isakmp.errors import (
     UnexpectedPayload,
     Unreadable,
 )
-from isakmp.events import MessageReceived, MessageSent, NotificationReceived
+from isakmp.events import MessageReceived, MessageSent, NotificationReceived, Tally
 from isakmp.exchange.rules import judge
 from isakmp.interfaces import IExchangeType, IMessageProtection, INode
 from isakmp.numbers import NotifyType
@@ -183,6 +183,7 @@ class Conversation:
 
     def _transmit(self, repeated: bool) -> None:
         self._node.ports.send(Datagram(self._sent, self.path))
+        self._node.events.tally(Tally(self.kind.number, self.role is Role.INITIATOR, True))
         if self._node.events.wanted(MessageSent):
             size = len(self._sent)
             message = self._message or Message.decode(self._sent, self.kind.payloads)
@@ -239,6 +240,7 @@ class Conversation:
         self.answers = False
         # The timer goes on: almost always there is one more message to wait for.
         waiting, self._waiting = self._waiting, None
+        self._node.events.tally(Tally(self.kind.number, self.role is Role.RESPONDER, False))
         if self._node.events.wanted(MessageReceived):
             sealed = bool(octets[_FLAGS] & _ENCRYPTION)
             self._node.events.publish(

@@ -208,6 +208,10 @@ class ISAKMPEndpoint:
             self.demultiplexer.open(conversation)
         return self._run(exchange)
 
+    def running(self) -> Sequence[Exchange]:
+        """Exchanges that have begun and not ended, in both roles."""
+        return tuple(self._running)
+
     def _message_id(self, sa: IManagementSA) -> int:
         """
         Random, never zero, never used under this SA.  RFC 2408 section 3.1.

@@ -140,6 +140,7 @@ RESPONDERS: Mapping[str, Start] = {
 # More than any run makes: the bounds are not what is measured.
 _SETTINGS = """
 listen = ["{}"]
+vici = ""
 [limits]
 half_open = 100000
 half_open_per_address = 100000

@@ -13,7 +13,7 @@ from isakmp.config.key_table import KEYS
 from isakmp.config.load import Configuration, load
 from isakmp.config.mistakes import ConfigurationErrors
 from isakmp.config.proposals import DEFAULT_ESP, DEFAULT_IKE
-from isakmp.config.settings import ChildSettings, ConnectionSettings, Settings
+from isakmp.config.settings import ChildSettings, ConnectionSettings, Settings, ViciSettings
 from isakmp.connections import Child, Connection, Renewal, StartAction
 from isakmp.doi.ipsec import ipsec
 from isakmp.doi.isakmp import ISAKMPDOI
@@ -587,6 +587,16 @@ class SettingsTests(ConfigurationTestCase):
     def override(self, **values: object) -> Settings:
         """Settings that say something of the connection ``gw``."""
         return Settings(connections={"gw": ConnectionSettings(**values)})  # type: ignore[arg-type]
+
+    def test_loaded_later(self) -> None:
+        """
+        Where clients can load connections, something may be said of one that is not in the file.
+        """
+        own = {"gv": ConnectionSettings()}
+        self.assertIn("has no connection gv", self.mistake(conf(), Settings(connections=own)))
+        given = Settings(connections=own, vici=ViciSettings(given=True))
+        (line,) = self.warnings(conf(), given)
+        self.assertIn("has no connection gv; there are: gw; it counts if vici loads one", line)
 
     def test_port(self) -> None:
         """A connection that says no port has the daemon's."""

@@ -20,6 +20,7 @@ from isakmp.config.settings import (
     LogSettings,
     PluginNames,
     Settings,
+    ViciSettings,
     load,
 )
 from isakmp.connections import Limits
@@ -117,7 +118,12 @@ class MeaningTests(SettingsTestCase):
                 "port": 500,
                 "port_nat_t": 4500,
                 "sink": "log",
-                "vici": None,
+                "vici": {
+                    "uri": "unix:///run/isakmp/isakmp.vici",
+                    "mode": 0o770,
+                    "group": "",
+                    "given": False,
+                },
                 "install_routes": False,
                 "log": {"level": "info", "keys": ""},
                 "connections": {},
@@ -182,6 +188,17 @@ class MeaningTests(SettingsTestCase):
         self.assertEqual((mistake.file, mistake.line), (path, 3))
         self.assertIn("has no connection gone; there are: gw", mistake.text)
 
+    def test_vici(self) -> None:
+        """The control socket is a path, or a port of loopback, or switched off."""
+        found = self.settings(
+            'vici = "unix:///tmp/v"\nvici_mode = 0o660\nvici_group = "admin"'
+        ).vici
+        self.assertEqual(found, ViciSettings("unix:///tmp/v", 0o660, "admin"))
+        self.assertTrue(found.given)
+        for uri in ("tcp://127.0.0.1:4502", "tcp://127.0.0.2:1", "tcp://[::1]:4502", ""):
+            self.assertEqual(self.settings(f'vici = "{uri}"').vici.uri, uri)
+        self.assertFalse(self.settings("port = 1500").vici.given)
+
     def test_page(self) -> None:
         """The reference page names every key, and its example is one."""
         page = PAGE.read_text(encoding="utf-8")
@@ -192,7 +209,15 @@ class MeaningTests(SettingsTestCase):
             self.assertIn(f"``{name}``", page)
         for name in tables:
             self.assertIn(f"``[{name}]``", page)
-        for name in ("authentication", "lenient", "suites", "identities", "[plugin.NAME]"):
+        for name in (
+            "vici_mode",
+            "vici_group",
+            "authentication",
+            "lenient",
+            "suites",
+            "identities",
+            "[plugin.NAME]",
+        ):
             self.assertIn(f"``{name}``", page)
 
 
@@ -233,7 +258,6 @@ class MistakeTests(SettingsTestCase):
         """A key whose capability is not built is refused when it is given, whatever it says."""
         for text, why in (
             ("port_nat_t = 4500", "NAT traversal is not built yet"),
-            ('vici = "unix:///run/isakmp/isakmp.vici"', "the control socket is not built yet"),
             ("install_routes = true", "no sink installs routes yet; valid: false"),
             ('install_routes = "no"', "valid: false"),
             ('sink = "kernel"', "sinks that carry traffic are not built yet"),
@@ -296,6 +320,30 @@ class MistakeTests(SettingsTestCase):
         for name in LENIENCES:
             self.assertIn(name, wrong)
         self.assertIn("a list of texts", self.mistake_in("[connection.gw]\nlenient = true"))
+
+    def test_vici(self) -> None:
+        """
+        What is no socket, or one that others than this host's users would reach, is refused.
+        """
+        for uri, why in (
+            ("unix://run/isakmp.vici", "is not understood"),
+            ("/run/isakmp.vici", "is not understood; valid are 'unix:///run/isakmp/isakmp.vici'"),
+            ("unix:///run/isakmp/", "is not the path of a socket"),
+            ("unix:///" + "x" * 107, "at most 107 octets, this has 108"),
+            ("tcp://0.0.0.0:4502", "only loopback is served"),
+            ("tcp://192.0.2.1:4502", "only loopback is served"),
+            ("tcp://[::]:4502", "only loopback is served"),
+            ("tcp://127.0.0.1", "is not an address with a port"),
+            ("tcp://::1:4502", "is not an address with a port"),
+            ("tcp://localhost:4502", "is not an address with a port"),
+            ("tcp://127.0.0.1:70000", "is not an address with a port"),
+            ("tcp://127.0.0.1:0", "0 is not a port"),
+            ("http://127.0.0.1:80", "is not understood"),
+        ):
+            self.assertIn(why, self.mistake_in(f'vici = "{uri}"'), uri)
+        self.assertIn("a text is expected", self.mistake_in("vici = 4502"))
+        self.assertIn("a text is expected", self.mistake_in("vici_group = 0"))
+        self.assertIn("a number from 384 to 511", self.mistake_in("vici_mode = 0o1777"))
 
     def test_values(self) -> None:
         """What a key cannot have."""

@@ -108,7 +108,11 @@ class AgreementTests(SynchronousTestCase):
             ("aes128-sha256", IPsecParameters("tunnel", "aes-cbc", "hmac-sha2-256-128"), (16, 32)),
             ("aes256-sha512", IPsecParameters("tunnel", "aes-cbc", "hmac-sha2-512-256"), (32, 64)),
             ("aes256gcm16", IPsecParameters("tunnel", "aes-gcm-16", "none"), (36, 0)),
-            ("aes128gcm8-ecp256", IPsecParameters("tunnel", "aes-gcm-8", "none"), (20, 0)),
+            (
+                "aes128gcm8-ecp256",
+                IPsecParameters("tunnel", "aes-gcm-8", "none", group=19),
+                (20, 0),
+            ),
             ("3des-sha1", IPsecParameters("tunnel", "3des-cbc", "hmac-sha1-96"), (24, 20)),
             ("null-sha384", IPsecParameters("tunnel", "null", "hmac-sha2-384-192"), (0, 48)),
             ("transport:null-md5", IPsecParameters("transport", "null", "hmac-md5-96"), (0, 16)),

@@ -55,7 +55,50 @@ def obstacle() -> str | None:
 
 
 class SwanctlFailed(AssertionError):
-    """swanctl refused, or charon did; the text is what it printed."""
+    """swanctl refused, or the daemon did; the text is what it printed."""
+
+
+def swanctl_command(
+    namespace: Namespace, uri: str, directory: Path, *arguments: str
+) -> tuple[list[str], dict[str, str]]:
+    """
+    How swanctl is run, for whichever daemon.
+
+    :param uri: of the daemon's control socket.
+    :param directory: where a ``swanctl.conf`` and the folders beside it are.
+    :returns: the command, and its environment.
+    """
+    settings = directory / "strongswan.conf"
+    if not settings.exists():
+        settings.write_text("")
+    return (
+        namespace.command(*_ENTER, "usr/sbin/swanctl", *arguments, "--uri", uri),
+        {**os.environ, "STRONGSWAN_CONF": str(settings), "SWANCTL_DIR": str(directory)},
+    )
+
+
+def run_swanctl(
+    namespace: Namespace, uri: str, directory: Path, *arguments: str, timeout: float = 20.0
+) -> str:
+    """
+    Runs it to its end.
+
+    :returns: what it printed.
+    :raises SwanctlFailed: if it failed; the text is what it printed.
+    """
+    command, environment = swanctl_command(namespace, uri, directory, *arguments)
+    done = subprocess.run(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=timeout,
+    )
+    if done.returncode:
+        raise SwanctlFailed(f"swanctl {' '.join(arguments)}:\n{done.stdout}")
+    return done.stdout
 
 
 class Charon:
@@ -87,7 +130,7 @@ class Charon:
         self._process: subprocess.Popen[bytes] | None = None
         # A socket's path has 108 octets at most, and a test's own directory may be too deep.
         self._sockets = Path(tempfile.mkdtemp(prefix="charon-"))
-        self._uri = f"unix://{self._sockets}/vici"
+        self.uri = f"unix://{self._sockets}/vici"
         self._log = self.directory / "charon.log"
         self._output = self.directory / "charon.out"
         written = {
@@ -123,7 +166,7 @@ class Charon:
             "  }",
             "  plugins {",
             "    vici {",
-            f"      socket = {self._uri}",
+            f"      socket = {self.uri}",
             "    }",
             "  }",
             "}",
@@ -182,18 +225,7 @@ class Charon:
         :returns: what it printed.
         :raises SwanctlFailed: if it failed; the text is what it printed.
         """
-        done = subprocess.run(
-            self.namespace.command(*_ENTER, "usr/sbin/swanctl", *arguments, "--uri", self._uri),
-            env=self._environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=timeout,
-        )
-        if done.returncode:
-            raise SwanctlFailed(f"swanctl {' '.join(arguments)}:\n{done.stdout}")
-        return done.stdout
+        return run_swanctl(self.namespace, self.uri, self.directory, *arguments, timeout=timeout)
 
     def list_sas(self) -> list[IKESA]:
         """What charon holds now, children inside."""

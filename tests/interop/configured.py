@@ -112,8 +112,9 @@ class ConfiguredTestCase(SynchronousTestCase):
         folder = files / "ours"
         folder.mkdir(parents=True)
         (folder / "swanctl.conf").write_text(including(names, self.our_end))
-        (folder / "isakmp.toml").write_text(settings(names, self.our_end))
         ours = DaemonProcess(mine, folder)
+        vici = f'vici = "{ours.uri}"\n'
+        (folder / "isakmp.toml").write_text(vici + settings(names, self.our_end))
         peer = Charon(
             theirs,
             including(names, self.their_end),
@@ -171,9 +172,16 @@ class ConfiguredTestCase(SynchronousTestCase):
             return bool(standing == ours.standing() and also(standing))
 
         try:
-            return peer.wait_for_sas(same)
+            found = peer.wait_for_sas(same)
         except AssertionError as error:
             raise AssertionError(f"{ours.log()}\n{ours.standing()}\n{error}") from None
+        # swanctl asks both the same; meanwhile one of them may have renewed something.
+        for _ in range(5):
+            theirs, sas = listed(peer.list_sas()), listed(ours.list_sas())
+            crosswise = frozenset((one, child, out, into) for one, child, into, out in sas.children)
+            if (sas.isakmp, crosswise) == (theirs.isakmp, theirs.children):
+                return found
+        raise AssertionError(f"swanctl lists {sas} here and {theirs} there\n{ours.log()}")
 
     def assert_stops(self, ours: DaemonProcess, peer: Charon) -> None:
         """

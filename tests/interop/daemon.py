@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import signal
 import subprocess
 import sys
@@ -18,7 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.interop import CHECKOUT
+from tests.interop.charon import run_swanctl
 from tests.interop.namespaces import Namespace
+from tests.interop.swanctl import IKESA, listed_sas
 
 READY = r"listening on "
 _PAUSE = 0.02
@@ -93,7 +96,27 @@ class DaemonProcess:
         self.namespace = namespace
         self.directory = directory.resolve()
         self._log = self.directory / "daemon.log"
+        # A socket's path has 108 octets at most, and a test's own directory may be too deep.
+        self._socket = Path("/tmp") / f"isakmp-{os.getpid()}-{secrets.token_hex(4)}.vici"
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def uri(self) -> str:
+        """Where it may be controlled, if its ``isakmp.toml`` says so."""
+        return f"unix://{self._socket}"
+
+    def swanctl(self, *arguments: str, timeout: float = 20.0) -> str:
+        """
+        Runs ``swanctl`` against this daemon.
+
+        :returns: what it printed.
+        :raises SwanctlFailed: if it failed; the text is what it printed.
+        """
+        return run_swanctl(self.namespace, self.uri, self.directory, *arguments, timeout=timeout)
+
+    def list_sas(self) -> list[IKESA]:
+        """What it holds now, children inside, as swanctl shows it."""
+        return listed_sas(self.swanctl("--list-sas", "--pretty"))
 
     @property
     def pid(self) -> int:
@@ -218,3 +241,4 @@ class DaemonProcess:
         if process is not None:
             process.kill()
             process.wait()
+        self._socket.unlink(missing_ok=True)

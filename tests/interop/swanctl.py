@@ -44,9 +44,9 @@ def sections(text: str) -> list[tuple[str, Section]]:
             open_sections[-1][key] = content if items is None else items
         elif line == "}" and open_sections:
             open_sections.pop()
-        elif line.endswith(" {"):
+        elif line.endswith(" {") or (line == "{" and open_sections):
             section: Section = {}
-            name = line.removesuffix(" {")
+            name = line.removesuffix("{").rstrip()
             if not open_sections:
                 messages.append((name, section))
             elif name in open_sections[-1]:

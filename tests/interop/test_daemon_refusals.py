@@ -6,8 +6,10 @@ is protected, and who reads our log knows why, and what to do.
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Mapping, Sequence
 
+from tests.interop.charon import swanctl_command
 from tests.interop.configured import ConfiguredTestCase
 
 #: For strongswan.conf: charon gives up after 0.2 + 0.36 + 0.65 seconds without an answer.
@@ -139,3 +141,50 @@ class RefusalsAsResponderTests(RefusalsAsInitiatorTests):
             "configured: net: 10.82.22.0/24 - 10.81.0.0/24)",
         ),
     }
+
+
+class AskedTests(ConfiguredTestCase):
+    """
+    Somebody asks our daemon, with ``swanctl``, to begin.
+    """
+
+    role = "initiator"
+
+    def test_answers(self) -> None:
+        """
+        ``swanctl --initiate`` fails, and says why, in the sentence that stands in the log: once as
+        what was refused, and once among the lines of the log that it shows meanwhile.
+        """
+        ours, _ = self.begin(*MISTAKES, options=IMPATIENT)
+        asked = {}
+        for name in MISTAKES:
+            command, environment = swanctl_command(
+                ours.namespace,
+                ours.uri,
+                ours.directory,
+                "--initiate",
+                "--ike",
+                name,
+                "--child",
+                "net",
+            )
+            asked[name] = subprocess.Popen(
+                command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            self.addCleanup(asked[name].communicate)
+            self.addCleanup(asked[name].kill)
+        for name, (_, *words) in RefusalsAsInitiatorTests.explained.items():
+            told, refused = asked[name].communicate(timeout=30.0)
+            self.assertNotEqual(asked[name].returncode, 0, name)
+            sentence = ".*".join(map(re.escape, words))
+            self.assertRegex(
+                refused, f"initiate failed: {name}/net is not established: .*{sentence}"
+            )
+            self.assertRegex(told, rf"\[IKE\] .* failed: .*{sentence}", name)
+        ours.stop(within=2.0)
+        self.assertEqual(ours.faults(), [])

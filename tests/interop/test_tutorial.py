@@ -38,13 +38,28 @@ sed -e 's/192\.0\.2\.1/HERE/; s/198\.51\.100\.1/192.0.2.1/; s/HERE/198.51.100.1/
     -e 's/id = left/id = HERE/; s/id = right/id = left/; s/id = HERE/id = right/' \
     -e 's/10\.1\.0/HERE/; s/10\.2\.0/10.1.0/; s/HERE/10.2.0/' -e /start_action/d \
     doc/examples/site-to-site.conf > /run/far.conf
-ip netns exec far .venv/bin/twistd -n --pidfile= isakmp --config /run/far.conf > /run/far.log 2>&1 &
+echo 'vici = ""' > /run/far.toml
+ip netns exec far .venv/bin/twistd -n --pidfile= isakmp --config /run/far.conf \
+    --settings /run/far.toml > /run/far.log 2>&1 &
 set +e
 """
 
 CHARON = r"""
 cp -r doc/examples/two-namespaces /run/lab
 sh /run/lab/strongswan.sh charon-systemd > /run/lab/charon.log 2>&1 &
+"""
+
+
+#: swanctl as if it were installed, and the address of our end of site-to-site.
+SWANCTL = r"""
+cp -r doc/examples/two-namespaces /run/lab
+mkdir /run/bin
+printf '#!/bin/sh\nexec sh /run/lab/strongswan.sh swanctl "$@"\n' > /run/bin/swanctl
+chmod +x /run/bin/swanctl
+PATH=/run/bin:$PATH
+ip address delete 192.0.2.10/24 dev eth0
+ip address add 192.0.2.1/24 dev eth0
+ip route add default via 192.0.2.254
 """
 
 
@@ -84,6 +99,19 @@ class TutorialTests(SynchronousTestCase):
             self.follow(shell, beside)
         self.assertEqual(stop.text, "systemctl stop strongswan")
         self.assertEqual(start.text, ".venv/bin/twistd -n --pidfile= isakmp")
+
+    def test_swanctl(self) -> None:
+        """``swanctl`` drives the daemon as the page shows it, and says why it fails."""
+        shown = commands(DOC / "how-to" / "swanctl.rst")
+        with Shell(APART) as shell:
+            shell.run(NEIGHBOURHOOD)
+            shell.run(SWANCTL)
+            settle(shell, "grep listening /run/far.log")
+            daemon, *others = shown
+            self.follow(shell, daemon)
+            settle(shell, "grep listening /run/isakmp.log")
+            self.follow(shell, *others)
+            self.assertNotIn("Traceback", shell.run("cat /run/isakmp.log")[0])
 
     def test_beside_charon(self) -> None:
         """Beside charon there are two ways, and each works as it stands in the page."""
