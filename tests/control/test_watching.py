@@ -14,7 +14,7 @@ from isakmp.control.watching import alert
 from isakmp.crypto.groups import GROUPS
 from isakmp.events import ExchangeFailed
 from isakmp.exchange.types import PHASE_1
-from isakmp.numbers import NotifyType
+from isakmp.numbers import ExchangeType, NotifyType
 from isakmp.parts import Role
 from isakmp.paths import Path
 from isakmp.testing import settle
@@ -22,7 +22,7 @@ from isakmp.wire.message import CookiePair
 from tests.control.test_commands import CommandTestCase, section
 from tests.nodes import Settings
 
-MAIN = next(iter(PHASE_1.values())).name
+MAIN = PHASE_1[ExchangeType.IDENTITY_PROTECTION].name
 BOTH = CookiePair(b"i" * 8, b"r" * 8)
 FIRST = CookiePair(b"i" * 8, CookiePair.ZERO)
 PATH = Path(("192.0.2.1", 500), ("192.0.2.2", 500))
