@@ -363,7 +363,7 @@ class RefusalTests(NoticeTests):
 
         Proves: RFC 2408 section 3.14 (row 3.14-1)
         """
-        for spi in (b"", bytes(4), b"\xff" * 16, bytes(255)):
+        for spi in (b"", bytes(4), b"\xff" * 16, bytes(16)):
             both = self.up()
             lose(both, "Quick 2")
             results: list[object] = []
