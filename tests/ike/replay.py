@@ -148,6 +148,10 @@ class Replay:
         if self.protection is None:
             self.protection = await self.method.protection()
 
+    def cancel(self) -> None:
+        """Nobody gives it up."""
+        raise NotImplementedError
+
     def authenticate_only(self) -> None:
         """No recording has that."""
         raise NotImplementedError
