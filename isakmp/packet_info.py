@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet import udp
+from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import DatagramProtocol
 
 from isakmp.logs import Logger
@@ -54,9 +55,21 @@ class PacketInfoPort(udp.Port):
         super().__init__(port, DatagramProtocol(), address, 65535, reactor)
         self._received = received
 
+    def startListening(self) -> None:
+        """
+        Bind the port and read from it.
+
+        :raises CannotListenError: if it cannot be bound.
+        """
+        try:
+            super().startListening()
+        except CannotListenError:
+            self._made.close()  # Twisted leaves it open
+            raise
+
     def createInternetSocket(self) -> socket.socket:
         """From Twisted: the socket, before it is bound."""
-        made = super().createInternetSocket()
+        self._made = made = super().createInternetSocket()
         if self.addressFamily == socket.AF_INET6:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             made.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVPKTINFO, 1)

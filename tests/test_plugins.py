@@ -278,6 +278,7 @@ class FindTests(SynchronousTestCase):
         ended = subprocess.run(
             [sys.executable, "-c", program],
             cwd=CHECKOUT,
+            env={},  # trial's workers hand on the path of other plug-ins
             capture_output=True,
             text=True,
             timeout=60,
