@@ -5,10 +5,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import struct
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from isakmp.commands.output import OK, USAGE, Complaint, answer, with_json
@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _messages(what: str, ports: list[int]) -> Iterator[tuple[str, bytes]]:
     """Where each is from, and its octets."""
-    if _HEX.fullmatch(what) and not Path(what).exists():
+    if _HEX.fullmatch(what) and not os.path.exists(what):
         yield "", _digits(what)
         return
     octets = _content(what)
@@ -72,7 +72,8 @@ def _messages(what: str, ports: list[int]) -> Iterator[tuple[str, bytes]]:
         text = octets.decode("ascii").strip()
     except UnicodeDecodeError:
         text = ""
-    yield "", _digits(text) if text and _HEX.fullmatch(text) else octets
+    if octets:
+        yield "", _digits(text) if text and _HEX.fullmatch(text) else octets
 
 
 def _digits(text: str) -> bytes:
