@@ -9,16 +9,21 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
 
 from isakmp import __version__
-from isakmp.commands import check, decode, explain
+from isakmp.commands import check, control, decode, explain
 from isakmp.commands.output import USAGE, Complaint, write
 
 INTERRUPTED = 130
 
-COMMANDS = {"check": check, "decode": decode, "explain": explain}
+COMMANDS: Mapping[str, Any] = {
+    "check": check,
+    **control.COMMANDS,
+    "decode": decode,
+    "explain": explain,
+}
 """Besides ``demo``."""
 
 
