@@ -87,7 +87,11 @@ class Up:
         )
         parser.add_argument("name", metavar="NAME")
         parser.add_argument(
-            "--timeout", type=float, default=0.0, metavar="SECONDS", help="default: until it is decided"
+            "--timeout",
+            type=float,
+            default=0.0,
+            metavar="SECONDS",
+            help="give up waiting (default: not before it is decided)",
         )
 
     @staticmethod
@@ -145,7 +149,11 @@ class Watch:
             "--interval", type=float, default=1.0, metavar="SECONDS", help="default: %(default)s"
         )
         parser.add_argument(
-            "--count", type=int, default=0, metavar="N", help="how often (default: until interrupted)"
+            "--count",
+            type=int,
+            default=0,
+            metavar="N",
+            help="how often (default: until interrupted)",
         )
 
     @staticmethod
@@ -286,7 +294,8 @@ def sa_lines(found: Iterable[Mapping[str, Any]]) -> Iterator[str]:
                 f"  {child.get('name', '')}: {child.get('state', '')}, {child.get('mode', '')}, "
                 f"{child.get('protocol', '')}, {local} - {remote}"
             )
-            yield "    " + ", ".join(filter(None, (_algorithms(child), *_times(child, "install-time"))))
+            times = _times(child, "install-time")
+            yield "    " + ", ".join(filter(None, (_algorithms(child), *times)))
             for way in ("in", "out"):
                 yield (
                     f"    {way:3} {child.get(f'spi-{way}', 'none')}, "
