@@ -68,12 +68,18 @@ def _remark(remark: Remark) -> Mapping[str, object]:
 
 
 def _connection(connection: Connection, description: Description) -> Mapping[str, Any]:
+    from isakmp.interfaces import IISAKMPKeyExchange
     from isakmp.strength import weaknesses
 
     key_exchange = next(
-        one for one in description.key_exchanges if one.name == connection.key_exchange
+        one for one in description.enabled.key_exchanges if one.name == connection.key_exchange
     )
-    offered = [key_exchange.spell(suite) for suite in connection.suites]
+    # A key exchange with messages of its own offers no ISAKMP SA.
+    offered = (
+        [key_exchange.spell(suite) for suite in connection.suites]
+        if IISAKMPKeyExchange.providedBy(key_exchange)
+        else []
+    )
     weak = weaknesses(offered, traffic=False)
     return {
         "name": connection.name,
@@ -111,7 +117,7 @@ def _child(child: Child, connection: Connection, description: Description) -> Ma
     from isakmp.interfaces import INegotiatingDomain
     from isakmp.strength import weaknesses
 
-    domain = next(one for one in description.dois if one.number == connection.doi)
+    domain = next(one for one in description.enabled.dois if one.number == connection.doi)
     assert INegotiatingDomain.providedBy(domain)
     offered = [domain.spell(suite) for suite in child.suites]
     return {

@@ -78,8 +78,7 @@ class Client:
 
         :raises Complaint: if it is refused, with the daemon's sentence.
         """
-        for _, answer in self.follow(command, message):
-            pass
+        *_, (_, answer) = self.follow(command, message)
         return self._agreed(command, answer)
 
     def stream(self, command: str, event: str, message: Content | None = None) -> list[Section]:

@@ -7,11 +7,12 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import re
+import select
 import socket
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +50,6 @@ class DaemonTests(ProcessTestCase):
         )
         quiet = ("esp_proposals = aes128-sha256",)
         self.assertNotEqual(quiet, STARTED)
-        from dataclasses import replace
-
         self.road = replace(self.hers(), child=quiet)
         self.ours.write(self.road, secrets=SECRETS)
         self.theirs.write(self.his(), secrets=SECRETS)
@@ -59,14 +58,12 @@ class DaemonTests(ProcessTestCase):
         self.bob.start()
         self.alice.start()
 
-    def run(self, *arguments: Any) -> Any:  # trial calls it with a result
-        if not arguments or not isinstance(arguments[0], str):
-            return super().run(*arguments)
-        command, *rest = arguments
-        return run_command(command, "--uri", self.uri, *rest)
+    def ctl(self, command: str, *arguments: str) -> tuple[object, str, str]:
+        """What the command says about Alice's daemon."""
+        return run_command(command, "--uri", self.uri, *arguments)
 
     def answer(self, *arguments: str) -> Any:
-        status, out, err = self.run(*arguments, "--json")
+        status, out, err = self.ctl(*arguments, "--json")
         self.assertEqual((status, err), (0, ""), out)
         return json.loads(out)
 
@@ -77,11 +74,11 @@ class DaemonTests(ProcessTestCase):
         """
         self.both()
         self.assertEqual(list(self.answer("conns")), ["road"])
-        _, out, _ = self.run("conns")
+        _, out, _ = self.ctl("conns")
         self.assertIn("road: IKEv1, 127.0.0.1 - 127.0.0.2", out)
         self.assertIn("net: ", out)
-        self.assertEqual(self.run("sas"), (0, "no SA stands\n", ""))
-        status, out, err = self.run("up", "road")
+        self.assertEqual(self.ctl("sas"), (0, "no SA stands\n", ""))
+        status, out, err = self.ctl("up", "road")
         self.assertEqual((status, err), (0, ""), out)
         self.assertEqual(out.splitlines()[-1], "road/net is up")
         self.assertRegex(out, r"\[IKE\] .* is established")
@@ -89,79 +86,77 @@ class DaemonTests(ProcessTestCase):
         self.assertEqual((sa["name"], sa["state"]), ("road", "ESTABLISHED"))
         (child,) = sa["children"]
         self.assertEqual((child["name"], child["state"]), ("net", "INSTALLED"))
-        _, out, _ = self.run("sas", "road")
+        _, out, _ = self.ctl("sas", "road")
         self.assertIn(f"in  {child['spi-in']}, 0 octets, 0 packets", out)
         self.assertIn("10.1.2.0/24 - 10.2.2.0/24", out)
-        self.assertEqual(self.run("sas", "rail")[1], "no SA stands\n")
-        status, out, _ = self.run("down", "road/net")
+        self.assertEqual(self.ctl("sas", "rail")[1], "no SA stands\n")
+        status, out, _ = self.ctl("down", "road/net")
         self.assertEqual(status, 0, out)
         self.assertIn("road/net is down", out)
         for name in ("net", "road/net"):
-            self.assertEqual(self.run("up", name)[0], 0)
-            self.assertEqual(self.run("down", name)[0], 0)
-        self.assertEqual(self.run("down", "road")[0], 0)
-        self.assertEqual(self.run("sas"), (0, "no SA stands\n", ""))
+            self.assertEqual(self.ctl("up", name)[0], 0)
+            self.assertEqual(self.ctl("down", name)[0], 0)
+        self.assertEqual(self.ctl("down", "road")[0], 0)
+        self.assertEqual(self.ctl("sas"), (0, "no SA stands\n", ""))
         self.assert_clean()
 
     def test_wrong_secret(self) -> None:
         """
         Where the secrets differ, the status is 4, and the last line says so, and not what they are.
         """
-        self.theirs.write(self.his(), secrets=(secret("a.lab", "b.lab", text="another secret"),))
+        self.theirs.write(self.his(), secrets=(secret("a.lab", "b.lab", octets="another secret"),))
         self.both()
-        status, out, err = self.run("up", "road")
+        status, out, err = self.ctl("up", "road")
         self.assertEqual((status, err), (4, ""), out)
         self.assertIn("the secrets configured for this peer differ", out.splitlines()[-1])
         self.assertNotIn(SECRET, out)
 
     def test_refused(self) -> None:
         """Where nothing is common, the status is 1, and the last line says what to ask whom."""
-        from dataclasses import replace
-
         other = replace(self.his(), child=("esp_proposals = aes256-sha512",))
         self.theirs.write(other, secrets=SECRETS)
         self.both()
-        status, out, _ = self.run("up", "road")
+        status, out, _ = self.ctl("up", "road")
         self.assertEqual(status, 1, out)
         self.assertIn("NO-PROPOSAL-CHOSEN", out.splitlines()[-1])
-        (result,) = json.loads(self.run("up", "road", "--json")[1])
+        (result,) = json.loads(self.ctl("up", "road", "--json")[1])
         self.assertEqual((result["name"], result["status"]), ("road/net", 1))
         self.assertIn("NO-PROPOSAL-CHOSEN", result["text"])
 
     def test_names(self) -> None:
         """A name that means nothing is told, with those that there are."""
         self.both()
-        status, out, err = self.run("up", "rail")
+        status, out, err = self.ctl("up", "rail")
         self.assertEqual((status, out), (2, ""))
         self.assertIn("nothing is named rail; there are: road, road/net", err)
-        status, _, err = self.run("down", "rail")
+        status, _, err = self.ctl("down", "rail")
         self.assertNotEqual(status, 0)
         self.assertTrue(err)
 
     def test_watch_and_log(self) -> None:
         """The table again and again, and the log as it is written, until the daemon stops."""
         self.both()
-        status, out, _ = self.run("watch", "--interval", "0.01", "--count", "3")
+        status, out, _ = self.ctl("watch", "--interval", "0.01", "--count", "3")
         self.assertEqual((status, out), (0, "no SA stands\n" * 3))
-        with subprocess.Popen(
+        follower = subprocess.Popen(
             [sys.executable, "-c", "from isakmp.cli import main; main()", "log", "--uri", self.uri],
-            env={"PYTHONPATH": str(CHECKOUT)},
+            env={"PYTHONPATH": str(CHECKOUT), "PYTHONUNBUFFERED": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-        ) as follower:
-            self.addCleanup(follower.kill)
-            assert follower.stdout is not None and follower.stderr is not None
-            while True:
-                self.assertEqual(self.run("up", "road")[0], 0)
-                self.assertEqual(self.run("down", "road")[0], 0)
-                line = follower.stdout.readline()
-                if re.search(r"\[\w+\].* is (established|gone)", line):
-                    break
-            self.stop(self.alice)
-            follower.stdout.read()
-            self.assertEqual(follower.wait(10), 3)
-            self.assertIn("does not answer any more", follower.stderr.read())
+        )
+        self.addCleanup(follower.kill)
+        assert follower.stdout is not None
+        for _ in range(20):
+            self.assertEqual(self.ctl("up", "road")[0], 0)
+            self.assertEqual(self.ctl("down", "road")[0], 0)
+            if select.select([follower.stdout], [], [], 0.5)[0]:
+                break
+        self.stop(self.alice)
+        out, err = follower.communicate(timeout=10)
+        self.assertRegex(out, r"\[\w+\].* is (established|gone)")
+        self.assertEqual(follower.returncode, 3, err)
+        self.assertIn("does not answer any more", err)
 
 
 class ClientTests(SynchronousTestCase):
