@@ -1,20 +1,30 @@
 """
 ``isakmpctl``: the command line.
 
-Exit statuses: 0 ok, 1 negotiation failed, 2 usage, 4 authentication failed, 130 interrupted.
+Exit statuses: 0 ok, 1 negotiation failed, 2 usage, 3 unreachable, 4 authentication failed, 130
+interrupted.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
 
 from isakmp import __version__
+from isakmp.commands import check, control, decode, explain
+from isakmp.commands.output import USAGE, Complaint, write
 
-USAGE, INTERRUPTED = 2, 130
+INTERRUPTED = 130
+
+COMMANDS: Mapping[str, Any] = {
+    "check": check,
+    **control.COMMANDS,
+    "decode": decode,
+    "explain": explain,
+}
+"""Besides ``demo``."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -28,7 +38,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.command is None:
         parser.print_help()
         raise SystemExit(0)
-    _demo(parser, options)
+    if options.command == "demo":
+        _demo(parser, options)
+    module = COMMANDS[options.command]
+    try:
+        status = module.run(options)
+    except Complaint as complaint:
+        print(f"isakmpctl: {complaint}", file=sys.stderr)
+        status = complaint.status
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    raise SystemExit(status)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -97,6 +117,8 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--seed", type=int, default=1, metavar="N", help="of the losses (default: %(default)s)"
     )
+    for module in COMMANDS.values():
+        module.add(commands)
     return parser
 
 
@@ -139,7 +161,7 @@ def _demo(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     async def run(reactor: object) -> None:
         nonlocal status
         try:
-            status = await demonstrate(reactor, choices, _write)
+            status = await demonstrate(reactor, choices, write)
         except ConfigurationError as error:
             print(f"isakmpctl: {error}", file=sys.stderr)
             status = USAGE
@@ -153,10 +175,3 @@ def _demo(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
         # To Twisted it is no failure if a signal ends it before there is a result.
         raise SystemExit(left.code or status) from None
 
-
-def _write(line: str) -> None:
-    try:
-        print(line, flush=True)
-    except BrokenPipeError:
-        # Whoever read this has had enough, as head(1) has; the rest is said to nobody.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -22,6 +22,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import Interface
 
 from isakmp import cli, daemon, events, interfaces, tap
+from isakmp.commands import output
 from isakmp.config import load, settings
 from isakmp.config.mistakes import ConfigurationErrors
 from isakmp.connections import Intervals, Limits
@@ -182,12 +183,13 @@ class CommandTests(SynchronousTestCase):
         text = page("reference/commands.rst")
         parser = cli._parser()
         (inner,) = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
-        self.assertEqual(list(inner.choices), ["demo"])
+        titles = re.findall(r"^(``isakmpctl (\w+)[^`]*``)\n-", text, re.MULTILINE)
+        self.assertEqual([name for _, name in titles], list(inner.choices))
         short = [f"-{p[1]}" for p in tap.Options.optParameters]
         daemon = {*short, *(f"--{p[0]}" for p in tap.Options.optParameters), "--version", "--help"}
         for title, known in (
             ("``twistd isakmp``", daemon),
-            ("``isakmpctl demo``", options(inner.choices["demo"])),
+            *((title, options(inner.choices[name])) for title, name in titles),
             ("``isakmpctl``", options(parser)),
         ):
             terms = re.findall(r"^(?:``-[^`]+``(?:, )?)+$", section(text, title), re.MULTILINE)
@@ -343,10 +345,11 @@ class TableTests(SynchronousTestCase):
         self.assertEqual([set(_LITERAL.findall(row)) for row, _ in rows], wanted[::-1])
 
     def test_exit_statuses(self) -> None:
-        """The demonstration's are there."""
+        """Each that a command can have is there."""
         text = section(page("reference/commands.rst"), "``isakmpctl``")
         demo = importlib.import_module("isakmp.demo")
-        known = {0, demo.OK, demo.FAILED, demo.AUTHENTICATION, cli.USAGE, cli.INTERRUPTED}
+        own = {output.OK, output.FAILED, output.USAGE, output.UNREACHABLE, output.AUTHENTICATION}
+        known = {demo.OK, demo.FAILED, demo.AUTHENTICATION, cli.INTERRUPTED, *own}
         rows = {status for status, _ in _ROW.findall(text)} - {"Exit status"}
         self.assertEqual(rows, {str(status) for status in known})
 

@@ -58,7 +58,9 @@ _OURS: Sequence[tuple[tuple[type[PeerError], ...], tuple[str, str]]] = (
     ((AuthenticationFailed, InvalidHash), ("peer-auth-failed", "peer-auth-failed")),
     ((InvalidIdentity,), ("authorization-failed", "ts-mismatch")),
     ((NoConnection,), ("authorization-failed", "ts-mismatch")),
-    ((Malformed, Unreadable), ("parse-error-body", "parse-error-body")),
+    # A first message that cannot be read is how secrets that differ show.
+    ((Unreadable,), ("peer-auth-failed", "parse-error-body")),
+    ((Malformed,), ("parse-error-body", "parse-error-body")),
 )
 
 

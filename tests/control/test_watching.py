@@ -200,7 +200,8 @@ class AlertTests(CommandTestCase):
             (failed(errors.ExchangeTimeout("x"), cookies=FIRST), "peer-init-unreachable"),
             (failed(errors.ExchangeTimeout("x")), "retransmit-send-timeout"),
             (failed(errors.ExchangeTimeout("x"), role=Role.RESPONDER), "half-open-timeout"),
-            (failed(errors.Unreadable("x")), "parse-error-body"),
+            (failed(errors.Unreadable("x")), "peer-auth-failed"),
+            (failed(errors.Unreadable("x"), quick), "parse-error-body"),
             (failed(errors.LimitReached("x")), "authorization-failed"),
             (failed(errors.LimitReached("x"), quick), "install-child-sa-failed"),
         ):
