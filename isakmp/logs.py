@@ -90,6 +90,7 @@ FIELDS: Mapping[str, str] = {
     "configured": "what this end would have taken",
     "matching": "what would have matched, where this end can know it",
     "remedy": "what would help",
+    "owners": "whom a secret is for, by name",
     "kind": "a notification, or a class of events, by name",
     "algorithms": "what was agreed, spelled as in the configuration",
     "mode": "tunnel or transport",
