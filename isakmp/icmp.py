@@ -82,6 +82,7 @@ class ReportingPort(udp.Port):
     ) -> None:
         super().__init__(port, protocol, address, 65535, reactor)
         self._undelivered = undelivered
+        self._made: socket.socket | None = None
 
     def startListening(self) -> None:
         """
@@ -92,7 +93,8 @@ class ReportingPort(udp.Port):
         try:
             super().startListening()
         except CannotListenError:
-            self._made.close()  # Twisted leaves it open
+            if self._made is not None:
+                self._made.close()  # Twisted leaves it open
             raise
 
     def createInternetSocket(self) -> socket.socket:

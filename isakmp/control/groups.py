@@ -14,7 +14,6 @@ from twisted.logger import LogEvent, formatEvent
 from isakmp.logs import PACKAGE, detail_of, group_of_event
 
 
-
 @dataclass(frozen=True, slots=True)
 class Line:
     """
