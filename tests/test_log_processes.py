@@ -15,8 +15,8 @@ from tests.daemons import Folder, Road, free_ports
 class FormatTests(SynchronousTestCase):
     def test_hangup(self) -> None:
         """
-        JSON from the first line on, without an option of twistd's; after SIGHUP text, and of a group
-        that is silenced nothing.
+        JSON from the first line on, without an option of twistd's; after SIGHUP text, and of a
+        group that is silenced nothing.
         """
         folder = Folder(self)
         folder.write(Road("road", "127.0.0.1", "127.0.0.2"))
