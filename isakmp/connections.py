@@ -247,6 +247,7 @@ class Candidates(Generic[C]):
         matches: Callable[[C], bool],
         error: Callable[[Reason], PeerError],
         remedy: str = "",
+        matching: str | None = None,
     ) -> Candidates[C]:
         """
         Those that match a fact just learned.
@@ -254,6 +255,7 @@ class Candidates(Generic[C]):
         :param rule: what the fact is, in a few words.
         :param offered: what the peer said.
         :param configured: what a candidate wanted instead, for the explanation.
+        :param matching: what would have matched, if that is not all that the candidates wanted.
         :param error: raised, with every rejection so far, when none is left.
         """
         kept = tuple([c for c in self.remaining if matches(c)])
@@ -266,5 +268,8 @@ class Candidates(Generic[C]):
         )
         if not kept:
             wanted = ", ".join(dict.fromkeys(r.configured for r in lost))
-            raise error(Reason(rule, str(offered), wanted, remedy, self.rejected))
+            nearest = wanted if matching is None else matching
+            raise error(
+                Reason(rule, str(offered), wanted, remedy, self.rejected, matching=nearest)
+            )
         return Candidates(kept, self.rejected + lost)

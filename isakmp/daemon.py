@@ -38,6 +38,7 @@ from isakmp.interfaces import (
     ISASink,
 )
 from isakmp.keylog import KeyLog
+from isakmp.log_lines import set_format
 from isakmp.logs import Logger, set_level
 from isakmp.paths import Address
 from isakmp.plugins import (
@@ -217,7 +218,7 @@ class Daemon(ISAKMPService):
 
     def startService(self) -> None:
         """Say what was ignored, begin to answer, and begin what shall stand."""
-        set_level(self._description.settings.log.level)
+        self._speak(self._description.settings)
         self._warn()
         if self._description.settings.log.keys:
             self._keys = KeyLog(self._description.settings.log.keys, self.node.events)
@@ -368,31 +369,37 @@ class Daemon(ISAKMPService):
                 self._log.error("not reloaded: {line}", line=line)
             return str(error)
         self._description, self._loaded = found, loaded
-        set_level(found.settings.log.level)
+        self._speak(found.settings)
         self._warn()
         self._log.info(
-            "reloaded {config}: {count} connections",
-            config=files.config,
+            "reloaded {file}: {count} connections",
+            file=files.config,
             count=len(configuration.connections),
         )
         return ""
 
+    @staticmethod
+    def _speak(own: Settings) -> None:
+        """As much, and in the format, as is configured."""
+        set_level(own.log.level, own.log.levels)
+        set_format(own.log.format)
+
     def _warn(self) -> None:
         for sentence in self._description.enabled.broken:
-            self._log.warn("{sentence}", sentence=sentence)
+            self._log.warn("{line}", line=sentence)
         for name in self._loaded.hidden:
             self._log.warn(
-                "{connection}: what a client loaded counts, not what {config} says of it",
+                "{connection}: what a client loaded counts, not what {file} says of it",
                 connection=name,
-                config=self._description.files.config,
+                file=self._description.files.config,
             )
         for warning in self._description.configuration.warnings:
             self._log.warn("{line}", line=str(warning))
         if self._description.later:
             self._log.warn(
-                "{settings}: what has changed besides connections and the log counts from the "
+                "{file}: what has changed besides connections and the log counts from the "
                 "next start on",
-                settings=self._description.files.settings,
+                file=self._description.files.settings,
             )
 
 

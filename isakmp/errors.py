@@ -40,6 +40,7 @@ class Reason:
     :ivar offered: what the peer said.
     :ivar configured: what this end would have taken.
     :ivar remedy: what would help.
+    :ivar matching: what would have matched, where this end can know it; the remedy has it in words.
     :ivar rejected: everything that was considered before, and why each fell.
     :ivar arrow: the message at which it happened, if it happened at one.
     """
@@ -50,6 +51,7 @@ class Reason:
     remedy: str = ""
     rejected: tuple[Rejection, ...] = ()
     arrow: Arrow | None = None
+    matching: str = ""
 
     def __str__(self) -> str:
         """The one sentence that the log, the tools and the events share."""
@@ -115,6 +117,10 @@ class Unreadable(PeerError):
 
     event = "PAYLOAD MALFORMED"
     notify = NotifyType.PAYLOAD_MALFORMED
+
+
+class NotAccepted(Unreadable):
+    """The peer did not take our first sealed message, which is all that can be known of it."""
 
 
 class UnequalPayloadLengths(Malformed):

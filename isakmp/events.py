@@ -5,13 +5,14 @@ What happened: frozen values that can be written down.
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from isakmp.associations import ManagementKey, SABundle, SPIKey
 from isakmp.errors import PeerError, Reason
 from isakmp.parts import Role
-from isakmp.paths import Address, Path
+from isakmp.paths import Address, Path, endpoint
 from isakmp.wire.message import Message
 
 if TYPE_CHECKING:
@@ -79,6 +80,36 @@ class ExchangeFailed:
     def reason(self) -> Reason:
         """Why."""
         return self.error.reason
+
+    @property
+    def sentence(self) -> str:
+        """
+        All of it in words: the one sentence of the log, the control socket and the command line.
+        """
+        return f"{self.exchange} with {endpoint(self.path.remote)} failed: {self.reason}"
+
+    @property
+    def fields(self) -> Mapping[str, str]:
+        """
+        The same, by the names of the log's fields; what there is nothing to say of is left out.
+        """
+        reason = self.reason
+        found = {
+            "connection": self.connection,
+            "peer": endpoint(self.path.remote),
+            "local": endpoint(self.path.local),
+            "exchange": self.exchange,
+            "role": self.role.value,
+            "cookies": str(self.cookies),
+            "why": str(reason),
+            "rule": reason.rule,
+            "at": "" if reason.arrow is None else str(reason.arrow),
+            "offered": reason.offered,
+            "configured": reason.configured,
+            "matching": reason.matching,
+            "remedy": reason.remedy,
+        }
+        return {name: text for name, text in found.items() if text}
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,13 +141,18 @@ class Initiation:
         # Failures of exchanges are events, and logged where they happen.
         if failure.check(ConfigurationError):
             self._log.error(
-                "{connection}/{child} cannot be begun: {error}",
+                "{connection}/{child} cannot be begun: {why}",
                 connection=name[0],
                 child=name[1],
-                error=failure.value,
+                why=failure.value,
             )
         elif not failure.check(PeerError, CancelledError):
-            self._log.failure("{child} cannot be begun", failure, child="/".join(name))
+            self._log.failure(
+                "{connection}/{child} cannot be begun",
+                failure,
+                connection=name[0],
+                child=name[1],
+            )
 
     def _later(self, name: _Name) -> None:
         failures = self._failures[name] = self._failures.get(name, 0) + 1
@@ -156,10 +161,10 @@ class Initiation:
         chance = int.from_bytes(self._node.entropy(2), "big") / 0x10000
         pause *= 1 - chance / 4
         self._log.info(
-            "{connection}/{child} is tried again in {pause:.0f} s",
+            "{connection}/{child} is tried again in {seconds:.0f} s",
             connection=name[0],
             child=name[1],
-            pause=pause,
+            seconds=pause,
         )
         self._timers[name] = self._node.clock.callLater(pause, self._again, name)
 

@@ -87,7 +87,7 @@ class KeyLog:
                 finally:
                     os.close(file)
         except OSError as error:
-            self._log.error("keys could not be written: {error}", error=error)
+            self._log.error("keys could not be written: {why}", why=error)
 
     def _open(self, name: str) -> int:
         # Opened for each row: the file may be moved away meanwhile, and SAs come up seldom.

@@ -76,7 +76,7 @@ class Lifetimes:
 
     def _not_deleted(self, failure: Failure, sa: IManagementSA | SABundle) -> Deferred[None]:
         # The peer may not have been told; but what has expired is not used any longer.
-        self._log.failure("the peer was not told that {key} expired", failure, key=str(sa.key))
+        self._log.failure("the peer was not told that {what} expired", failure, what=str(sa.key))
         removing = maybeDeferred(self._node.registry.remove, sa, Removal.EXPIRED)
         if isinstance(sa, SABundle):
             removing.addBoth(self._uninstall, sa)
@@ -86,4 +86,4 @@ class Lifetimes:
         return self._node.sink.remove(bundle).addCallback(lambda _: result)
 
     def _not_removed(self, failure: Failure, sa: IManagementSA | SABundle) -> None:
-        self._log.failure("{key} expired and could not be removed", failure, key=str(sa.key))
+        self._log.failure("{what} expired and could not be removed", failure, what=str(sa.key))

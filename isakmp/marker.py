@@ -57,6 +57,13 @@ class MarkedPorts:
         """Our end of a path to an address."""
         return self._ports.source(remote, port)
 
+    @staticmethod
+    def unmarked(datagram: Datagram) -> Datagram:
+        """A datagram of ours as it was before the marker was put on."""
+        if marked(datagram.path):
+            return Datagram(datagram.octets.removeprefix(MARKER), datagram.path)
+        return datagram
+
     def datagram_received(self, datagram: Datagram) -> None:
         """A datagram has arrived at a socket."""
         if not self._marked(datagram.path):

@@ -16,10 +16,9 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet import udp
-from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import DatagramProtocol
 
+from isakmp.icmp import PENDING, ReportingPort, Undelivered
 from isakmp.logs import Logger
 from isakmp.paths import Address
 
@@ -42,34 +41,26 @@ Received = Callable[[bytes, Address, Address], None]
 """Called with the octets, our address and port, and the peer's."""
 
 
-class PacketInfoPort(udp.Port):
+class PacketInfoPort(ReportingPort):
     """
     A port on ``0.0.0.0`` or ``::``.
 
     :param received: given each datagram with the address that it was sent to.
+    :param undelivered: told of each that could not be delivered.
     """
 
     _log = Logger()
 
-    def __init__(self, address: str, port: int, received: Received, reactor: Any) -> None:
-        super().__init__(port, DatagramProtocol(), address, 65535, reactor)
+    def __init__(
+        self, address: str, port: int, received: Received, reactor: Any,
+        undelivered: Undelivered = lambda octets, peer, why: None,
+    ) -> None:
+        super().__init__(address, port, DatagramProtocol(), undelivered, reactor)
         self._received = received
-
-    def startListening(self) -> None:
-        """
-        Bind the port and read from it.
-
-        :raises CannotListenError: if it cannot be bound.
-        """
-        try:
-            super().startListening()
-        except CannotListenError:
-            self._made.close()  # Twisted leaves it open
-            raise
 
     def createInternetSocket(self) -> socket.socket:
         """From Twisted: the socket, before it is bound."""
-        self._made = made = super().createInternetSocket()
+        made: socket.socket = super().createInternetSocket()
         if self.addressFamily == socket.AF_INET6:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             made.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVPKTINFO, 1)
@@ -85,12 +76,13 @@ class PacketInfoPort(udp.Port):
             try:
                 octets, ancillary, _, peer = self.socket.recvmsg(65535, _ANCILLARY)
             except OSError as error:
-                # Refusals of what was sent earlier say nothing about what arrives.
                 if error.errno in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EINTR):
                     return
-                if error.errno in (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH):
-                    continue
-                raise
+                if error.errno not in PENDING:
+                    raise
+                # What was sent earlier could not be delivered; it says nothing about what arrives.
+                self.reported()
+                continue
             local = _sent_to(ancillary)
             if local is not None:
                 try:
@@ -111,13 +103,7 @@ class PacketInfoPort(udp.Port):
         else:
             level, kind = socket.IPPROTO_IPV6, _IPV6_PKTINFO
             data = _IN6_PKTINFO.pack(source.packed, 0)
-        try:
-            self.socket.sendmsg([octets], [(level, kind, data)], 0, peer)
-        except OSError as error:
-            # ECONNREFUSED is about a datagram sent before: this one was not sent.  Once more.
-            if error.errno != errno.ECONNREFUSED:
-                raise
-            self.socket.sendmsg([octets], [(level, kind, data)], 0, peer)
+        self.sending(lambda: self.socket.sendmsg([octets], [(level, kind, data)], 0, peer))
 
 
 def _sent_to(ancillary: list[tuple[int, int, bytes]]) -> str | None:

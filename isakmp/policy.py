@@ -27,6 +27,7 @@ from isakmp.departures import NONE, Departures
 from isakmp.errors import ConfigurationError, DOINotSupported, InvalidIdentity, Reason, Rejection
 from isakmp.identity import TrafficSelector
 from isakmp.interfaces import IDomainOfInterpretation, IManagementSA, IPolicy
+from isakmp.numbers import ExchangeType
 from isakmp.paths import Path
 
 EXPLAINED = 32
@@ -227,6 +228,7 @@ class ConfiguredPolicy:
                     "; ".join(f"{r.name}: {r.configured}" for r in rejected) or "no children",
                     "Both ends must be configured for the same traffic.",
                     tuple(rejected),
+                    matching="; ".join(r.configured for r in rejected),
                 )
             )
         fitting.sort(key=lambda fit: fit[0])
@@ -291,7 +293,11 @@ def _why(configured: _Configured, path: Path, doi: int, number: int) -> Rejectio
     if connection.doi != doi:
         fell = "domain of interpretation", str(doi), str(connection.doi)
     elif connection.exchange != number:
-        fell = "exchange type", str(number), str(connection.exchange)
+        fell = (
+            "exchange type",
+            ExchangeType(number).spelled,
+            ExchangeType(connection.exchange).spelled,
+        )
     elif not _among(_host(path.local[0]), configured.local):
         fell = "our address", path.local[0], ", ".join(connection.local)
     else:

@@ -254,8 +254,8 @@ class SARegistry:
             if not entry.worn_out:
                 entry.worn_out = True
                 self._log.warn(
-                    "ISAKMP SA {key} has used its {count} message ids and must be replaced",
-                    key=str(key),
+                    "ISAKMP SA {cookies} has used its {count} message ids and must be replaced",
+                    cookies=str(key),
                     count=len(entry.used),
                 )
             return False

@@ -221,9 +221,9 @@ class Renewals:
             self._end(key)  # the peer was faster
         else:
             self._log.info(
-                "{connection}: an SA could not be renewed; it is tried again in {pause:.0f} s",
+                "{connection}: an SA could not be renewed; it is tried again in {seconds:.0f} s",
                 connection=sa.connection,
-                pause=AGAIN,
+                seconds=AGAIN,
             )
             self._at(key, AGAIN)
 

@@ -29,6 +29,7 @@ from isakmp.interfaces import (
     ISASink,
 )
 from isakmp.journal import Journal
+from isakmp.ladder import LoggedMessages
 from isakmp.logs import Logger
 from isakmp.marker import MarkedPorts
 from isakmp.node import delete
@@ -82,7 +83,7 @@ class ISAKMPService(Service):
         self._own_ports = tuple(dict.fromkeys(port for one in own for port in one.ports))
         self._listen = self._wanted(listen)
         self._connections = connections = tuple(connections)
-        self._ports = UDPPorts(cast(IReactorUDP, reactor), self._arrived)
+        self._ports = UDPPorts(cast(IReactorUDP, reactor), self._arrived, self._undelivered)
         self._marked = MarkedPorts(
             self._ports, self._received, set(self._own_ports) - {port for _, port in listen}
         )
@@ -106,6 +107,7 @@ class ISAKMPService(Service):
         self.reactor = reactor
         self.endpoint = self._assembly.endpoint
         Journal(self.node.events)
+        self._ladder: LoggedMessages | None = None
         self.node.events.subscribe(Established, self._established)
 
     @property
@@ -125,6 +127,9 @@ class ISAKMPService(Service):
 
     def _arrived(self, datagram: Datagram) -> None:
         self._marked.datagram_received(datagram)
+
+    def _undelivered(self, datagram: Datagram, why: str) -> None:
+        self.endpoint.undelivered(self._marked.unmarked(datagram), why)
 
     def _received(self, datagram: Datagram) -> None:
         self._assembly.datagram_received(datagram)
@@ -211,6 +216,7 @@ class ISAKMPService(Service):
         """
         self.bind()
         super().startService()
+        self._ladder = LoggedMessages(self.node.events)
         addresses = ", ".join(map(endpoint, self.bound))
         self._log.info("listening on {addresses}", addresses=addresses)
         self._sink_started.addCallback(lambda _: self._keep())
@@ -291,6 +297,8 @@ class ISAKMPService(Service):
         super().stopService()
         self._stopped = True
         closed = self._assembly.stop()
+        if self._ladder is not None:
+            self._ladder.stop()
         closed.addBoth(lambda result: self.node.sink.stop().addCallback(lambda _: result))
         return closed.addBoth(lambda result: self._ports.close().addCallback(lambda _: result))
 

@@ -52,6 +52,11 @@ class Options(usage.Options):
             lines = "".join(f"isakmp: {line}\n" for line in str(error).splitlines())
             sys.stderr.write(lines)
             raise SystemExit(1) from None
+        twistd = getattr(self, "parent", None)
+        if twistd is not None and not (twistd.get("logger") or twistd.get("syslog")):
+            from isakmp.log_lines import written_for
+
+            twistd["logger"] = written_for(twistd, self["daemon"].settings.log.format)
 
 
 def makeService(options: Options) -> IService:

@@ -13,12 +13,13 @@ import socket
 from collections.abc import Callable
 
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
-from twisted.internet.error import CannotListenError, InvalidAddressError, MessageLengthError
+from twisted.internet.error import CannotListenError, InvalidAddressError
 from twisted.internet.interfaces import IListeningPort, IReactorUDP
 from twisted.internet.protocol import DatagramProtocol
 from zope.interface import implementer
 
 from isakmp.errors import ConfigurationError
+from isakmp.icmp import ReportingPort
 from isakmp.interfaces import IPorts
 from isakmp.logs import Logger
 from isakmp.packet_info import AVAILABLE, PacketInfoPort
@@ -56,14 +57,22 @@ class UDPPorts:
     Implements IPorts with the reactor's UDP.
 
     :param received: given every datagram that arrives.
+    :param undelivered: given what is quoted of a datagram of ours that did not, and what is said of
+        it; whoever says so may be lying.
     """
 
     _log = Logger()
 
-    def __init__(self, reactor: IReactorUDP, received: Callable[[Datagram], None]) -> None:
+    def __init__(
+        self,
+        reactor: IReactorUDP,
+        received: Callable[[Datagram], None],
+        undelivered: Callable[[Datagram, str], None] = lambda datagram, why: None,
+    ) -> None:
         self._reactor = reactor
-        self._received = received
-        self._sockets: dict[Address, _Socket] = {}
+        self._take = received
+        self._undelivered = undelivered
+        self._sockets: dict[Address, ReportingPort] = {}
         self._everywhere: dict[Address, PacketInfoPort] = {}
         self._ports: dict[Address, IListeningPort] = {}
 
@@ -87,13 +96,26 @@ class UDPPorts:
 
     def _listen_at(self, address: str, port: int) -> Address:
         one = _Socket(self._received)
-        bound = self._reactor.listenUDP(port, one, interface=address, maxPacketSize=MAX_DATAGRAM)
+        bound = ReportingPort(
+            address,
+            port,
+            one,
+            lambda octets, remote, why: self._undelivered(
+                Datagram(octets, Path(one.local, remote)), why
+            ),
+            self._reactor,
+        )
+        bound.startListening()
         self._ports[one.local] = bound
-        self._sockets[one.local] = one
+        self._sockets[one.local] = bound
         return one.local
 
     def _listen_everywhere(self, address: str, port: int) -> Address:
-        bound = PacketInfoPort(address, port, self._arrived, self._reactor)
+        def undelivered(octets: bytes, remote: Address, why: str) -> None:
+            # Which of our addresses it left from is not told.
+            self._undelivered(Datagram(octets, Path(local, remote)), why)
+
+        bound = PacketInfoPort(address, port, self._arrived, self._reactor, undelivered)
         bound.startListening()
         local: Address = address, bound.getHost().port
         self._ports[local] = self._everywhere[local] = bound
@@ -101,6 +123,15 @@ class UDPPorts:
 
     def _arrived(self, octets: bytes, local: Address, remote: Address) -> None:
         self._received(Datagram(octets, Path(local, remote)))
+
+    def _received(self, datagram: Datagram) -> None:
+        self._log.dump(
+            "{octets} octets from {peer}: {data}",
+            datagram.octets,
+            peer=endpoint(datagram.path.remote),
+            local=endpoint(datagram.path.local),
+        )
+        self._take(datagram)
 
     def source(self, remote: str, port: int) -> Address:
         """
@@ -128,19 +159,25 @@ class UDPPorts:
         local, remote = datagram.path.local, datagram.path.remote
         one = self._sockets.get(local)
         every = self._everywhere.get((_EVERY[":" in local[0]], local[1]))
-        if (one is None or one.transport is None) and every is None:
+        if one is None and every is None:
             self._log.warn("nothing is sent from {local}", local=endpoint(local))
             return
+        self._log.dump(
+            "{octets} octets to {peer}: {data}",
+            datagram.octets,
+            peer=endpoint(remote),
+            local=endpoint(local),
+        )
         try:
-            if one is not None and one.transport is not None:
-                one.transport.write(datagram.octets, remote)
+            if one is not None:
+                one.send_to(datagram.octets, remote)
             elif every is not None:
                 every.send(datagram.octets, local[0], remote)
-        except (OSError, MessageLengthError, ValueError, OverflowError) as error:
+        except (OSError, ValueError, OverflowError) as error:
             self._log.warn(
-                "could not send to {peer}: {error}",
+                "could not send to {peer}: {why}",
                 peer=endpoint(datagram.path.remote),
-                error=_said(error),
+                why=_said(error),
             )
 
     def leave(self, *addresses: Address) -> Deferred[None]:

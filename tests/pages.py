@@ -25,6 +25,7 @@ DOC = CHECKOUT / "doc"
 WRITTEN_BY_PROGRAMS = (
     "reference/conformance.rst",
     "reference/section-5.rst",
+    "reference/failures.rst",
     "reference/changes.rst",
 )
 

@@ -55,13 +55,18 @@ class Socket:
         self.refusals = list(refusals)
         self.sent: list[tuple[bytes, Ancillary, Address]] = []
 
-    def recvmsg(self, size: int, ancillary: int) -> Arrival:
+    def recvmsg(self, size: int, ancillary: int, flags: int = 0) -> Arrival:
+        if flags:
+            raise failing(errno.EAGAIN)  # nothing in the queue of errors
         if not self.arrivals:
             raise failing(errno.EAGAIN)
         arrival = self.arrivals.pop(0)
         if isinstance(arrival, OSError):
             raise arrival
         return arrival
+
+    def getsockopt(self, level: int, option: int) -> int:
+        return 0
 
     def sendmsg(
         self, buffers: Sequence[bytes], ancillary: Ancillary, flags: int, address: Address

@@ -211,7 +211,7 @@ class CandidateTests(SynchronousTestCase):
             [(r.name, r.rule, r.offered, r.configured) for r in candidates.rejected],
             [
                 ("other doi", "domain of interpretation", "1", "250"),
-                ("aggressive", "exchange type", "2", "4"),
+                ("aggressive", "exchange type", "Identity Protection", "Aggressive"),
                 ("elsewhere", "our address", US, "192.0.2.9"),
                 ("others", "the peer's address", PEER, "198.51.100.0/24, 203.0.113.1"),
                 ("six", "the peer's address", PEER, "2001:db8::/32"),

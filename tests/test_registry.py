@@ -444,7 +444,7 @@ class MessageIDTests(SynchronousTestCase):
         results = [registry.fresh(cookies(1), number) for number in (1, 2, 2, 3, 4, 5, 1)]
         self.assertEqual(results, [True, True, False, True, False, False, False])
         warnings = [event for event in said if event["log_level"] is LogLevel.warn]
-        self.assertEqual([event["key"] for event in warnings], [str(cookies(1))])
+        self.assertEqual([event["cookies"] for event in warnings], [str(cookies(1))])
         self.assertTrue(registry.fresh(cookies(2), 4))
 
     def test_forgotten(self) -> None:

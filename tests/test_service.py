@@ -341,7 +341,7 @@ class ResponderServiceTests(ServiceTestCase):
                 stranger.sendto(message, (host, one[1]))
                 await dropped
                 self.assertRaises(BlockingIOError, stranger.recv, 100)
-            said = [n["log_format"].format(**n) for n in notes if "error" in n]
+            said = [n["log_format"].format(**n) for n in notes if "why" in n]
             self.assertEqual(len([line for line in said if str(local[1]) in line]), 1, said)
             self.assertIn("no connection is configured for this peer", said[-1])
 

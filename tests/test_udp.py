@@ -10,12 +10,12 @@ from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
-from twisted.internet.error import CannotListenError
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import SkipTest, TestCase
 from zope.interface.verify import verifyObject
 
 from isakmp.errors import ConfigurationError
+from isakmp.icmp import ReportingPort
 from isakmp.interfaces import IPorts
 from isakmp.paths import Address, Datagram, Path
 from isakmp.udp import UDPPorts
@@ -166,15 +166,6 @@ class LoopbackTests(PortsTestCase):
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
 
-class RefusedReactor:
-    """One whose host does not let us have the port."""
-
-    def __init__(self, why: OSError) -> None:
-        self._why = why
-
-    def listenUDP(self, port: int, *_: object, interface: str, **__: object) -> None:
-        raise CannotListenError(interface, port, self._why)
-
 
 class RefusalTests(PortsTestCase):
     """An address that cannot be had is one line that says why."""
@@ -184,8 +175,21 @@ class RefusalTests(PortsTestCase):
     def setUp(self) -> None:
         self.addCleanup(quietly_collect)
 
-    def refusal(self, address: str, port: int, where: Any = reactor) -> str:
-        ports = self.ports(Received(), where)
+    def refusal(self, address: str, port: int, why: OSError | None = None) -> str:
+        ports = self.ports(Received())
+        if why is not None:
+
+            class Refused(socket.socket):
+                """One whose host does not let us have the port."""
+
+                def bind(self, address: Any) -> None:
+                    raise why
+
+            self.patch(
+                ReportingPort,
+                "createInternetSocket",
+                lambda port: Refused(port.addressFamily, port.socketType),
+            )
         said = str(self.assertRaises(ConfigurationError, ports.listen, address, port))
         self.assertEqual(said.splitlines(), [said])
         return said
@@ -212,14 +216,14 @@ class RefusalTests(PortsTestCase):
         """Without the privilege for port 500 it says what is missing."""
         denied = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         self.assertEqual(
-            self.refusal("127.0.0.1", 500, RefusedReactor(denied)),
+            self.refusal("127.0.0.1", 500, denied),
             "cannot listen on 127.0.0.1:500: Permission denied; ports below 1024 need the "
             "privilege (CAP_NET_BIND_SERVICE), or choose another",
         )
 
     def test_other_reason(self) -> None:
         """Another reason is told without a hint at privileges."""
-        said = self.refusal("::1", 500, RefusedReactor(OSError(errno.ENOBUFS, "No buffers")))
+        said = self.refusal("::1", 500, OSError(errno.ENOBUFS, "No buffers"))
         self.assertEqual(said, "cannot listen on [::1]:500: No buffers")
 
     def test_another_host(self) -> None:
@@ -294,7 +298,7 @@ class LossTests(PortsTestCase):
             def write(*_: object, number: int = number) -> None:
                 raise OSError(number, os.strerror(number))
 
-            self.patch(ports._sockets[local].transport, "write", write)
+            self.patch(ports._sockets[local], "send_to", write)
             self.assert_lost(
                 ports, Datagram(b"x", Path(local, local)), "127.0.0.1", os.strerror(number)
             )

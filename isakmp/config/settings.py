@@ -21,6 +21,7 @@ from isakmp.config.mistakes import Findings, Place, listed, similar
 from isakmp.config.toml import Table, lines
 from isakmp.connections import Limits
 from isakmp.departures import LENIENCES, USUAL, Departures
+from isakmp.logs import MOST, NAMES, SILENT
 
 MAX_OCTETS = 2**20
 """The most of the file."""
@@ -36,6 +37,9 @@ SINKS = ("log", "memory")
 
 LEVELS = ("debug", "info", "warn", "error", "critical")
 """How much is logged: this and what is worse."""
+
+FORMATS = ("text", "json")
+"""How a line of the log is written."""
 
 EXCHANGES: Mapping[str, int] = MappingProxyType(
     {
@@ -83,11 +87,15 @@ class LogSettings:
     What is logged.
 
     :ivar level: one of :data:`LEVELS`.
+    :ivar format: ``text``, or ``json``: one object in each line.
+    :ivar levels: of some groups, as strongSwan counts: -1 nothing, 0 to 3 ever more.
     :ivar keys: a directory for the keys of all SAs, for Wireshark; empty: they are written nowhere.
     """
 
     level: str = "info"
     keys: str = ""
+    format: str = "text"
+    levels: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,9 +342,25 @@ def _limits(table: Table) -> Limits:
 
 
 def _log(table: Table) -> LogSettings:
-    found = LogSettings(level=table.word("level", "info", LEVELS), keys=table.text("keys", ""))
+    found = LogSettings(
+        level=table.word("level", "info", LEVELS),
+        keys=table.text("keys", ""),
+        format=table.word("format", "text", FORMATS),
+        levels=MappingProxyType(_group_levels(table.table("levels"))),
+    )
     table.end()
     return found
+
+
+def _group_levels(table: Table) -> dict[str, int]:
+    """By group; of those that are not named ``level`` holds."""
+    words = [group.lower() for group in NAMES]
+    found = {
+        group: table.integer(word, 0, SILENT, MOST)
+        for group, word in zip(NAMES, words, strict=True)
+    }
+    table.end()
+    return {group: found[group] for group in NAMES if group.lower() in table.document}
 
 
 def _connection(table: Table, plugins: PluginNames) -> ConnectionSettings:

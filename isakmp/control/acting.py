@@ -143,9 +143,9 @@ class Acting:
             raise Refused("no such SA stands", matches="0", terminated="0")
         names = {selector.ike} if begun else {sa.connection for sa in found}
         self._log.info(
-            "a client ends {count} SAs of {connections}",
+            "a client ends {count} SAs of {connection}",
             count=len(found) + begun,
-            connections=", ".join(sorted(names)),
+            connection=", ".join(sorted(names)),
         )
         with_lines = _Lines(call, names.pop() if len(names) == 1 else "", self._number)
         deleting = delete(self._node, found)

@@ -53,7 +53,7 @@ class Control:
         except ConfigurationError as error:
             if settings.given:
                 raise
-            self._log.warn("no control by swanctl: {error}", error=str(error))
+            self._log.warn("no control by swanctl: {why}", why=str(error))
 
     def stop(self) -> Deferred[None]:
         """Serve nobody any more."""

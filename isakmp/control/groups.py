@@ -7,43 +7,11 @@ what an administrator wants to see, 2 and more is for finding faults.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from twisted.logger import LogEvent, LogLevel, formatEvent
+from twisted.logger import LogEvent, formatEvent
 
-PACKAGE = "isakmp."
-"""How the namespaces of loggers begin whose lines are told."""
-
-GROUPS: Mapping[str, str] = {
-    "isakmp.exchange": "IKE",
-    "isakmp.ike": "IKE",
-    "isakmp.initiation": "IKE",
-    "isakmp.renewal": "IKE",
-    "isakmp.lifetimes": "IKE",
-    "isakmp.journal": "IKE",
-    "isakmp.wire": "ENC",
-    "isakmp.udp": "NET",
-    "isakmp.service": "NET",
-    "isakmp.marker": "NET",
-    "isakmp.daemon": "CFG",
-    "isakmp.config": "CFG",
-    "isakmp.control": "CFG",
-    "isakmp.doi": "CHD",
-    "isakmp.sinks": "KNL",
-}
-"""By the beginning of a logger's namespace; the longest counts."""
-
-OTHERS = "LIB"
-"""The group of what has none."""
-
-_LEVELS: Mapping[LogLevel, int] = {
-    LogLevel.critical: 0,
-    LogLevel.error: 0,
-    LogLevel.warn: 0,
-    LogLevel.info: 1,
-    LogLevel.debug: 2,
-}
+from isakmp.logs import PACKAGE, detail_of, group_of_event
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +20,7 @@ class Line:
     One line of the log.
 
     :ivar group: ``IKE``, ``ENC``, ``NET``, ``CFG``, ``CHD``, ``KNL`` or ``LIB``.
-    :ivar level: 0 to 2.
+    :ivar level: 0 to 3.
     :ivar connection: whose it is; empty if it is nobody's.
     """
 
@@ -64,25 +32,13 @@ class Line:
     @classmethod
     def of(cls, event: LogEvent) -> Line | None:
         """The line of an event of twisted.logger's; None if none of this package's said it."""
-        namespace = str(event.get("log_namespace", ""))
-        if not namespace.startswith(PACKAGE):
+        if not str(event.get("log_namespace", "")).startswith(PACKAGE):
             return None
         connection = event.get("connection")
-        level = event.get("log_level", LogLevel.info)
-        group = group_of(namespace)
         return cls(
-            "CHD" if group == "IKE" and event.get("child") else group,
-            _LEVELS.get(level, 1),
+            group_of_event(event),
+            detail_of(event),
             connection if isinstance(connection, str) else "",
             formatEvent(event),
         )
 
-
-def group_of(namespace: str) -> str:
-    """The group of a logger."""
-    words = namespace.split(".")
-    for count in range(len(words), 0, -1):
-        group = GROUPS.get(".".join(words[:count]))
-        if group is not None:
-            return group
-    return OTHERS

@@ -93,8 +93,8 @@ class Loading:
             raise Refused("\n".join(one.text for one in errors.mistakes)) from None
         self._daemon.apply(self._daemon.loaded.with_secret(replace(read, name=name)))
         self._log.info(
-            "a client has loaded the secret {name} of {owners}",
-            name=name or "without a name",
+            "a client has loaded the secret {what} of {owners}",
+            what=name or "without a name",
             owners=", ".join(read.owners),
         )
         return _DONE
@@ -105,7 +105,7 @@ class Loading:
         if not name:
             raise Refused("id: the secret to unload is not named")
         self._daemon.apply(self._daemon.loaded.without_secret(name))
-        self._log.info("a client has unloaded the secret {name}", name=shown(name))
+        self._log.info("a client has unloaded the secret {what}", what=shown(name))
         return _DONE
 
     async def get_shared(self, call: Call) -> Content:

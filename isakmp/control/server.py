@@ -239,7 +239,7 @@ class Session(Int32StringReceiver):
         if self._gone and failure.check(ConnectionDone, CancelledError):
             return
         self._log.failure(
-            "the command {command} failed by a fault of ours", failure, command=command
+            "the command {what} failed by a fault of ours", failure, what=command
         )
         self._respond(refusal("a fault of the daemon's, which is in its log"))
 
@@ -355,7 +355,7 @@ class ControlServer(ServerFactory):
     def buildProtocol(self, addr: IAddress | None) -> Session | None:
         """From Twisted: a client; none if there are too many."""
         if len(self.sessions) >= MAX_CLIENTS:
-            self._log.warn("more than {most} clients of the control socket", most=MAX_CLIENTS)
+            self._log.warn("more than {count} clients of the control socket", count=MAX_CLIENTS)
             return None
         return Session(self)
 
@@ -376,7 +376,7 @@ class ControlServer(ServerFactory):
         try:
             return Packet(Kind.EVENT, event, cast(Section, content)).encode()
         except ValueError as error:
-            self._log.debug("the event {event} is not told: {error}", event=event, error=str(error))
+            self._log.debug("the event {what} is not told: {why}", what=event, why=str(error))
             return None
 
     def registrations_changed(self) -> None:

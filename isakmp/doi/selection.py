@@ -113,6 +113,7 @@ def select(offered: Offer, acceptable: Offer) -> ProtectionSuite:
             spell_all(offered.suites),
             spell_all(acceptable.suites),
             _remedy(_nearest(possible, wanted), offered, acceptable),
+            matching=spell_all(acceptable.suites[:1]),
         )
     )
 

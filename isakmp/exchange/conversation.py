@@ -29,6 +29,7 @@ from isakmp.errors import (
     InvalidCookie,
     InvalidExchangeType,
     InvalidFlags,
+    NotAccepted,
     PeerError,
     PeerRefused,
     Reason,
@@ -39,6 +40,7 @@ from isakmp.errors import (
 from isakmp.events import MessageReceived, MessageSent, NotificationReceived, Tally
 from isakmp.exchange.rules import judge
 from isakmp.interfaces import IExchangeType, IMessageProtection, INode
+from isakmp.logs import Logger
 from isakmp.numbers import NotifyType
 from isakmp.parts import Role
 from isakmp.paths import Datagram, Path, endpoint
@@ -52,6 +54,15 @@ Report = Callable[[PeerError, Datagram, "Conversation", bool], None]
 
 _SOON = 1e-6
 """Less than any interval, more than the rounding of a clock."""
+
+_READ = (NotifyType.AUTHENTICATION_FAILED, NotifyType.INVALID_ID_INFORMATION)
+"""What a peer says of a message that it could read."""
+
+_UNKNOWN = (
+    "Most likely it does not know this end by its identity: compare the local id configured here "
+    "with the remote id there; if they agree, the secrets differ."
+)
+_DIFFER = "Most likely the secrets configured for this peer differ."
 
 _ENCRYPTION = int(Flags.ENCRYPTION)
 
@@ -71,6 +82,8 @@ class Conversation:
     :param report: told of every datagram that was dropped or refused.
     :ivar answers: whether the last word was ours, so that a repeated question is answered again.
     """
+
+    _log = Logger()
 
     def __init__(
         self,
@@ -126,6 +139,7 @@ class Conversation:
         self._repeats: Iterator[float] = iter(())
         self._repeat_at: float | None = None
         self._timer: IDelayedCall | None = None
+        self._undelivered = ""
 
     # -- saying --------------------------------------------------------------------------------
 
@@ -337,10 +351,10 @@ class Conversation:
         dropped = tuple(self._drops)
         error: PeerError
         if self.protection is not None and not self._opened:
-            error = Unreadable(
+            error = NotAccepted(
                 Reason(
                     f"the peer did not accept our first sealed message: {says}",
-                    remedy="Most likely the secrets configured for this peer differ.",
+                    remedy=_UNKNOWN if kind in _READ else _DIFFER,
                     rejected=dropped,
                 )
             )
@@ -364,7 +378,7 @@ class Conversation:
             refused = "what we answered it, and says so in a message"
         if self.protection is not None and not self._opened:
             self._lose_patience(
-                Unreadable(
+                NotAccepted(
                     Reason(
                         f"the peer did not accept {refused} that cannot be read",
                         remedy="Most likely the secrets configured for this peer differ, or it "
@@ -379,6 +393,24 @@ class Conversation:
         The peer says so under an SA: that is final.
         """
         self._end(PeerRefused(Reason(f"the peer says {NotifyType(kind).spelled}"), kind))
+
+    def undelivered(self, why: str) -> None:
+        """
+        What we sent is said not to have arrived.
+
+        Whoever says so proves nothing.  No patience is lost; if the peer stays silent, it explains.
+        """
+        if self._waiting is None or self.finished or self._undelivered:
+            return
+        self._undelivered = why
+        self._log.info(
+            "{exchange} with {peer}: {why}; it is tried on, since anybody could have said so",
+            exchange=self.kind.name,
+            peer=endpoint(self.path.remote),
+            local=endpoint(self.path.local),
+            cookies=str(self.cookies),
+            why=why,
+        )
 
     def _remember(self, error: PeerError, octets: bytes) -> None:
         self._drops.append(Rejection("dropped", error.reason.rule, error.reason.offered or "-", ""))
@@ -428,7 +460,13 @@ class Conversation:
         peer = endpoint(self.path.remote)
         rule = f"no answer from {peer}" if self._sent else f"no message from {peer}"
         remedy = ""
-        if self.protection is not None and not self._opened:
+        if self._undelivered:
+            rule += f": {self._undelivered}, unauthenticated"
+            remedy = (
+                "Ask the peer's administrator whether its daemon runs and on which port, and "
+                "whether a firewall lets UDP through; the port here is remote_port."
+            )
+        elif self.protection is not None and not self._opened:
             remedy = "If it is reachable, the secrets configured for this peer may differ."
         return ExchangeTimeout(Reason(rule, remedy=remedy, rejected=tuple(self._drops)))
 

@@ -184,6 +184,19 @@ class Demultiplexer:
             speaking = self._speaking(header.cookies, datagram.path)
             self._refusals.dropped(error, datagram, answerable(error, header, speaking))
 
+    def undelivered(self, datagram: Datagram, why: str) -> None:
+        """What is quoted of a datagram of ours names the exchange that it was sent in."""
+        octets, remote = datagram.octets, datagram.path.remote
+        cookies = CookiePair(octets[:8], octets[8:16])
+        message_id = int.from_bytes(octets[20:24], "big")
+        conversation = (
+            self._conversations.get((cookies.initiator, cookies.responder, message_id))
+            if message_id
+            else self._conversation(cookies)
+        )
+        if conversation is not None and conversation.path.remote == remote:
+            conversation.undelivered(why)
+
     def _speaking(self, cookies: CookiePair, path: Path) -> bool:
         """
         Whether a peer is in an exchange with us that has no keys yet, where that peer is.

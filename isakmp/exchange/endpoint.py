@@ -49,7 +49,7 @@ from isakmp.interfaces import (
 from isakmp.logs import Logger
 from isakmp.numbers import NotifyType
 from isakmp.parts import Role
-from isakmp.paths import Datagram, Path, endpoint
+from isakmp.paths import Datagram, Path
 from isakmp.wire.message import CookiePair
 from isakmp.wire.payloads import Delete, Notification
 
@@ -100,6 +100,15 @@ class ISAKMPEndpoint:
         """A datagram for ISAKMP has arrived."""
         if not self._closed:
             self.demultiplexer.datagram_received(datagram)
+
+    def undelivered(self, datagram: Datagram, why: str) -> None:
+        """
+        A datagram of ours is said not to have arrived.  Anybody can say so: it only explains.
+
+        :param datagram: what is quoted of it, which may be little.
+        """
+        if not self._closed:
+            self.demultiplexer.undelivered(datagram, why)
 
     def establish(
         self,
@@ -344,23 +353,17 @@ class ISAKMPEndpoint:
             name = exchange.connection.name if exchange.connection is not None else ""
             if exchange.sa is not None:
                 name = exchange.sa.connection
-            self._node.events.publish(
-                ExchangeFailed(
-                    name,
-                    exchange.path,
-                    exchange.type.name,
-                    exchange.role,
-                    exchange.cookies,
-                    error,
-                )
+            event = ExchangeFailed(
+                name,
+                exchange.path,
+                exchange.type.name,
+                exchange.role,
+                exchange.cookies,
+                error,
             )
+            self._node.events.publish(event)
             self._log.info(
-                "{exchange} with {peer} failed: {reason}",
-                exchange=exchange.type.name,
-                peer=endpoint(exchange.path.remote),
-                reason=str(error),
-                connection=name,
-                event=error.event,
+                "{line}", line=event.sentence, event=error.event, **event.fields
             )
             if isinstance(error, ExchangeTimeout) and exchange.sa is not None:
                 self._silent(exchange, exchange.sa)

@@ -175,7 +175,7 @@ class Exchange:
                 try:
                     payloads += rider.outgoing(self, arrow)
                 except Exception:
-                    self._log.failure("rider {rider} failed", rider=type(rider).__name__)
+                    self._log.failure("rider {what} failed", what=type(rider).__name__)
         return payloads
 
     def _ridden(self, arrow: Arrow, message: Message) -> None:
@@ -183,7 +183,7 @@ class Exchange:
             try:
                 rider.incoming(self, arrow, message)
             except Exception:
-                self._log.failure("rider {rider} failed", rider=type(rider).__name__)
+                self._log.failure("rider {what} failed", what=type(rider).__name__)
 
     def arrived(self, sa: IManagementSA) -> None:
         """Tell the riders that phase 1 has its result."""
@@ -191,7 +191,7 @@ class Exchange:
             try:
                 rider.established(self, sa)
             except Exception:
-                self._log.failure("rider {rider} failed", rider=type(rider).__name__)
+                self._log.failure("rider {what} failed", what=type(rider).__name__)
 
     # -- life ----------------------------------------------------------------------------------
 

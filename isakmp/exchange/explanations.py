@@ -11,12 +11,23 @@ from dataclasses import replace
 from typing import cast
 
 from isakmp.connections import Candidates, Child, Connection
-from isakmp.errors import ExchangeTimeout, PeerError, PeerRefused
+from isakmp.errors import ExchangeTimeout, NotAccepted, PeerError, PeerRefused
 from isakmp.exchange.phase1 import key_exchange_named
+from isakmp.identity import Identity
 from isakmp.interfaces import IExchange, IManagementSA, INegotiatingDomain
 from isakmp.numbers import NotifyType
-from isakmp.parts import SA, Role
+from isakmp.parts import ID, SA, Role
 from isakmp.spelling import libreswan
+
+_OTHER_EXCHANGE = (
+    "The peer does not begin a connection in this way: ask its administrator whether it wants "
+    "Identity Protection or Aggressive"
+)
+
+_OTHER_SUITE = (
+    "Ask the peer's administrator which protocol, mode, algorithms and group for perfect forward "
+    "secrecy the child has there, or to take one of those offered"
+)
 
 _REMEDIES: Mapping[int, str] = {
     NotifyType.NO_PROPOSAL_CHOSEN: "Ask the peer's administrator which proposals it takes for this "
@@ -26,6 +37,8 @@ _REMEDIES: Mapping[int, str] = {
     NotifyType.AUTHENTICATION_FAILED: "The peer does not know this end by its identity, or with "
     "another secret: compare both with its administrator",
     NotifyType.INVALID_KEY_INFORMATION: "The peer does not take the Diffie-Hellman group offered",
+    NotifyType.INVALID_EXCHANGE_TYPE: _OTHER_EXCHANGE,
+    NotifyType.UNSUPPORTED_EXCHANGE_TYPE: _OTHER_EXCHANGE,
     NotifyType.PAYLOAD_MALFORMED: "The peer could not read the message: the secrets may differ",
 }
 
@@ -37,28 +50,45 @@ def explained(exchange: IExchange, order: object, error: PeerError) -> PeerError
     :param order: what the exchange was to negotiate.
     """
     reason = error.reason
-    if exchange.role is not Role.INITIATOR or reason.offered or reason.remedy:
+    if exchange.role is not Role.INITIATOR or reason.offered:
+        return error
+    if exchange.sa is None and isinstance(error, (PeerRefused, NotAccepted)):
+        if reason.arrow is not None and ID in reason.arrow:
+            reason = error.reason = replace(reason, offered=f"this end as {_ours(exchange)}")
+    if reason.remedy:
         return error
     if isinstance(error, PeerRefused):
         remedy = _REMEDIES.get(error.kind, "")
-        offered: Sequence[str] = ()
+        offered: Sequence[str] = [reason.offered] if reason.offered else ()
         if error.kind == NotifyType.NO_PROPOSAL_CHOSEN:
             offered = _offered(exchange, order)
+            if exchange.sa is not None:
+                remedy = _OTHER_SUITE
             if offered:
                 remedy += f" (in libreswan's words: {', '.join(map(libreswan, offered))})"
+        elif error.kind == NotifyType.AUTHENTICATION_FAILED and exchange.sa is None:
+            if reason.arrow is not None and SA in reason.arrow:
+                remedy += f"; or it does not take {exchange.type.name} from this end"
         elif error.kind == NotifyType.INVALID_ID_INFORMATION and exchange.sa is not None:
             offered = _traffic(exchange, exchange.sa, order)
         error.reason = replace(
             reason, offered=", ".join(offered), remedy=f"{remedy}." if remedy else ""
         )
     elif isinstance(error, ExchangeTimeout) and exchange.sa is None:
-        if reason.arrow is not None and reason.arrow.parts == frozenset({SA}):
+        if reason.arrow is not None and SA in reason.arrow:
             error.reason = replace(
                 reason,
                 remedy="Its address may be another, UDP may be blocked, or it has no connection "
                 "for this end and says nothing.",
             )
     return error
+
+
+def _ours(exchange: IExchange) -> Identity:
+    """Who we said we are."""
+    connection = exchange.connection
+    said = None if connection is None else connection.local_identity
+    return said or Identity.address(exchange.path.local[0])
 
 
 def _offered(exchange: IExchange, order: object) -> Sequence[str]:

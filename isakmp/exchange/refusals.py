@@ -87,10 +87,10 @@ class Refusals:
         """
         peer = endpoint(datagram.path.remote)
         if first and self._lines.take():
-            self._log.info("refused {peer}: {error}", peer=peer, error=error, event=error.event)
+            self._log.info("refused {peer}: {why}", peer=peer, why=error, event=error.event)
         else:
             self._log.debug(
-                "dropped from {peer}: {error}", peer=peer, error=error, event=error.event
+                "dropped from {peer}: {why}", peer=peer, why=error, event=error.event
             )
         self._node.events.publish(MessageDropped(datagram.path, error))
         kind = self._notification(error, sa)
@@ -110,9 +110,9 @@ class Refusals:
         :param path: of the peer that has proven to have said it.
         """
         self._log.info(
-            "discarded from {peer}: {error}",
+            "discarded from {peer}: {why}",
             peer=endpoint(path.remote),
-            error=error,
+            why=error,
             event=error.event,
         )
         self._node.events.publish(PayloadDiscarded(path, error))

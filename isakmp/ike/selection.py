@@ -65,13 +65,17 @@ def acceptable_to(
 
     # An explanation costs more than the decision, and a stranger can have as many as it likes.
     refused = not any(map(takes, candidates.remaining))
+    remedy, nearest = "", None
+    if refused:
+        remedy, nearest = _remedy(usable, offered, candidates.remaining)
     return candidates.narrow(
         "no common proposal",
         _Said(offer),
         lambda connection: ", ".join(p.spelled for p in configured(connection)),
         takes,
         NoProposalChosen,
-        _remedy(usable, offered, candidates.remaining) if refused else "",
+        remedy,
+        nearest,
     )
 
 
@@ -85,16 +89,17 @@ def _overlooked(parameters: Parameters, connection: Connection) -> bool:
 
 def _remedy(
     usable: Sequence[Parameters], offered: Sequence[Parameters], connections: Sequence[Connection]
-) -> str:
-    """What would have to change: what is overlooked, or what is configured."""
+) -> tuple[str, str]:
+    """What would have to change, what is overlooked or configured; and what would have matched."""
     for connection in connections:
         for parameters in usable:
             missing = parameters.departures - connection.lenient
             if missing and parameters.algorithms in choices(connection).algorithms:
-                return (
+                text = (
                     f"{parameters.spelled} would do if lenient of connection {connection.name} "
                     f"named {', '.join(sorted(missing))}."
                 )
+                return text, parameters.spelled
     return _nearest(offered, connections)
 
 
@@ -126,16 +131,19 @@ def _said(offer: Offer) -> str:
     return ", ".join(words) or "nothing of IKE's"
 
 
-def _nearest(offered: Sequence[Parameters], connections: Sequence[Connection]) -> str:
-    """What would have to change, in the pair that differs least."""
+def _nearest(
+    offered: Sequence[Parameters], connections: Sequence[Connection]
+) -> tuple[str, str]:
+    """What would have to change in the pair that differs least, and what would have matched."""
     wanted = [(p.algorithms, p) for connection in connections for p in configured(connection)]
     compared = [(p.algorithms, p) for p in offered[:MAX_COMPARED]]
     pairs = [(theirs, ours) for theirs in compared for ours in wanted]
     if not pairs:
-        return ""
+        first = next(iter(wanted), None)
+        return "", first[1].spelled if first else ""
     (_, theirs), (_, ours) = min(pairs, key=lambda pair: sum(map(ne, pair[0][0], pair[1][0])))
     nearest = f"Nearest: the peer's {theirs.difference(ours)} here."
-    return f"{nearest} {advice(theirs.spelled, ours.spelled, 'ike=')}"
+    return f"{nearest} {advice(theirs.spelled, ours.spelled, 'ike=')}", ours.spelled
 
 
 def choose(

@@ -384,11 +384,11 @@ class Answers:
     ) -> None:
         """A proven command that is not done: the peer is told why, in the RFC's words."""
         self._log.info(
-            "KINK {kind} of {principal} at {peer} is refused: {error}",
+            "KINK {kind} of {theirs} at {peer} is refused: {why}",
             kind=MessageType(message.kind).spelled,
-            principal=request.theirs,
+            theirs=request.theirs,
             peer=endpoint(path.remote),
-            error=error,
+            why=error,
         )
         self._reply(request, path, message, refusal_of(error, message.doi, self._kerberos))
 

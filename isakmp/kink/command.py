@@ -259,9 +259,9 @@ class Command:
         if noted not in self._noted and len(self._noted) < self._node.limits.drops:
             self._noted.append(noted)
             self._log.info(
-                "{peer} says, and does not prove it: {reason}",
+                "{peer} says, and does not prove it: {why}",
                 peer=endpoint(self.path.remote),
-                reason=str(reason),
+                why=str(reason),
             )
 
 

@@ -76,10 +76,10 @@ class Deletions:
             await self._commands.ask(session, MessageType.DELETE, [Operation.of(deletes(current))])
         except PeerError as error:
             self._log.info(
-                "{peer} may not know that {name} is deleted: {error}",
+                "{peer} may not know that {what} is deleted: {why}",
                 peer=endpoint(session.path.remote),
-                name=current.name,
-                error=error,
+                what=current.name,
+                why=error,
             )
         if self._closed or not self._grace:
             await sink.remove(current)

@@ -206,10 +206,10 @@ class KINKEndpoint:
         peer = endpoint(datagram.path.remote)
         self._node.events.publish(MessageDropped(datagram.path, error))
         if header.kind in (MessageType.REPLY, MessageType.ACK):
-            self._log.debug("dropped from {peer}: {error}", peer=peer, error=error)
+            self._log.debug("dropped from {peer}: {why}", peer=peer, why=error)
             return
         if self._lines.take():
-            self._log.info("refused {peer}: {error}", peer=peer, error=error)
+            self._log.info("refused {peer}: {why}", peer=peer, why=error)
         payload: Payload
         checksum = None
         if isinstance(error, KINKError):
@@ -317,9 +317,9 @@ class KINKEndpoint:
                 ExchangeFailed(name, path, "KINK CREATE", Role.INITIATOR, key, error)
             )
             self._log.info(
-                "KINK CREATE with {peer} failed: {reason}",
+                "KINK CREATE with {peer} failed: {why}",
                 peer=endpoint(path.remote),
-                reason=str(error),
+                why=str(error),
                 connection=name,
             )
 

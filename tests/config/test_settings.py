@@ -50,6 +50,10 @@ refusals = 0
 
 [log]
 level = "warn"
+format = "json"
+[log.levels]
+ike = 2
+net = -1
 
 [connection.gw]
 doi = "ipsec"
@@ -125,7 +129,7 @@ class MeaningTests(SettingsTestCase):
                     "given": False,
                 },
                 "install_routes": False,
-                "log": {"level": "info", "keys": ""},
+                "log": {"level": "info", "keys": "", "format": "text", "levels": {}},
                 "connections": {},
                 "plugin_settings": {},
             },
@@ -142,7 +146,7 @@ class MeaningTests(SettingsTestCase):
                 sink="memory",
                 plugins=PluginNames(("ipsec",), ("ike",), ("tun",)),
                 limits=Limits(half_open=10, half_open_seconds=5.0, grace=0.5, refusals=0),
-                log=LogSettings("warn"),
+                log=LogSettings("warn", format="json", levels={"IKE": 2, "NET": -1}),
                 connections={
                     "gw": ConnectionSettings(
                         exchange="main",
@@ -158,8 +162,8 @@ class MeaningTests(SettingsTestCase):
             ),
         )
         self.assertIsInstance(found.limits.half_open_seconds, float)
-        self.assertEqual(found.connections["gw"].place.line, 20)
-        self.assertEqual(found.connections["gw"].children["net"].place.line, 28)
+        self.assertEqual(found.connections["gw"].place.line, 24)
+        self.assertEqual(found.connections["gw"].children["net"].place.line, 32)
 
     def test_what_comes_with_the_package(self) -> None:
         """The names that are switched on by default are there."""

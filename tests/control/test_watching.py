@@ -9,11 +9,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from isakmp import errors
 from isakmp.control import names
-from isakmp.control.groups import Line, group_of
+from isakmp.control.groups import Line
 from isakmp.control.watching import alert
 from isakmp.crypto.groups import GROUPS
 from isakmp.events import ExchangeFailed
 from isakmp.exchange.types import PHASE_1
+from isakmp.logs import group_of
 from isakmp.numbers import ExchangeType, NotifyType
 from isakmp.parts import Role
 from isakmp.paths import Path

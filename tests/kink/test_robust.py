@@ -253,7 +253,7 @@ class BesideTests(SynchronousTestCase):
         begun = pair.a.assembly.endpoint.establish(old, old.children[0])
         self.assertRaises(PeerError, settle, pair.clock, begun)
         (why,) = {str(drop) for drop in pair.b.drops}
-        self.assertIn("lab: exchange type (offered 2; configured 0)", why)
+        self.assertIn("lab: exchange type (offered Identity Protection; configured None)", why)
 
     def test_changed(self) -> None:
         """A connection that is served by another key exchange from now on: what stands stays."""

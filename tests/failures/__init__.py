@@ -1,0 +1,1 @@
+"""Typical misconfigurations: what each end says of them."""
