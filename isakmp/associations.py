@@ -288,6 +288,7 @@ class IPsecParameters:
     :ivar integrity: ``hmac-sha2-256-128``..., or ``none`` where the encryption authenticates.
     :ivar compression: ``deflate`` of an IPComp SA, which has neither of those; else ``none``.
     :ivar extended: whether sequence numbers have 64 bits: RFC 4304.
+    :ivar udp: our port and the peer's, where ESP goes in UDP: RFC 3948.
     """
 
     mode: str
@@ -295,6 +296,7 @@ class IPsecParameters:
     integrity: str
     compression: str = "none"
     extended: bool = False
+    udp: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,10 +317,12 @@ class ProtectionSA:
 @dataclass(frozen=True, slots=True)
 class SABundle:
     """
-    What one protection suite became: the SAs of both directions, outermost first.
+    What one protection suite became: the SAs of both directions, in the order of the suite; how
+    they go around one another is for the sink to know.
 
     :ivar name: unique at this node; a sink installs and removes by it.
     :ivar parent: the management SA it was made under.
+    :ivar path: between whom it is, where that was known when it was made.
     """
 
     name: str
@@ -326,6 +330,7 @@ class SABundle:
     inbound: tuple[ProtectionSA, ...]
     outbound: tuple[ProtectionSA, ...]
     policy: ChildPolicy
+    path: Path | None = None
 
     @property
     def key(self) -> SPIKey:

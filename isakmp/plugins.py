@@ -110,6 +110,7 @@ def builtin(entropy: Callable[[int], bytes] = os.urandom) -> Plugins:
     from isakmp.ike.key_exchange import IKE
     from isakmp.sinks.log import LogSink
     from isakmp.sinks.memory import MemorySink
+    from isakmp.sinks.xfrm.sink import XFRMSink
 
     return Plugins(
         dois=(ISAKMPDOI(), IPsecDOI()),
@@ -117,6 +118,7 @@ def builtin(entropy: Callable[[int], bytes] = os.urandom) -> Plugins:
         sinks=(
             SinkPlugin(MemorySink.name, lambda: MemorySink(entropy), MemorySink),
             SinkPlugin(LogSink.name, lambda: LogSink(entropy), LogSink),
+            SinkPlugin(XFRMSink.name, lambda: XFRMSink(entropy=entropy), XFRMSink),
         ),
     )
 

@@ -23,7 +23,7 @@ from isakmp.connections import Limits
 MAX_OCTETS = 2**20
 """The most of the file."""
 
-SINKS = ("log", "memory")
+SINKS = ("log", "memory", "xfrm")
 """The sinks that come with the package."""
 
 LEVELS = ("debug", "info", "warn", "error", "critical")
