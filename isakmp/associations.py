@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Protocol
 
+from isakmp.departures import NONE, Departures
 from isakmp.errors import BadProposalSyntax, Reason
 from isakmp.identity import TrafficSelector
 from isakmp.paths import Path
@@ -140,11 +141,14 @@ class Offer:
     What stands in one SA payload, its situation understood.
 
     :ivar suites: alternatives, by preference; in an answer exactly one.
+    :ivar lenient: of an offer of ours, or what we would accept: what is overlooked in the peer's
+        attributes; see :mod:`isakmp.departures`.
     """
 
     doi: int
     situation: Situation
     suites: tuple[ProtectionSuite, ...]
+    lenient: Departures = field(default=NONE, compare=False)
 
     def payload(self) -> SecurityAssociation:
         """The SA payload that says this."""

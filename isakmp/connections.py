@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from isakmp.associations import Action, Handling, Lifetime, ProtectionSuite
+from isakmp.departures import USUAL, Departures
 from isakmp.errors import PeerError, Reason, Rejection
 from isakmp.identity import Identity, IdentityPattern, TrafficSelector
 
@@ -148,6 +149,8 @@ class Connection:
         them.
     :ivar exchange: the exchange type that begins it (2, Identity Protection).
     :ivar initial_contact: whether to say so when it is the first contact.
+    :ivar lenient: what is overlooked in its peer's messages: names of
+        :data:`isakmp.departures.LENIENCES`.
     """
 
     name: str
@@ -166,6 +169,7 @@ class Connection:
     children: tuple[Child, ...] = ()
     intervals: Intervals = field(default=Intervals())
     initial_contact: bool = True
+    lenient: Departures = USUAL
 
     def child(self, name: str) -> Child:
         """

@@ -117,6 +117,18 @@ class MessageDropped:
 
 
 @dataclass(frozen=True, slots=True)
+class PayloadDiscarded:
+    """
+    A Notification or a Delete was not accepted; the rest of its message was.
+
+    RFC 2408 sections 5.14 and 5.15.  The peer is not told.
+    """
+
+    path: Path
+    error: PeerError
+
+
+@dataclass(frozen=True, slots=True)
 class NotificationReceived:
     """
     The peer said something about an exchange or an SA.

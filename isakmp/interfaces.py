@@ -40,6 +40,7 @@ from isakmp.associations import (
     Usage,
 )
 from isakmp.connections import Candidates, Child, Connection, Intervals, Limits
+from isakmp.departures import Departures
 from isakmp.events import Removal
 from isakmp.identity import Identity
 from isakmp.parts import Arrow, Part, Role
@@ -111,6 +112,9 @@ class IExchange(Interface):
     cookies: CookiePair = Attribute("Complete after message 2.")
     message_id: int = Attribute("0 in phase 1.")
     vendor_ids: frozenset[bytes] = Attribute("Those heard.")
+    lenient: Departures = Attribute(
+        "What is overlooked in the peer's messages: see isakmp.departures."
+    )
     path: Path = Attribute("Both ends; follows authenticated messages.")
     protection: IMessageProtection | None = Attribute("Cipher state, as far as it got.")
     method: IKeyExchangeMethod = Attribute("Fills the diagram's words.")
@@ -326,7 +330,8 @@ class IKeyExchangeEndpoint(Interface):
         """
         Have a child's SAs, beginning whatever is necessary.
 
-        Several children become several SA payloads of one exchange.
+        Several children become several SA payloads of one exchange; none, and there is the
+        management SA alone.
 
         :param sa: under this management SA, not under one of the connection's.
         """
@@ -397,6 +402,22 @@ class IDomainOfInterpretation(IPlugin):
         What an Identification payload names.
 
         :raises InvalidIdentity: if its data has not the form its type asks for.
+        """
+
+    def identification(identity: Identity) -> Identity:
+        """
+        The inverse of ``identity``: the numbers that an Identification payload of ours carries.
+
+        :raises ConfigurationError: if this domain has no way to say it.
+        """
+
+    def check_spi(protocol: int, spi: bytes) -> None:
+        """
+        Whether an SA of this domain can be named so; of the framework's own protocol, 1, it is not
+        asked.
+
+        :raises InvalidProtocolID: if the Protocol-ID has no meaning here.
+        :raises InvalidSPI: if no SA of this protocol can have this SPI.
         """
 
     def notified(notification: Notification) -> Effect | None:
@@ -621,6 +642,16 @@ class IPolicy(Interface):
 
     def intervals(name: str) -> Intervals:
         """How a connection's messages are repeated; the defaults for an unknown name."""
+
+    def lenient(name: str) -> Departures:
+        """What is overlooked in the messages of a connection's peer; of an unknown name nothing."""
+
+    def lenient_at(path: Path) -> Departures:
+        """
+        What any connection overlooks that a stranger on this path may mean.
+
+        At once; asked only of a message that departs.
+        """
 
 
 class IPorts(Interface):

@@ -23,6 +23,7 @@ from isakmp.associations import (
     Transform,
 )
 from isakmp.connections import Candidates, Child, Connection, Intervals
+from isakmp.departures import NONE, Departures
 from isakmp.errors import ConfigurationError, DOINotSupported, InvalidIdentity, Reason, Rejection
 from isakmp.identity import TrafficSelector
 from isakmp.interfaces import IDomainOfInterpretation, IManagementSA, IPolicy
@@ -166,6 +167,22 @@ class ConfiguredPolicy:
         """How a connection's messages are repeated; the defaults for an unknown name."""
         configured = self._connections.get(name)
         return Intervals() if configured is None else configured.connection.intervals
+
+    def lenient(self, name: str) -> Departures:
+        """What is overlooked in the messages of its peer; of an unknown name nothing."""
+        configured = self._connections.get(name)
+        return NONE if configured is None else configured.connection.lenient
+
+    def lenient_at(self, path: Path) -> Departures:
+        """What any connection overlooks that a stranger on this path may mean."""
+        local, remote = _host(path.local[0]), _host(path.remote[0])
+        return NONE.union(
+            *(
+                one.connection.lenient
+                for one in self._connections.values()
+                if _among(local, one.local) and _among(remote, one.remote)
+            )
+        )
 
     def _configured(self, name: str) -> _Configured:
         try:

@@ -46,7 +46,7 @@ TIMES = Intervals(first=1.0, factor=1.8, repeats=6)
 _KINDS: tuple[type[Any], ...] = (
     *(events.Established, events.Removed, events.ExchangeFailed, events.SPIReleased),
     *(events.MessageReceived, events.MessageSent, events.MessageDropped),
-    events.NotificationReceived,
+    *(events.NotificationReceived, events.PayloadDiscarded),
 )
 
 

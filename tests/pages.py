@@ -22,7 +22,11 @@ from types import TracebackType
 CHECKOUT = Path(__file__).resolve().parent.parent
 DOC = CHECKOUT / "doc"
 
-WRITTEN_BY_PROGRAMS = ("reference/conformance.rst", "reference/changes.rst")
+WRITTEN_BY_PROGRAMS = (
+    "reference/conformance.rst",
+    "reference/section-5.rst",
+    "reference/changes.rst",
+)
 
 _DIRECTIVE = re.compile(r"(?P<indent> *)\.\. (?:code-block|code)::(?: +(?P<language>\S+))?\s*")
 _OPTION = re.compile(r" +:[a-z-]+:")

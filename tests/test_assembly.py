@@ -111,7 +111,11 @@ class AssemblyTests(SynchronousTestCase):
         self.assertEqual(made.node.policy.connection("lab"), self.road)
 
     def test_everything_enabled(self) -> None:
-        """By default everything that comes with the package is enabled, by its number."""
+        """
+        By default everything that comes with the package is enabled, by its number.
+
+        Proves: RFC 2408 section 2.1 (row 2.1-1)
+        """
         node = self.assemble().node
         self.assertEqual({n: doi.name for n, doi in node.dois.items()}, {0: "isakmp", 1: "ipsec"})
         self.assertEqual({n: kx.name for n, kx in node.key_exchanges.items()}, {1: "ike"})

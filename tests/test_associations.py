@@ -74,7 +74,7 @@ class SuitesTests(SynchronousTestCase):
         """
         Proposals of one number are one suite, in the order in which they came.
 
-        Proves: RFC 2408 section 4.2
+        Proves: RFC 2408 section 4.2 (row 4.2-2)
         """
         ah, esp, alone = proposal(1, 2), proposal(1, 3), proposal(2)
         self.assertEqual(
@@ -92,7 +92,7 @@ class SuitesTests(SynchronousTestCase):
         """
         Proposals of one number must not be separated by one of another.
 
-        Proves: RFC 2408 section 4.2
+        Proves: RFC 2408 section 4.2 (row 4.2-3)
         """
         for numbers in ((1, 2, 1), (1, 1, 2, 3, 1), (0, 1, 0, 1)):
             error = self.assertRaises(
@@ -121,7 +121,8 @@ class SuitesTests(SynchronousTestCase):
         """
         An offer becomes an SA payload: domain, situation, then all proposals.
 
-        Proves: RFC 2408 section 3.4
+        Proves: RFC 2408 section 3.4 (row 3.4-3)
+        Proves: RFC 2408 section 5.4 (row 5.4-1)
         """
         suites = suites_of((proposal(1, 2), proposal(1, 3), proposal(2)))
         payload = Offer(9, Labelled(b"situation"), suites).payload()

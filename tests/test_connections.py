@@ -136,7 +136,11 @@ class ConnectionTests(SynchronousTestCase):
         self.assertIn("mail", str(error))
 
     def test_defaults(self) -> None:
-        """Unless told otherwise it is Identity Protection of the IPsec DOI, to port 500."""
+        """
+        Unless told otherwise it is Identity Protection of the IPsec DOI, to port 500.
+
+        Proves: RFC 2408 section 2.5.1 (row 2.5.1-1)
+        """
         self.assertEqual((ANY.doi, ANY.key_exchange, ANY.exchange), (1, "ike", 2))
         self.assertEqual((ANY.local_port, ANY.remote_port), (500, 500))
         self.assertTrue(ANY.remote_identity.matches(Identity.parse("anybody")))

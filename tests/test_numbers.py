@@ -246,6 +246,7 @@ class AssignedTests(SynchronousTestCase):
         Proves: RFC 2407 section 4.4.4
         Proves: RFC 2407 section 4.4.5
         Proves: RFC 2407 section 4.5
+        Proves: RFC 2408 appendix A.3 (row A.3-1)
         """
         self.values(ProtocolID, ISAKMP=1, AH=2, ESP=3, IPCOMP=4)
         self.values(

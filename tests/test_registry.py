@@ -401,6 +401,7 @@ class MessageIDTests(SynchronousTestCase):
         A message id is fresh once under each SA: a replayed first message begins nothing.
 
         Proves: RFC 2408 section 3.1
+        Proves: RFC 2409 section 5.7 (row 5.7-1)
         """
         registry = self.node().registry
         self.assertTrue(registry.fresh(cookies(1), 0xDEADBEEF))

@@ -42,7 +42,8 @@ class ChildTests(SynchronousTestCase):
         When its time has come a child is replaced by a new one with other SPIs; the old one is
         deleted, and the peer is told.  The ISAKMP SA is the same.
 
-        Proves: RFC 2408 section 4.3
+        Proves: RFC 2408 section 4.3 (row 4.3-2)
+        Proves: RFC 2408 section 4.3 (row 4.3-3)
         """
         both = renewing(a={"child": EXACTLY})
         parent, before = both.a.sas, spis(both.a.bundles)
@@ -178,7 +179,7 @@ class ManagementTests(SynchronousTestCase):
         The ISAKMP SA is replaced by a new one.  Its children go on under that at both ends: no
         sink sees anything of it.
 
-        Proves: RFC 2408 section 4.3
+        Proves: RFC 2408 section 4.3 (row 4.3-1)
         """
         both = renewing(Settings(children=2), a={"parent": EXACTLY})
         settle(both.clock, both.a.establish("net1"))

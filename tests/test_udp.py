@@ -105,6 +105,8 @@ class LoopbackTests(PortsTestCase):
         """
         An answer goes to where the question came from, and comes from where the question went,
         whichever of our addresses that was.
+
+        Proves: RFC 2408 section 2.5.1 (row 2.5.1-1)
         """
         asked = Received()
         ours, (one, two) = self.listening(asked, "127.0.0.1", "127.0.0.2")

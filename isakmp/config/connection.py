@@ -18,7 +18,7 @@ from isakmp.config.settings import ChildSettings, ConnectionSettings
 from isakmp.config.tree import Section
 from isakmp.connections import Child, Connection, Renewal
 from isakmp.errors import ConfigurationError
-from isakmp.identity import IdentityPattern
+from isakmp.identity import Identity, IdentityPattern
 from isakmp.interfaces import (
     IDomainOfInterpretation,
     IISAKMPKeyExchange,
@@ -84,7 +84,11 @@ def connection(
     suites = _suites(section, settings, means, lifetime, findings)
     ends = Ends(_only(local), _only(remote), bool(remote) and values.is_address(remote[0]))
     doi = _doi(section, settings, means, findings)
-    inner = () if doi is None else _children(section, settings, ends, doi, findings)
+    inner: tuple[Child, ...] = ()
+    if INegotiatingDomain.providedBy(doi):
+        inner = _children(section, settings, ends, doi, findings)
+    elif doi is not None:
+        _alone(section, doi, local_identity, findings)
     if findings.count > before or doi is None:
         return None
     return Connection(
@@ -99,6 +103,7 @@ def connection(
         doi=doi.number,
         key_exchange=settings.key_exchange,
         exchange=settings.exchange,
+        lenient=settings.lenient,
         lifetime=lifetime,
         renewal=renewal,
         children=inner,
@@ -217,19 +222,38 @@ def _suites(
 
 def _doi(
     section: Section, settings: ConnectionSettings, means: Means, findings: Findings
-) -> INegotiatingDomain | None:
-    """The domain of interpretation, if its SAs are offered and chosen."""
+) -> IDomainOfInterpretation | None:
+    """The domain of interpretation."""
     doi = means.dois.get(settings.doi)
-    if doi is not None and INegotiatingDomain.providedBy(doi):
-        return doi
-    known = [name for name, one in means.dois.items() if INegotiatingDomain.providedBy(one)]
-    findings.mistake(
-        settings.place if settings.place.file else section.place,
-        section.path,
-        f"no domain of interpretation {settings.doi} is switched on whose SAs are negotiated; "
-        f"there are: {', '.join(known) or 'none'}",
-    )
-    return None
+    if doi is None:
+        findings.mistake(
+            settings.place if settings.place.file else section.place,
+            section.path,
+            f"no domain of interpretation {settings.doi} is switched on; "
+            f"there are: {', '.join(means.dois) or 'none'}",
+        )
+    return doi
+
+
+def _alone(
+    section: Section,
+    doi: IDomainOfInterpretation,
+    local_identity: Identity | None,
+    findings: Findings,
+) -> None:
+    """In a domain whose SAs are not negotiated there are ISAKMP SAs, and no children."""
+    for name, child in section.section("children").sections.items():
+        findings.mistake(
+            child.place,
+            child.path,
+            f"nothing is negotiated in the domain of interpretation {doi.name}, so there can be no "
+            f"child {name}",
+        )
+    if local_identity is not None:
+        try:
+            doi.identification(local_identity)
+        except ConfigurationError as error:
+            findings.mistake(section.place, section.key("local"), str(error))
 
 
 def _children(

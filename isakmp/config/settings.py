@@ -16,9 +16,10 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from isakmp.config.mistakes import Findings, Place
+from isakmp.config.mistakes import Findings, Place, listed, similar
 from isakmp.config.toml import Table, lines
 from isakmp.connections import Limits
+from isakmp.departures import LENIENCES, USUAL, Departures
 
 MAX_OCTETS = 2**20
 """The most of the file."""
@@ -84,6 +85,7 @@ class ConnectionSettings:
     :ivar doi: a domain of interpretation that is switched on, by name.
     :ivar key_exchange: likewise.
     :ivar exchange: the exchange type that begins it.
+    :ivar lenient: what is overlooked in its peer's messages.
     :ivar children: by name.
     """
 
@@ -91,6 +93,7 @@ class ConnectionSettings:
     doi: str = "ipsec"
     key_exchange: str = "ike"
     exchange: int = 2
+    lenient: Departures = USUAL
     children: Mapping[str, ChildSettings] = field(default_factory=dict)
 
 
@@ -243,6 +246,14 @@ def _connection(table: Table, plugins: PluginNames) -> ConnectionSettings:
         "it is not built yet",
         only=_EXCHANGES_LATER,
     )
+    lenient = table.words("lenient", tuple(sorted(default.lenient)))
+    for name in lenient:
+        if name not in LENIENCES:
+            known = tuple(LENIENCES)
+            table.mistake(
+                "lenient",
+                f"{name!r} cannot be overlooked{similar(name, known)}; valid: {listed(known)}",
+            )
     found = ConnectionSettings(
         place=table.place(),
         doi=table.word("doi", default.doi, plugins.doi, not_switched_on),
@@ -250,11 +261,11 @@ def _connection(table: Table, plugins: PluginNames) -> ConnectionSettings:
             "key_exchange", default.key_exchange, plugins.key_exchange, not_switched_on
         ),
         exchange=EXCHANGES[exchange],
+        lenient=frozenset(lenient) & frozenset(LENIENCES),
         children=MappingProxyType(children),
     )
     table.refuse("child_exchange", "another than the one that establishes children is not built")
     table.word("authentication", "psk", ("psk",), "other ways to authenticate are not built yet")
-    table.off("lenient", "nothing is overlooked in a peer's messages yet")
     table.end()
     return found
 

@@ -24,7 +24,7 @@ from isakmp.associations import (
     Terms,
 )
 from isakmp.doi import selection, suites
-from isakmp.doi.selection import normal_spi, valid_spi
+from isakmp.doi.selection import PROTOCOLS, normal_spi, valid_spi
 from isakmp.doi.transforms import (
     CIPHERS,
     COMPRESSIONS,
@@ -33,7 +33,14 @@ from isakmp.doi.transforms import (
     Protection,
     read,
 )
-from isakmp.errors import AttributesNotSupported, BadProposalSyntax, Reason, SituationNotSupported
+from isakmp.errors import (
+    AttributesNotSupported,
+    BadProposalSyntax,
+    InvalidProtocolID,
+    InvalidSPI,
+    Reason,
+    SituationNotSupported,
+)
 from isakmp.identity import Identity
 from isakmp.interfaces import Effect, IExchangeType, INegotiatingDomain
 from isakmp.numbers import DOI, Encapsulation, NotifyType, ProtocolID
@@ -44,7 +51,6 @@ from isakmp.wire.proposals import Proposal, Transform
 from isakmp.wire.reader import Reader
 
 _MODES = {Encapsulation.TUNNEL: "tunnel", Encapsulation.TRANSPORT: "transport"}
-_PROTOCOLS = (ProtocolID.AH, ProtocolID.ESP, ProtocolID.IPCOMP)
 
 SHA256_96 = "sha256_96"
 """The quirk of a child whose peer cuts HMAC-SHA-256 to 96 bits, as was done before RFC 4868."""
@@ -131,6 +137,21 @@ class IPsecDOI:
         """The inverse of :meth:`identity`: the same, as its numbers are this domain's."""
         return identity
 
+    def check_spi(self, protocol: int, spi: bytes) -> None:
+        """
+        See :func:`isakmp.doi.selection.valid_spi`.
+
+        :raises InvalidProtocolID: if it is none of these.
+        :raises InvalidSPI: otherwise.
+        """
+        if protocol not in PROTOCOLS:
+            known = ", ".join(ProtocolID(number).spelled for number in PROTOCOLS)
+            raise InvalidProtocolID(Reason("a protocol of the IPsec DOI", str(protocol), known))
+        if not valid_spi(protocol, spi):
+            raise InvalidSPI(
+                Reason(f"an SPI of {ProtocolID(protocol).spelled}", f"0x{spi[:16].hex()}")
+            )
+
     def notified(self, notification: Notification) -> Effect | None:
         """
         INITIAL-CONTACT in the format of RFC 2407 section 4.6.3.3 asks to start afresh; nothing
@@ -155,7 +176,7 @@ class IPsecDOI:
         ISAKMP SAs are the framework's.  What no SA can be called is left out.
         """
         protocol = delete.protocol
-        if delete.doi != self.number or protocol not in _PROTOCOLS:
+        if delete.doi != self.number or protocol not in PROTOCOLS:
             return ()
         return tuple(
             SPIKey(self.number, protocol, spi, path.remote[0])

@@ -17,7 +17,7 @@ from types import MappingProxyType
 from zope.interface import implementer
 
 from isakmp.associations import SPIKey
-from isakmp.errors import ConfigurationError, InvalidIdentity, Reason
+from isakmp.errors import ConfigurationError, InvalidIdentity, InvalidProtocolID, Reason
 from isakmp.identity import Identity
 from isakmp.interfaces import Effect, IDomainOfInterpretation, IExchangeType
 from isakmp.numbers import DOI, IdentityType, ISAKMPIdentityType
@@ -92,6 +92,14 @@ class ISAKMPDOI:
         if number is None:
             raise ConfigurationError(f"DOI 0 knows addresses and subnets only, not {identity}")
         return Identity(number, 0, 0, identity.data)
+
+    def check_spi(self, protocol: int, spi: bytes) -> None:
+        """
+        There is no protocol but ISAKMP, of which the framework knows.
+
+        :raises InvalidProtocolID: therefore.
+        """
+        raise InvalidProtocolID(Reason("a protocol of DOI 0", str(protocol), "1"))
 
     def notified(self, notification: Notification) -> Effect | None:
         """None: RFC 2408 defines no notification that asks for something."""

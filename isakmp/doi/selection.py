@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from isakmp.associations import Offer, ProtectionSuite
+from isakmp.departures import BASIC_AS_VARIABLE, Departures
 from isakmp.doi.suites import (
     SHOWN,
     group_word,
@@ -31,8 +32,11 @@ from isakmp.doi.suites import (
 from isakmp.doi.transforms import Protection, Reading, read
 from isakmp.errors import (
     AttributesNotSupported,
+    InvalidProtocolID,
     InvalidSPI,
+    InvalidTransformID,
     NoProposalChosen,
+    PeerError,
     Reason,
     SituationNotSupported,
 )
@@ -42,6 +46,9 @@ from isakmp.wire.proposals import Proposal
 
 MAX_COMPARED = 64
 """The most transforms of a suite that an explanation looks at, on either side."""
+
+PROTOCOLS = (ProtocolID.AH, ProtocolID.ESP, ProtocolID.IPCOMP)
+"""What can be negotiated in phase 2.  RFC 2407 section 4.4.1."""
 
 RESERVED_SPIS = 256
 """SPIs 0 to 255 name no SA.  RFC 2402 section 2.4, RFC 2406 section 2.1."""
@@ -70,8 +77,6 @@ def _narrowed(spi: bytes) -> bytes:
 _CPI = 2
 """Octets of a Compression Parameter Index."""
 
-_PROTOCOLS = frozenset({ProtocolID.ESP, ProtocolID.AH, ProtocolID.IPCOMP})
-
 
 def select(offered: Offer, acceptable: Offer) -> ProtectionSuite:
     """
@@ -82,7 +87,8 @@ def select(offered: Offer, acceptable: Offer) -> ProtectionSuite:
     :raises NoProposalChosen: if there is none: with what differed in the nearest alternative.
     :raises AttributesNotSupported: if attributes contradict each other, wherever in the offer that
         is (RFC 2407 section 4.5.2).
-    :raises InvalidSPI: if every suite has an SPI that cannot be (RFC 2408 section 5.5).
+    :raises InvalidProtocolID: if every suite has a proposal that cannot be, and the first of them
+        for its protocol; so are InvalidSPI and InvalidTransformID (RFC 2408 sections 5.5 and 5.6).
     :raises SituationNotSupported: if the situation is another.
     """
     _same_situation(offered, acceptable)
@@ -90,14 +96,17 @@ def select(offered: Offer, acceptable: Offer) -> ProtectionSuite:
     wanted = [_configured(suite) for suite in acceptable.suites]
     for suite in suites:
         _refuse_contradictions(suite)
-    possible = [suite for suite in suites if suite.invalid_spi is None]
+    lenient = acceptable.lenient
+    faults = [suite.invalid for suite in suites]
+    possible = [suite for suite, fault in zip(suites, faults, strict=True) if fault is None]
     for suite in possible:
-        choices = [choice for ours in wanted if (choice := suite.choice(ours)) is not None]
+        choices = [
+            choice for ours in wanted if (choice := suite.choice(ours, lenient)) is not None
+        ]
         if choices:
             return _normal(suite.chosen(min(choices)))
-    invalid = [proposal for suite in suites if (proposal := suite.invalid_spi) is not None]
-    if invalid and not possible:
-        raise _invalid_spi(invalid[0])
+    if not possible and faults and faults[0] is not None:
+        raise faults[0]
     raise NoProposalChosen(
         Reason(
             "no offered protection suite is acceptable",
@@ -132,7 +141,7 @@ def confirm(answer: Offer, offered: Offer) -> ProtectionSuite:
 
     :raises NoProposalChosen: otherwise.
     :raises AttributesNotSupported: if attributes contradict each other.
-    :raises InvalidSPI: if an SPI cannot be.
+    :raises InvalidSPI: if an SPI cannot be; InvalidProtocolID, InvalidTransformID likewise.
     :raises SituationNotSupported: if the situation is another.
     """
     _same_situation(answer, offered)
@@ -142,12 +151,11 @@ def confirm(answer: Offer, offered: Offer) -> ProtectionSuite:
         if len(proposal.transforms) != 1:
             count = f"{len(proposal.transforms)} transforms of a proposal were chosen, not one"
             raise _unasked(answer, offered, count)
-    invalid = suite.invalid_spi
-    if invalid is not None:
-        raise _invalid_spi(invalid)
+    if suite.invalid is not None:
+        raise suite.invalid
     ours = [_read(mine) for mine in offered.suites]
     for mine in ours:
-        if suite.repeats(mine):
+        if suite.repeats(mine, offered.lenient):
             return _normal(suite.suite)
     raise _unasked(answer, offered, _nearest([suite], ours))
 
@@ -213,12 +221,28 @@ class _Suite:
         return sorted(proposal.protocol for proposal in self.suite.proposals)
 
     @property
-    def invalid_spi(self) -> Proposal | None:
-        """The first proposal whose SPI cannot be."""
+    def invalid(self) -> PeerError | None:
+        """
+        What of the first proposal that cannot be is why: then all of the suite is not there.
+
+        A Transform-ID that is only unknown is none: RFC 2408 section 5.6 has it passed over.
+        """
         for proposal in self.suite.proposals:
-            if proposal.protocol in _PROTOCOLS:
-                if not valid_spi(proposal.protocol, proposal.spi):
-                    return proposal
+            if proposal.protocol not in PROTOCOLS:
+                return InvalidProtocolID(
+                    Reason(
+                        f"proposal {proposal.number}: the Protocol-ID",
+                        str(proposal.protocol),
+                        ", ".join(ProtocolID(number).spelled for number in PROTOCOLS),
+                    )
+                )
+            if not valid_spi(proposal.protocol, proposal.spi):
+                return _invalid_spi(proposal)
+            transforms = proposal.transforms
+            if transforms and not any(transform.transform_id for transform in transforms):
+                return InvalidTransformID(
+                    Reason(f"proposal {proposal.number}: the reserved Transform-ID", "0")
+                )
         return None
 
     def aligned(self, other: _Suite) -> list[_Pair] | None:
@@ -235,12 +259,12 @@ class _Suite:
             for proposal, readings in zip(self.suite.proposals, self.readings, strict=True)
         ]
 
-    def choice(self, wanted: _Suite) -> tuple[int, ...] | None:
+    def choice(self, wanted: _Suite, lenient: Departures) -> tuple[int, ...] | None:
         """Of each proposal the index of the first transform that is wanted; None: there is none."""
         choice: list[int] = []
         for _, readings, ours in self.aligned(wanted) or ():
             for index, reading in enumerate(readings):
-                if not reading.fault and any(
+                if not reading.fault and reading.departures <= lenient and any(
                     one.protection.accepts(reading.protection) for one in ours
                 ):
                     choice.append(index)
@@ -260,11 +284,13 @@ class _Suite:
             )
         )
 
-    def repeats(self, offered: _Suite) -> bool:
+    def repeats(self, offered: _Suite, lenient: Departures) -> bool:
         """Whether each of its transforms says what one of those offered says."""
         pairs = self.aligned(offered)
         return bool(pairs) and all(
-            not reading.fault and any(one.protection == reading.protection for one in ours)
+            not reading.fault
+            and reading.departures <= lenient
+            and any(one.protection == reading.protection for one in ours)
             for _, readings, ours in pairs or ()
             for reading in readings
         )
@@ -368,7 +394,7 @@ def _apart(reading: Reading, ours: Protection) -> int:
     """
     theirs = reading.protection
     return (
-        (8 if reading.fault else 0)
+        (8 if reading.fault or reading.departures else 0)
         + 8 * len(theirs.others)
         + sum(
             weight
@@ -410,6 +436,8 @@ def _difference(proposal: Proposal, readings: Sequence[Reading], wanted: Sequenc
     theirs = reading.protection
     (there, here), *attributes = _said(theirs, ours)
     found = [reading.fault] if reading.fault else []
+    if BASIC_AS_VARIABLE in reading.departures:
+        found.append("a basic attribute was encoded as variable")
     if there != here:
         words = transform_word(theirs), transform_word(ours)
         found.append(f"Transform-Id is {words[0]} there and {words[1]} here")

@@ -310,7 +310,10 @@ def _alternative_words(reading: Reading, with_mode: bool) -> str:
     )
     if len(protection.others) > SHOWN:
         words.append(f"{len(protection.others) - SHOWN} more")
-    fault = f"({reading.fault})" if reading.fault else ""
+    fault = reading.fault
+    if not fault and reading.departures:
+        fault = ", ".join(sorted(reading.departures))
+    fault = f"({fault})" if fault else ""
     return "-".join(words) + fault
 
 

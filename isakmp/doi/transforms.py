@@ -18,6 +18,7 @@ from functools import lru_cache
 from types import MappingProxyType
 
 from isakmp.associations import Lifetime
+from isakmp.departures import BASIC_AS_VARIABLE, NONE, Departures
 from isakmp.numbers import (
     AHTransform,
     AuthenticationAlgorithm,
@@ -244,6 +245,7 @@ class Reading:
     :ivar lifetime: as far as it is said.
     :ivar fault: what is wrong with its attributes; empty: nothing.
     :ivar contradictory: whether they say two different things: the offer is refused as a whole.
+    :ivar departures: what whoever takes it has to overlook: see :mod:`isakmp.departures`.
     """
 
     transform: Transform
@@ -251,6 +253,7 @@ class Reading:
     lifetime: Lifetime
     fault: str = ""
     contradictory: bool = False
+    departures: Departures = NONE
 
 
 @lru_cache(maxsize=256)
@@ -259,9 +262,9 @@ def read(protocol: int, transform: Transform) -> Reading:
     What a transform asks for.  Never raises: faults are part of what is returned.
 
     An attribute may stand twice, if both say the same (RFC 2407 section 4.5.2).  A variable one may
-    be in either format, a basic one only in the TV format (section 4.5).  A Life Duration needs a
-    Life Type before it.  A duration of 0 counts as not said, one that is absurdly long as
-    :data:`LONGEST`.
+    be in either format, a basic one only in the TV format (section 4.5), or the transform departs.
+    A Life Duration needs a Life Type before it.  A duration of 0 counts as not said, one that is
+    absurdly long as :data:`LONGEST`.
     """
     collected = _Collected()
     for attribute in transform.attributes:
@@ -293,6 +296,7 @@ def read(protocol: int, transform: Transform) -> Reading:
         lifetime,
         faults[0] if faults else "",
         collected.contradictory and known,
+        frozenset(collected.departures),
     )
 
 
@@ -323,6 +327,7 @@ class _Collected:
         self.others: dict[int, bytes] = {}
         self.durations: dict[int, int] = {}
         self.faults: list[str] = []
+        self.departures: set[str] = set()
         self.contradictory = False
         self._unit = 0
 
@@ -330,9 +335,13 @@ class _Collected:
         kind = attribute.kind
         if kind == IPsecAttribute.SA_LIFE_DURATION:
             self._duration(attribute.value)
-        elif not attribute.basic and kind not in _VARIABLE and IPsecAttribute(kind).assigned:
-            self._fault(kind, "is basic, and was encoded as variable")
-        elif kind == IPsecAttribute.SA_LIFE_TYPE:
+            return
+        if not attribute.basic and kind not in _VARIABLE and IPsecAttribute(kind).assigned:
+            if not 1 <= len(attribute.value) <= MAX_DURATION or attribute.number > 0xFFFF:
+                self._fault(kind, "is basic, and was encoded as variable")
+                return
+            self.departures.add(BASIC_AS_VARIABLE)
+        if kind == IPsecAttribute.SA_LIFE_TYPE:
             self._unit = attribute.number
             if self._unit not in (LifeType.SECONDS, LifeType.KILOBYTES):
                 self._fault(kind, f"has the unknown value {self._unit}")

@@ -23,6 +23,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
 from isakmp.connections import Intervals
+from isakmp.departures import NONE, Departures
 from isakmp.errors import (
     ExchangeTimeout,
     InvalidCookie,
@@ -36,6 +37,7 @@ from isakmp.errors import (
     Unreadable,
 )
 from isakmp.events import MessageReceived, MessageSent, NotificationReceived
+from isakmp.exchange.rules import judge
 from isakmp.interfaces import IExchangeType, IMessageProtection, INode
 from isakmp.numbers import NotifyType
 from isakmp.parts import Role
@@ -62,6 +64,7 @@ class Conversation:
     :ivar path: both ends; follows the last accepted message that was sealed.
     :ivar protection: what seals; None while the exchange is in clear text.
     :param proven: whether every message's proof is checked in ``unseal``: phase 2.
+    :param lenient: what is overlooked in the peer's messages: see :mod:`isakmp.departures`.
     :param report: told of every datagram that was dropped or refused.
     :ivar answers: whether the last word was ours, so that a repeated question is answered again.
     """
@@ -78,6 +81,7 @@ class Conversation:
         protection: IMessageProtection | None = None,
         proven: bool = False,
         intervals: Intervals = Intervals(),
+        lenient: Departures = NONE,
         report: Report,
     ) -> None:
         self.kind = kind
@@ -88,6 +92,7 @@ class Conversation:
         self.protection = protection
         self.proven = proven
         self.intervals = intervals
+        self.lenient = lenient
         self.budget: int | None = None
         """Octets that the next message may have: an address that has proved nothing."""
         self.finished = False
@@ -241,11 +246,13 @@ class Conversation:
         elif (protection := copy(self.protection)) is None:
             if header.flags & _ENCRYPTION:
                 raise InvalidFlags("a sealed message before there are keys")
-            message = Message.decode(octets, self.kind.payloads)
+            message = Message.decode(octets, self.kind.payloads, set())
         elif header.flags & _ENCRYPTION:
             message = protection.unseal(octets)
         else:
             raise InvalidFlags("clear text where the message must be sealed")
+        if message.departures:
+            judge(message.departures, self.lenient)
         for kind in self._expects:
             if not message.has(kind):
                 kinds = kind if isinstance(kind, tuple) else (kind,)

@@ -16,6 +16,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from isakmp.connections import Candidates, Connection
+from isakmp.departures import NONE
 from isakmp.errors import (
     InvalidCookie,
     InvalidFlags,
@@ -25,14 +26,17 @@ from isakmp.errors import (
     LimitReached,
     PeerError,
     Reason,
+    UnequalPayloadLengths,
     UnsupportedExchangeType,
 )
 from isakmp.events import MessageReceived, MessageSent
 from isakmp.exchange.conversation import Conversation
 from isakmp.exchange.exchange import Exchange
 from isakmp.exchange.half_open import HalfOpen, HalfOpenTable
+from isakmp.exchange.notices import check_type
 from isakmp.exchange.openings import Opening, Openings
 from isakmp.exchange.refusals import Refusals, answerable
+from isakmp.exchange.rules import RESERVED, judge
 from isakmp.exchange.types import exchange_type
 from isakmp.interfaces import (
     IManagementSA,
@@ -41,12 +45,15 @@ from isakmp.interfaces import (
 from isakmp.logs import Logger
 from isakmp.numbers import ExchangeType
 from isakmp.parts import Role
-from isakmp.paths import Datagram
-from isakmp.wire.message import CookiePair, Flags, Header, Message
+from isakmp.paths import Datagram, Path
+from isakmp.wire.message import DEFINED_FLAGS, CookiePair, Flags, Header, Message
 from isakmp.wire.payloads import Notification
 
 _FLAGS = int(Flags.ENCRYPTION | Flags.COMMIT)
 """Authentication only has no meaning here; of the others none has any (RFC 2408 section 3.1)."""
+
+_EXCHANGE_TYPE = 18
+"""Offset of that octet in the header."""
 
 _Key = tuple[bytes, bytes, int]
 _K = TypeVar("_K")
@@ -154,13 +161,42 @@ class Demultiplexer:
         """Route one datagram; whatever is wrong with it ends here."""
         try:
             header = Header.decode(datagram.octets)
+        except UnequalPayloadLengths as error:
+            # All of the header is there, but for its length.
+            octets = datagram.octets
+            cookies = CookiePair(octets[:8], octets[8:16])
+            informational = octets[_EXCHANGE_TYPE] == ExchangeType.INFORMATIONAL
+            told = not informational and self._speaking(cookies, datagram.path)
+            self._refusals.dropped(error, datagram, cookies if told else None)
+            return
         except PeerError as error:
             self._refusals.dropped(error, datagram)
             return
         try:
             self._route(header, datagram)
         except PeerError as error:
-            self._refusals.dropped(error, datagram, answerable(error, header))
+            speaking = self._speaking(header.cookies, datagram.path)
+            self._refusals.dropped(error, datagram, answerable(error, header, speaking))
+
+    def _speaking(self, cookies: CookiePair, path: Path) -> bool:
+        """
+        Whether a peer is in an exchange with us that has no keys yet, where that peer is.
+
+        Later, what is not sealed could be from anybody; it is dropped and nobody is told.
+        """
+        half_open = self.half_open.find(cookies)
+        if half_open is not None:
+            return half_open.first.path == path
+        conversation = self._conversation(cookies)
+        if conversation is None or conversation.finished or conversation.protection is not None:
+            return False
+        return conversation.path == path
+
+    def _conversation(self, cookies: CookiePair) -> Conversation | None:
+        """Of phase 1."""
+        return self._conversations.get(
+            (cookies.initiator, b"", 0)
+        ) or self._conversations.get((cookies.initiator, cookies.responder, 0))
 
     def _route(self, header: Header, datagram: Datagram) -> None:
         if header.major != 1:
@@ -168,7 +204,7 @@ class Demultiplexer:
         if header.version & 0xF:
             raise InvalidMinorVersion(Reason("minor version", str(header.version & 0xF), "0"))
         if header.flags & ~_FLAGS:
-            raise InvalidFlags(Reason("flags", f"{header.flags:#04x}"))
+            self._check_flags(header, datagram)
         if header.cookies.initiator == CookiePair.ZERO:
             raise InvalidCookie("the initiator's cookie is zero")
         informational = header.exchange_type == ExchangeType.INFORMATIONAL
@@ -179,6 +215,24 @@ class Demultiplexer:
         else:
             self._phase_2(header, datagram)
 
+    def _check_flags(self, header: Header, datagram: Datagram) -> None:
+        """There are more than we know: do those that may be meant overlook the reserved ones?"""
+        if header.flags & DEFINED_FLAGS & ~_FLAGS:
+            raise InvalidFlags(Reason("flags", f"{header.flags:#04x}"))
+        cookies = header.cookies
+        conversation = (
+            self._conversations.get((cookies.initiator, cookies.responder, header.message_id))
+            or self._conversations.get((cookies.initiator, b"", header.message_id))
+        )
+        sa = self._node.registry.find(cookies)
+        if conversation is not None:
+            lenient = conversation.lenient
+        elif IManagementSA.providedBy(sa):
+            lenient = self._node.policy.lenient(sa.connection)
+        else:
+            lenient = self._node.policy.lenient_at(datagram.path)
+        judge(RESERVED, lenient, f"{header.flags:#04x}")
+
     def _clear_notice(self, header: Header, datagram: Datagram) -> None:
         """Proves nothing and changes nothing; but it may explain why an exchange fails."""
         cookies = header.cookies
@@ -188,15 +242,14 @@ class Demultiplexer:
                 if conversation.path.remote[0] != datagram.path.remote[0]:
                     break
                 for payload in Message.decode(datagram.octets).all(Notification):
+                    check_type(payload)
                     conversation.notified(payload.kind, datagram)
                 return
         raise InvalidFlags("an Informational exchange in clear text, about no running exchange")
 
     def _phase_1(self, header: Header, datagram: Datagram) -> None:
         cookies = header.cookies
-        conversation = self._conversations.get(
-            (cookies.initiator, b"", 0)
-        ) or self._conversations.get((cookies.initiator, cookies.responder, 0))
+        conversation = self._conversation(cookies)
         if conversation is not None:
             conversation.datagram_received(datagram)
         elif cookies.responder == CookiePair.ZERO:
@@ -283,6 +336,7 @@ class Demultiplexer:
             first.path,
             cookies,
             intervals=candidates.first.intervals,
+            lenient=NONE.union(*[c.lenient for c in candidates.remaining]),
             report=self.report,
         )
         conversation.budget = len(first.octets)
@@ -316,6 +370,9 @@ class Demultiplexer:
         if not header.message_id:
             raise InvalidMessageID("zero, in an Informational exchange")
         cookies = header.cookies
+        if cookies.responder == CookiePair.ZERO:
+            what = Reason("not zero, in a first message", f"{header.message_id:#010x}", "0")
+            raise InvalidMessageID(what)
         key = (cookies.initiator, cookies.responder, header.message_id)
         conversation = self._conversations.get(key)
         if conversation is not None:
@@ -341,8 +398,18 @@ class Demultiplexer:
         message = protection.unseal(datagram.octets)
         # Proven: only now may anything be remembered of it.
         if not self._node.registry.fresh(cookies, header.message_id):
-            raise InvalidMessageID("a message id used before")
+            # Anybody can repeat it: silence.
+            self._refusals.dropped(InvalidMessageID("a message id used before"), datagram)
+            return
         self._confirmed(cookies)
+        lenient = self._node.policy.lenient(sa.connection)
+        if message.departures:
+            # Judged now that the message id is used: whoever repeats it is told nothing.
+            try:
+                judge(message.departures, lenient)
+            except PeerError as error:
+                self._refusals.dropped(error, datagram, sa=None if kind.one_way else sa)
+                return
         conversation = Conversation(
             self._node,
             kind,
@@ -353,6 +420,7 @@ class Demultiplexer:
             protection=sealing,
             proven=True,
             intervals=self._node.policy.intervals(sa.connection),
+            lenient=lenient,
             report=self.report,
         )
         conversation.opened(datagram.octets, message, protection)

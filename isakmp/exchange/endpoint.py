@@ -27,6 +27,7 @@ from isakmp.exchange.conversation import Conversation
 from isakmp.exchange.demultiplexer import Demultiplexer
 from isakmp.exchange.exchange import Exchange
 from isakmp.exchange.explanations import explained
+from isakmp.exchange.notices import check_delete, check_notification
 from isakmp.exchange.phase1 import path_of
 from isakmp.exchange.refusals import Refusals
 from isakmp.exchange.removal import Removals
@@ -103,6 +104,7 @@ class ISAKMPEndpoint:
         """
         Have a child's SAs, beginning an ISAKMP SA if there is none with this connection.
 
+        :param child: none: the ISAKMP SA alone.
         :param sa: the ISAKMP SA to do it under, where there may be several: of a connection that is
             for many peers.
 
@@ -119,6 +121,8 @@ class ISAKMPEndpoint:
         if sa is None:
             standing = self._node.registry.by_connection(connection.name)
             sa = standing[-1] if standing else await self._management_sa(connection)
+        if not children:
+            return ()
         kind = establishing_type(self._node, sa)
         turns = self._turns.setdefault(sa.key, DeferredSemaphore(self._node.limits.begun_per_sa))
         await turns.acquire()
@@ -176,6 +180,7 @@ class ISAKMPEndpoint:
             protection=sa.protection(kind, message_id),
             proven=True,
             intervals=self._node.policy.intervals(sa.connection),
+            lenient=self._node.policy.lenient(sa.connection),
             report=self.demultiplexer.report,
         )
         try:
@@ -243,6 +248,7 @@ class ISAKMPEndpoint:
             path,
             cookies,
             intervals=connection.intervals,
+            lenient=connection.lenient,
             report=self.demultiplexer.report,
         )
         exchange = Exchange(self._node, conversation, doi, Candidates((connection,)))
@@ -331,6 +337,7 @@ class ISAKMPEndpoint:
                 peer=endpoint(exchange.path.remote),
                 reason=str(error),
                 connection=name,
+                event=error.event,
             )
             if isinstance(error, ExchangeTimeout) and exchange.sa is not None:
                 self._silent(exchange, exchange.sa)
@@ -359,10 +366,15 @@ class ISAKMPEndpoint:
         """Act on an Informational exchange whose HASH has proven it."""
         assert exchange.sa is not None and isinstance(notices, tuple)
         for notice in notices:
-            if isinstance(notice, Delete):
-                self._removals.deleted(exchange.doi, exchange.sa, exchange.path, notice)
-            elif isinstance(notice, Notification):
-                self._notified(exchange, exchange.sa, notice)
+            try:
+                if isinstance(notice, Delete):
+                    check_delete(exchange.doi, notice)
+                    self._removals.deleted(exchange.doi, exchange.sa, exchange.path, notice)
+                elif isinstance(notice, Notification):
+                    check_notification(exchange.doi, notice)
+                    self._notified(exchange, exchange.sa, notice)
+            except PeerError as error:
+                self._refusals.discarded(error, exchange.path)
 
     def _notified(self, exchange: Exchange, sa: IManagementSA, notice: Notification) -> None:
         self._node.events.publish(NotificationReceived(exchange.path, notice.kind, True))

@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from isakmp.connections import Connection
+from isakmp.departures import Departures
 from isakmp.errors import Cancelled, PeerError
 from isakmp.exchange.conversation import Conversation
 from isakmp.interfaces import (
@@ -253,6 +254,11 @@ class Exchange:
     def path(self) -> Path:
         """Both ends; follows sealed messages."""
         return self.conversation.path
+
+    @property
+    def lenient(self) -> Departures:
+        """What is overlooked in the peer's messages."""
+        return self.conversation.lenient
 
     @property
     def protection(self) -> IMessageProtection | None:

@@ -110,7 +110,8 @@ async def propose(exchange: IExchange, policy: ChildPolicy) -> Proposed:
     numbered = tuple(
         suite.with_spis(spis).numbered(number) for number, suite in enumerate(suites, 1)
     )
-    return Proposed(policy, Offer(policy.doi, policy.situation, numbered), spis)
+    offer = Offer(policy.doi, policy.situation, numbered, exchange.lenient)
+    return Proposed(policy, offer, spis)
 
 
 def _supported(exchange: IExchange, doi: int, suite: ProtectionSuite) -> bool:
@@ -155,7 +156,7 @@ def choose(
     chosen: dict[str, tuple[ProtectionSuite, ...]] = {}
     refusals: dict[str, PeerError] = {}
     for policy in candidates.remaining:
-        acceptable = Offer(policy.doi, policy.situation, policy.suites)
+        acceptable = Offer(policy.doi, policy.situation, policy.suites, exchange.lenient)
         try:
             chosen[policy.name] = tuple(doi.select(offer, acceptable) for offer in offers)
         except PeerError as refusal:

@@ -12,12 +12,14 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from isakmp.connections import Candidates, Connection
+from isakmp.departures import NONE, RESERVED_FLAGS, Departures
 from isakmp.errors import InvalidExchangeType, InvalidFlags, NoConnection, Reason
-from isakmp.exchange.phase1 import domain_of, key_exchange_of, offer_of
+from isakmp.exchange.phase1 import domain_of, key_exchange_of, read_offer
+from isakmp.exchange.rules import ALL, departed, judge
 from isakmp.exchange.types import PHASE_1
 from isakmp.interfaces import IDomainOfInterpretation, IExchangeType, INode
 from isakmp.paths import Path, endpoint
-from isakmp.wire.message import CookiePair, Flags, Header, Message
+from isakmp.wire.message import DEFINED_FLAGS, CookiePair, Flags, Header, Message
 from isakmp.wire.payloads import Payload, SecurityAssociation
 
 _COOKIES = 16
@@ -33,6 +35,7 @@ class Opening:
 
     :ivar key_exchange: the name of the one it asks for.
     :ivar payloads: what it says.
+    :ivar departures: what a connection has to overlook in it.
     :ivar answer: message 2 without its cookies; empty: not known.
     :ivar answered: the connections that could be meant when it was answered so.
     """
@@ -41,6 +44,7 @@ class Opening:
     doi: IDomainOfInterpretation
     key_exchange: str
     payloads: tuple[Payload, ...]
+    departures: Departures = NONE
     answer: bytes = field(default=b"", repr=False)
     answered: tuple[Connection, ...] = ()
 
@@ -93,12 +97,18 @@ class Openings:
             raise InvalidExchangeType(Reason("exchange type", str(header.exchange_type)))
         if header.flags & _ENCRYPTION:
             raise InvalidFlags("a sealed first message")
-        message = Message.decode(octets, kind.payloads)
+        message = Message.decode(octets, kind.payloads, set())
         payload = message.one(SecurityAssociation)
         doi = domain_of(self._node, payload)
-        proposals = tuple(p for suite in offer_of(doi, payload).suites for p in suite.proposals)
+        offer, departures = read_offer(doi, payload)
+        proposals = tuple(p for suite in offer.suites for p in suite.proposals)
         key_exchange = key_exchange_of(self._node, kind.number, proposals)
-        return Opening(kind, doi, key_exchange.name, message.payloads)
+        if header.flags & ~DEFINED_FLAGS:
+            departures |= {RESERVED_FLAGS}
+        departures = departures.union(message.departures)
+        if departures:
+            judge(departures, ALL)
+        return Opening(kind, doi, key_exchange.name, message.payloads, departures)
 
     def candidates(self, opening: Opening, path: Path) -> Candidates[Connection]:
         """
@@ -115,6 +125,15 @@ class Openings:
                     f"{kind.name} from {endpoint(path.remote)}",
                     rejected=candidates.rejected,
                 )
+            )
+        if opening.departures:
+            candidates = candidates.narrow(
+                "what is overlooked",
+                ", ".join(sorted(opening.departures)),
+                lambda c: ", ".join(sorted(c.lenient)) or "nothing",
+                lambda c: opening.departures <= c.lenient,
+                departed(opening.departures),
+                "It can be overlooked: see lenient in isakmp.toml.",
             )
         return candidates.narrow(
             "key exchange",

@@ -11,14 +11,18 @@ from typing import cast
 
 from isakmp.associations import Offer, suites_of
 from isakmp.connections import Candidates, Connection
+from isakmp.departures import NONE, Departures
 from isakmp.errors import (
     BadProposalSyntax,
     ConfigurationError,
     DOINotSupported,
+    InvalidProtocolID,
+    InvalidTransformID,
     NoProposalChosen,
     Reason,
     UnsupportedExchangeType,
 )
+from isakmp.exchange.rules import judge
 from isakmp.interfaces import (
     IDomainOfInterpretation,
     IExchange,
@@ -34,6 +38,9 @@ from isakmp.paths import Path
 from isakmp.wire.payloads import PAYLOADS, Payload, SecurityAssociation
 from isakmp.wire.proposals import Proposal, decode_proposals
 from isakmp.wire.reader import Reader
+
+_RESERVED = 0
+"""The Transform-ID that no table assigns."""
 
 
 class Phase1Type:
@@ -86,9 +93,26 @@ def domain_of(node: INode, payload: SecurityAssociation) -> IDomainOfInterpretat
     return doi
 
 
-def offer_of(doi: IDomainOfInterpretation, payload: SecurityAssociation) -> Offer:
+def offer_of(
+    doi: IDomainOfInterpretation, payload: SecurityAssociation, lenient: Departures = NONE
+) -> Offer:
     """
     An SA payload, understood.
+
+    :param lenient: what is overlooked in it: the exchange's.
+    :raises Malformed: or what the domain makes of the situation.
+    """
+    offer, departures = read_offer(doi, payload)
+    if departures:
+        judge(departures, lenient)
+    return offer
+
+
+def read_offer(
+    doi: IDomainOfInterpretation, payload: SecurityAssociation
+) -> tuple[Offer, Departures]:
+    """
+    An SA payload, understood, and in what it departs: for somebody else to judge.
 
     :raises Malformed: or what the domain makes of the situation.
     """
@@ -96,13 +120,16 @@ def offer_of(doi: IDomainOfInterpretation, payload: SecurityAssociation) -> Offe
     return offer(doi, payload.doi, payload.body)
 
 
-def _offer(doi: IDomainOfInterpretation, number: int, body: bytes) -> Offer:
+def _offer(
+    doi: IDomainOfInterpretation, number: int, body: bytes
+) -> tuple[Offer, Departures]:
     reader = Reader(body)
     situation = doi.situation(reader)
-    proposals = decode_proposals(reader)
+    departures: set[str] = set()
+    proposals = decode_proposals(reader, departures)
     if not proposals:
         raise BadProposalSyntax(Reason("an SA payload without a proposal"))
-    return Offer(number, situation, suites_of(proposals))
+    return Offer(number, situation, suites_of(proposals)), frozenset(departures)
 
 
 _SHORT = 1024
@@ -134,6 +161,17 @@ def key_exchange_of(
                     Reason(f"{key_exchange.name} does not run exchange type {number}")
                 )
             return key_exchange
+    if proposals and not asked:
+        protocols = sorted({proposal.protocol for proposal in proposals})
+        raise InvalidProtocolID(
+            Reason(
+                "a proposal of phase 1 that is not for PROTO_ISAKMP",
+                ", ".join(f"Protocol-ID {number}" for number in protocols),
+                str(ProtocolID.ISAKMP.value),
+            )
+        )
+    if asked == {_RESERVED}:
+        raise InvalidTransformID(Reason("the reserved Transform-ID", "0"))
     raise NoProposalChosen(
         Reason(
             "no key exchange in common",

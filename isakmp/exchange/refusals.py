@@ -14,20 +14,14 @@ from collections.abc import Callable
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from isakmp.errors import (
-    AuthenticationFailed,
-    InvalidCookie,
-    InvalidMajorVersion,
-    Malformed,
-    PeerError,
-    UnsupportedExchangeType,
-)
-from isakmp.events import MessageDropped, MessageSent
+from isakmp.errors import AuthenticationFailed, Malformed, PeerError
+from isakmp.events import MessageDropped, MessageSent, PayloadDiscarded
+from isakmp.exchange.rules import Told, rule_of
 from isakmp.interfaces import IManagementSA, INode
 from isakmp.logs import Logger
 from isakmp.numbers import DOI, ExchangeType, NotifyType, ProtocolID
 from isakmp.parts import AUTH, ID
-from isakmp.paths import Datagram, endpoint
+from isakmp.paths import Datagram, Path, endpoint
 from isakmp.wire.message import CookiePair, Flags, Header, Message
 from isakmp.wire.payloads import Notification
 
@@ -91,9 +85,11 @@ class Refusals:
         """
         peer = endpoint(datagram.path.remote)
         if first and self._lines.take():
-            self._log.info("refused {peer}: {error}", peer=peer, error=error)
+            self._log.info("refused {peer}: {error}", peer=peer, error=error, event=error.event)
         else:
-            self._log.debug("dropped from {peer}: {error}", peer=peer, error=error)
+            self._log.debug(
+                "dropped from {peer}: {error}", peer=peer, error=error, event=error.event
+            )
         self._node.events.publish(MessageDropped(datagram.path, error))
         kind = self._notification(error, sa)
         if kind is None:
@@ -105,8 +101,25 @@ class Refusals:
         elif cookies is not None:
             self._notify_stranger(kind, datagram, cookies)
 
+    def discarded(self, error: PeerError, path: Path) -> None:
+        """
+        A Notification or Delete payload was not accepted, and nobody is told.
+
+        :param path: of the peer that has proven to have said it.
+        """
+        self._log.info(
+            "discarded from {peer}: {error}",
+            peer=endpoint(path.remote),
+            error=error,
+            event=error.event,
+        )
+        self._node.events.publish(PayloadDiscarded(path, error))
+
     def _notification(self, error: PeerError, sa: IManagementSA | None) -> NotifyType | None:
         """What the peer is told: of who it is and how it proves that, only that it failed."""
+        rule = rule_of(error)
+        if rule is None or rule.told is Told.NOBODY:
+            return None
         arrow = error.reason.arrow
         if sa is None and arrow is not None and {ID, AUTH} & arrow.parts and error.notify:
             if not isinstance(error, Malformed):
@@ -125,13 +138,18 @@ class Refusals:
             self._node.events.publish(MessageSent(datagram.path, message, False, len(octets)))
 
 
-def answerable(error: PeerError, header: Header) -> CookiePair | None:
+def answerable(
+    error: PeerError, header: Header, in_exchange: bool = False
+) -> CookiePair | None:
     """
     The cookies of an answer to a datagram that belongs to nothing here; None: silence.
 
     Only to what a peer with a stale SA, or of another version, can honestly send.
+
+    :param in_exchange: there is an exchange with whoever sent it, in clear text yet.
     """
-    honest = (InvalidCookie, InvalidMajorVersion, UnsupportedExchangeType)
-    if header.exchange_type == ExchangeType.INFORMATIONAL or not isinstance(error, honest):
+    rule = rule_of(error)
+    if header.exchange_type == ExchangeType.INFORMATIONAL or rule is None:
         return None
-    return header.cookies
+    known = rule.told is Told.ANYBODY or (rule.told is Told.EXCHANGE and in_exchange)
+    return header.cookies if known else None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from isakmp.connections import Connection
 from isakmp.crypto.keys import skeyid_pre_shared_key
-from isakmp.errors import AuthenticationFailed, Reason
+from isakmp.errors import AuthenticationFailed, InvalidHashValue, Reason
 from isakmp.numbers import AuthenticationMethod
 from isakmp.paths import endpoint
 from isakmp.wire.message import Message
@@ -50,11 +50,11 @@ class Authentication(ABC):
 
     async def check(self, method: IKEMethod, message: Message) -> None:
         """
-        :raises AuthenticationFailed: if the peer's proof is not what it must be.
+        :raises InvalidHashValue: if the peer's proof is not what it must be.
         """
         expected = await method.hash_of(method.exchange.role.other)
         if not hmac.compare_digest(message.one(Hash).data, expected):
-            raise AuthenticationFailed(Reason("the peer's HASH does not prove it", remedy=_DIFFER))
+            raise InvalidHashValue(Reason("the peer's HASH does not prove it", remedy=_DIFFER))
 
 
 class PreSharedKey(Authentication):

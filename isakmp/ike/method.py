@@ -182,7 +182,7 @@ class IKEMethod:
             return KeyExchange(self._pair.public)
         if part is NONCE:
             return Nonce(self.exchange.node.entropy(NONCE_SIZE))
-        identity = self.identity_of(self.candidates.first)
+        identity = self.exchange.doi.identification(self.identity_of(self.candidates.first))
         return Identification(identity.kind, identity.protocol, identity.port, identity.data)
 
     # -- proposals and connections -------------------------------------------------------------
@@ -209,7 +209,8 @@ class IKEMethod:
         """The initiator hears the answer; the responder whether anything fits at all."""
         offer = self._understood(payload)
         if self.exchange.role is Role.INITIATOR:
-            self._bind(confirm(offer, configured(self.candidates.first)))
+            connection = self.candidates.first
+            self._bind(confirm(offer, configured(connection), connection.lenient))
         else:
             self.candidates = acceptable_to(offer, self.candidates)
 
@@ -220,7 +221,10 @@ class IKEMethod:
             "chosen proposal",
             parameters,
             lambda c: ", ".join(p.spelled for p in configured(c)),
-            lambda c: parameters.algorithms in choices(c).algorithms,
+            lambda c: (
+                parameters.algorithms in choices(c).algorithms
+                and parameters.departures <= c.lenient
+            ),
             NoProposalChosen,
         )
 
@@ -229,7 +233,7 @@ class IKEMethod:
             raise NoProposalChosen(
                 Reason("an SA of another domain", str(payload.doi), str(self.exchange.doi.number))
             )
-        return offer_of(self.exchange.doi, payload)
+        return offer_of(self.exchange.doi, payload, self.exchange.lenient)
 
     def _payload(self, suite: ProtectionSuite) -> Payload:
         return _payload_of(self.exchange.doi, suite)

@@ -8,7 +8,7 @@ transforms of one proposal, because RFC 2409 section 5 allows no other form.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from isakmp.associations import Lifetime, ProtectionSuite
@@ -16,6 +16,7 @@ from isakmp.connections import Connection
 from isakmp.crypto.ciphers import key_length
 from isakmp.crypto.groups import GROUPS
 from isakmp.crypto.prf import Prf, hash_algorithm, prf
+from isakmp.departures import BASIC_AS_VARIABLE, KEY_LENGTH_FIRST, NONE, Departures
 from isakmp.errors import AttributesNotSupported, ConfigurationError, Reason
 from isakmp.numbers import (
     AuthenticationMethod,
@@ -76,6 +77,7 @@ _NEEDED = (
 # Neither PRF, for which no value was ever assigned (RFC 2409 section 4: another prf than HMAC), nor
 # the attributes of a group of one's own, which must not stand beside a Group Description.
 _BASIC = frozenset({*_NEEDED, Phase1Attribute.KEY_LENGTH, Phase1Attribute.LIFE_TYPE})
+_LENGTH = int(Phase1Attribute.KEY_LENGTH)
 _UNITS = (LifeType.SECONDS, LifeType.KILOBYTES)
 _MAX_DURATION = 8  # octets of a Life Duration that are read as a number
 _LONGEST = 2**32 - 1  # a longer life counts as this
@@ -87,6 +89,7 @@ class Parameters:
     The algorithms of one ISAKMP SA.
 
     :ivar encryption: RFC 2409 appendix A's number; so are ``hash``, ``group``, ``authentication``.
+    :ivar departures: what whoever takes this has to overlook: see :mod:`isakmp.departures`.
     :ivar key_bits: None for a cipher with one length of key, and where the offer did not say.
     """
 
@@ -96,6 +99,7 @@ class Parameters:
     group: int
     authentication: int
     lifetime: Lifetime = Lifetime()
+    departures: Departures = field(default=NONE, compare=False)
 
     @property
     def algorithms(self) -> tuple[tuple[int, int], int, int, int]:
@@ -165,6 +169,7 @@ class Parameters:
     def _read(cls, transform: Transform) -> Parameters:
         values: dict[int, int] = {}
         life: dict[int, int] = {}
+        departures: set[str] = set()
         unit = 0
         for attribute in transform.attributes:
             kind = attribute.kind
@@ -177,17 +182,23 @@ class Parameters:
                     raise _refusal("is said twice", kind)
                 life[unit] = min(attribute.number, _LONGEST)
                 unit = 0
-            elif kind not in _BASIC:
+                continue
+            if kind not in _BASIC:
                 raise _refusal("is not supported", kind)
-            elif not attribute.basic:
-                raise _refusal("is basic, and was encoded as variable", kind)
-            elif kind in values or (unit and kind == Phase1Attribute.LIFE_TYPE):
+            if not attribute.basic:
+                octets = len(attribute.value)
+                if not 1 <= octets <= _MAX_DURATION or attribute.number > 0xFFFF:
+                    raise _refusal("is basic, and was encoded as variable", kind)
+                departures.add(BASIC_AS_VARIABLE)
+            if kind in values or (unit and kind == Phase1Attribute.LIFE_TYPE):
                 raise _refusal("is said twice", kind)
-            elif kind == Phase1Attribute.LIFE_TYPE:
+            if kind == Phase1Attribute.LIFE_TYPE:
                 unit = attribute.number
                 if unit not in _UNITS:
                     raise _refusal(f"has the unknown value {unit}", kind)
             else:
+                if kind == Phase1Attribute.ENCRYPTION_ALGORITHM and _LENGTH in values:
+                    departures.add(KEY_LENGTH_FIRST)
                 values[kind] = attribute.number
         for kind in _NEEDED:
             if kind not in values:
@@ -195,7 +206,8 @@ class Parameters:
         encryption, hash_, group, authentication = (values[kind] for kind in _NEEDED)
         bits = values.get(Phase1Attribute.KEY_LENGTH)
         lifetime = Lifetime(life.get(LifeType.SECONDS, 0), life.get(LifeType.KILOBYTES, 0))
-        found = cls(encryption, bits, hash_, group, authentication, lifetime)
+        departed = frozenset(departures) if departures else NONE
+        found = cls(encryption, bits, hash_, group, authentication, lifetime, departed)
         try:
             key_length(encryption, bits)
             hash_algorithm(hash_)

@@ -12,7 +12,8 @@ from typing import Self
 from zope.interface import implementer
 
 from isakmp.crypto.ciphers import BlockCipher
-from isakmp.errors import InvalidHash, Malformed, Reason, Unreadable
+from isakmp.departures import NONE
+from isakmp.errors import InvalidHash, InvalidHashValue, Malformed, Reason, Unreadable
 from isakmp.interfaces import IExchangeType, IManagementSA, IMessageProtection
 from isakmp.wire.message import Flags, Header, Message, chained, decode_chain, encode_chain
 from isakmp.wire.payloads import PAYLOADS, Hash, Nonce, Payload
@@ -52,9 +53,9 @@ class Phase1Protection:
             blocks.
         """
         header = Header.decode(data)
-        payloads, _ = self._open(header, data)
+        payloads, _, departures = self._open(header, data)
         self.iv = data[-self._cipher.block :]
-        return _message(header, payloads)
+        return _message(header, payloads, departures)
 
     def _seal(self, message: Message, chain: bytes) -> bytes:
         padded = chain + bytes(-len(chain) % self._cipher.block)
@@ -73,11 +74,14 @@ class Phase1Protection:
 
     def _open(
         self, header: Header, data: bytes, table: Mapping[int, type[Payload]] = PAYLOADS
-    ) -> tuple[tuple[Payload, ...], bytes]:
-        """The payloads, and their octets without the padding."""
+    ) -> tuple[tuple[Payload, ...], bytes, set[str]]:
+        """The payloads, their octets without the padding, and in what they depart."""
+        departures: set[str] = set()
         try:
             clear = self._cipher.decrypt(self.iv, data[Header.SIZE :])
-            payloads, length = decode_chain(header.first, clear, table, padded=True)
+            payloads, length = decode_chain(
+                header.first, clear, table, padded=True, departures=departures
+            )
             if len(clear) - length > self._cipher.block:
                 # No HASH covers it.  Some peers pad what needs no padding, but by one block.
                 raise Malformed(Reason("more padding than a block of the cipher"))
@@ -89,7 +93,7 @@ class Phase1Protection:
                     remedy=self._remedy,
                 )
             ) from None
-        return payloads, clear[:length]
+        return payloads, clear[:length], departures
 
 
 class Phase2Protection(Phase1Protection):
@@ -129,19 +133,23 @@ class Phase2Protection(Phase1Protection):
         The message in clear, without its HASH.
 
         :raises Unreadable: if it is no chain of payloads.
-        :raises InvalidHash: if it has no HASH in front, or a wrong one.
+        :raises InvalidHash: if it has no HASH in front, or one of another length.
+        :raises InvalidHashValue: if it has a wrong one.
         """
         header = Header.decode(data)
-        payloads, chain = self._open(header, data, self._kind.payloads)
+        payloads, chain, departures = self._open(header, data, self._kind.payloads)
         if not payloads or not isinstance(payloads[0], Hash):
             raise InvalidHash(Reason("a message under an SA begins with a HASH payload"))
         proof = payloads[0].data
         rest = chain[4 + len(proof) :]
-        if not hmac.compare_digest(proof, self._hash(rest)):
-            raise InvalidHash(Reason("the HASH does not prove the message"))
+        expected = self._hash(rest)
+        if len(proof) != len(expected):
+            raise InvalidHash(Reason("a HASH of another function than the agreed one"))
+        if not hmac.compare_digest(proof, expected):
+            raise InvalidHashValue(Reason("the HASH does not prove the message"))
         self.iv = data[-self._cipher.block :]
         self._remember(payloads[1:])
-        return _message(header, payloads[1:])
+        return _message(header, payloads[1:], departures)
 
     def _hash(self, rest: bytes) -> bytes:
         return self._kind.hashed(self._sa, self._message_id, self._nonces, rest)
@@ -150,7 +158,7 @@ class Phase2Protection(Phase1Protection):
         self._nonces += b"".join(p.data for p in payloads if isinstance(p, Nonce))
 
 
-def _message(header: Header, payloads: tuple[Payload, ...]) -> Message:
+def _message(header: Header, payloads: tuple[Payload, ...], departures: set[str]) -> Message:
     return Message(
         header.cookies,
         header.exchange_type,
@@ -158,4 +166,5 @@ def _message(header: Header, payloads: tuple[Payload, ...]) -> Message:
         header.message_id,
         payloads,
         header.version,
+        departures or NONE,
     )

@@ -212,7 +212,7 @@ class QuickMethod:
             )
         except NoProposalChosen as error:
             raise ConfigurationError(str(error)) from None
-        self._identities = (_identification(local), _identification(remote))
+        self._identities = (self._identification(local), self._identification(remote))
         return tuple(one.offer for one in proposed)
 
     async def _confirm(
@@ -263,12 +263,16 @@ class QuickMethod:
             raise NoProposalChosen(
                 Reason("an SA of another domain", str(payload.doi), str(self._sa.doi))
             )
-        return offer_of(self.exchange.doi, payload)
+        return offer_of(self.exchange.doi, payload, self.exchange.lenient)
 
     def _identity(self, payload: Identification) -> Identity:
         return self.exchange.doi.identity(
             payload.kind, payload.protocol, payload.port, payload.data
         )
+
+    def _identification(self, selector: TrafficSelector) -> Identification:
+        identity = self.exchange.doi.identification(selector.identity())
+        return Identification(identity.kind, identity.protocol, identity.port, identity.data)
 
     def _selectors(
         self, identities: Sequence[Identification]
@@ -313,8 +317,3 @@ class QuickMethod:
         if self.exchange.role is Role.INITIATOR:
             # Last: what has been given back may be another exchange's when this one fails.
             await negotiation.release_unused(self.exchange, self._proposed, self._negotiated)
-
-
-def _identification(selector: TrafficSelector) -> Identification:
-    identity = selector.identity()
-    return Identification(identity.kind, identity.protocol, identity.port, identity.data)

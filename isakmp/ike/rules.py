@@ -4,7 +4,7 @@ What RFC 2409 asks of the payloads of its exchanges, whichever they are.
 
 from __future__ import annotations
 
-from isakmp.errors import Malformed, Reason, UnexpectedPayload
+from isakmp.errors import InvalidNonce, Reason, UnexpectedPayload
 from isakmp.wire.message import Message
 from isakmp.wire.payloads import Nonce, SecurityAssociation
 
@@ -32,11 +32,11 @@ def nonce_of(message: Message) -> Nonce:
     The nonce.  RFC 2409 section 5.
 
     :raises UnexpectedPayload: if there is not exactly one.
-    :raises Malformed: if it has not 8 to 256 octets.
+    :raises InvalidNonce: if it has not 8 to 256 octets.
     """
     nonce = message.one(Nonce)
     if len(nonce.data) not in _NONCE_SIZES:
-        raise Malformed(
+        raise InvalidNonce(
             Reason("the length of a nonce", f"{len(nonce.data)} octets", "8 to 256 octets")
         )
     return nonce

@@ -10,6 +10,7 @@ from operator import ne
 
 from isakmp.associations import Offer, ProtectionSuite
 from isakmp.connections import Candidates, Connection
+from isakmp.departures import USUAL, Departures
 from isakmp.errors import AttributesNotSupported, NoProposalChosen, Reason
 from isakmp.ike.authentication import AUTHENTICATIONS
 from isakmp.ike.parameters import KEY_IKE, Parameters, choices, configured
@@ -54,10 +55,13 @@ def acceptable_to(
     :raises NoProposalChosen: if none does: with what was offered, and what the nearest differs.
     """
     offered = [parameters for _, _, parameters in _readable(offer)]
-    algorithms = {p.algorithms for p in offered if p.authentication in AUTHENTICATIONS}
+    usable = [p for p in offered if p.authentication in AUTHENTICATIONS]
+    algorithms = {p.algorithms for p in usable if not p.departures}
 
     def takes(connection: Connection) -> bool:
-        return not choices(connection).algorithms.isdisjoint(algorithms)
+        if not choices(connection).algorithms.isdisjoint(algorithms):
+            return True
+        return any(p.departures and _overlooked(p, connection) for p in usable)
 
     # An explanation costs more than the decision, and a stranger can have as many as it likes.
     refused = not any(map(takes, candidates.remaining))
@@ -67,8 +71,31 @@ def acceptable_to(
         lambda connection: ", ".join(p.spelled for p in configured(connection)),
         takes,
         NoProposalChosen,
-        _nearest(offered, candidates.remaining) if refused else "",
+        _remedy(usable, offered, candidates.remaining) if refused else "",
     )
+
+
+def _overlooked(parameters: Parameters, connection: Connection) -> bool:
+    """Whether a connection takes these, and overlooks in what they depart."""
+    return (
+        parameters.departures <= connection.lenient
+        and parameters.algorithms in choices(connection).algorithms
+    )
+
+
+def _remedy(
+    usable: Sequence[Parameters], offered: Sequence[Parameters], connections: Sequence[Connection]
+) -> str:
+    """What would have to change: what is overlooked, or what is configured."""
+    for connection in connections:
+        for parameters in usable:
+            missing = parameters.departures - connection.lenient
+            if missing and parameters.algorithms in choices(connection).algorithms:
+                return (
+                    f"{parameters.spelled} would do if lenient of connection {connection.name} "
+                    f"named {', '.join(sorted(missing))}."
+                )
+    return _nearest(offered, connections)
 
 
 class _Said:
@@ -122,20 +149,27 @@ def choose(
     wanted = frozenset().union(*(choices(c).algorithms for c in candidates.remaining))
     for proposal, transform, parameters in _readable(offer):
         if parameters.authentication in AUTHENTICATIONS and parameters.algorithms in wanted:
+            if parameters.departures and not any(
+                _overlooked(parameters, connection) for connection in candidates.remaining
+            ):
+                continue
             if len(proposal.transforms) > 1:
                 proposal = replace(proposal, transforms=(transform,))
             return ProtectionSuite((proposal,)), parameters
     raise NoProposalChosen(Reason("no common proposal"))
 
 
-def confirm(answer: Offer, offered: Sequence[Parameters]) -> Parameters:
+def confirm(
+    answer: Offer, offered: Sequence[Parameters], lenient: Departures = USUAL
+) -> Parameters:
     """
     The responder's choice, verified to be one of our offers.  RFC 2408 section 4.2.
 
     Its lifetime may be another, and so may its numbers, which only SHOULD be ours.
 
+    :param lenient: what is overlooked in it: the connection's.
     :raises NoProposalChosen: if it is not exactly one of them.
-    :raises AttributesNotSupported: if it says something that none of them can.
+    :raises AttributesNotSupported: if it says something that none of them can, or as none may.
     """
     ours = ", ".join(p.spelled for p in offered)
     count = sum(len(p.transforms) for suite in answer.suites for p in suite.proposals)
@@ -145,6 +179,11 @@ def confirm(answer: Offer, offered: Sequence[Parameters]) -> Parameters:
         )
     for _, transform in _ours(answer):
         parameters = Parameters.read(transform)
+        left = parameters.departures - lenient
+        if left:
+            raise AttributesNotSupported(
+                Reason(f"the form of an answer: {', '.join(sorted(left))}", parameters.spelled)
+            )
         if parameters.algorithms in {p.algorithms for p in offered}:
             return parameters
     raise NoProposalChosen(Reason("the answer is none of our offers", _said(answer), ours))

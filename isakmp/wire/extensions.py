@@ -12,7 +12,7 @@ import struct
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-from isakmp.errors import Malformed
+from isakmp.errors import InvalidReservedField, Malformed
 from isakmp.numbers import PayloadType
 from isakmp.wire.attributes import Attribute, decode_attributes, encode_attributes
 from isakmp.wire.payload import Opaque, Payload
@@ -48,7 +48,7 @@ class ConfigurationAttributes(Payload):
     def decode(cls, reader: Reader) -> Self:
         kind, reserved, identifier = _CONFIGURATION.unpack(reader.take(4))
         if reserved:
-            raise Malformed("the reserved octet is not zero")
+            raise InvalidReservedField("the reserved octet is not zero")
         return cls(kind, identifier, decode_attributes(reader))
 
     def encode(self) -> bytes:
@@ -92,7 +92,7 @@ class _OriginalAddress(Payload):
     def decode(cls, reader: Reader) -> Self:
         kind = reader.u8()
         if reader.take(3) != bytes(3):
-            raise Malformed("a reserved octet is not zero")
+            raise InvalidReservedField("a reserved octet is not zero")
         return cls(kind, reader.rest())
 
     def encode(self) -> bytes:

@@ -6,12 +6,19 @@ from __future__ import annotations
 
 import enum
 import struct
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import ClassVar, Final, Self, TypeVar
 
-from isakmp.errors import Malformed, UnequalPayloadLengths, UnexpectedPayload
+from isakmp.departures import NONE, RESERVED_OCTETS, RESERVED_PAYLOAD_TYPE
+from isakmp.errors import (
+    InvalidNextPayload,
+    InvalidReservedField,
+    Malformed,
+    UnequalPayloadLengths,
+    UnexpectedPayload,
+)
 from isakmp.numbers import PayloadType
 from isakmp.wire.payloads import PAYLOADS, Opaque, Payload, Unrecognized
 from isakmp.wire.reader import Reader
@@ -23,6 +30,9 @@ The most payloads of one message that are read.
 Long certificate chains and lists of authorities stay far below; CVE-2026-12413 was a table that
 an attacker could fill with more.
 """
+
+RESERVED_TYPES = range(23, 128)
+"""Payload types that no document of version 1 has assigned; IKEv2's are among them."""
 
 _HEADER = struct.Struct("!8s8sBBBBII")
 _GENERIC = struct.Struct("!BBH")
@@ -45,6 +55,9 @@ class Flags(enum.IntFlag):
     COMMIT = 2
     AUTHENTICATION_ONLY = 4
 
+
+DEFINED_FLAGS = int(Flags.ENCRYPTION | Flags.COMMIT | Flags.AUTHENTICATION_ONLY)
+"""The others are reserved."""
 
 @dataclass(frozen=True, slots=True)
 class CookiePair:
@@ -174,6 +187,7 @@ class Message:
     :ivar message_id: 0 in phase 1.
     :ivar payloads: in order.
     :ivar version: major version in the high four bits, minor in the low ones.
+    :ivar departures: of :mod:`isakmp.departures`, what was met in decoding it, and is to be judged.
     """
 
     cookies: CookiePair
@@ -182,22 +196,33 @@ class Message:
     message_id: int
     payloads: tuple[Payload, ...]
     version: int = 0x10
+    departures: Collection[str] = field(default=NONE, compare=False)
 
     @classmethod
-    def decode(cls, data: bytes, table: Mapping[int, type[Payload]] = PAYLOADS) -> Self:
+    def decode(
+        cls,
+        data: bytes,
+        table: Mapping[int, type[Payload]] = PAYLOADS,
+        departures: set[str] | None = None,
+    ) -> Self:
         """
         Read a message that is not encrypted.
 
         :param data: the whole datagram.
         :param table: which class reads which payload type; other types become
             :class:`~isakmp.wire.payloads.Unrecognized`.
+        :param departures: see :func:`decode_chain`; what is found is the message's ``departures``.
         :raises Malformed: and nothing else; also if the Encryption flag is set.
         """
         initiator, responder, first, version, exchange_type, flags, message_id, _ = _fields(data)
         if flags & _ENCRYPTION:
             raise Malformed("an encrypted message where one in clear was due")
-        payloads, _ = decode_chain(first, data, table, start=28)
+        payloads, _ = decode_chain(first, data, table, start=28, departures=departures)
         cookies = CookiePair(initiator, responder)
+        if departures:
+            return cls(
+                cookies, exchange_type, flags, message_id, payloads, version, departures
+            )
         return cls(cookies, exchange_type, flags, message_id, payloads, version)
 
     def encode(self) -> bytes:
@@ -281,6 +306,7 @@ def decode_chain(
     *,
     padded: bool = False,
     start: int = 0,
+    departures: set[str] | None = None,
 ) -> tuple[tuple[Payload, ...], int]:
     """
     Read payloads, each with its generic header in front::
@@ -298,6 +324,8 @@ def decode_chain(
     :param table: which class reads which payload type.
     :param padded: octets may follow the last payload, as padding of the cipher.
     :param start: offset of the first payload.
+    :param departures: where departures (:mod:`isakmp.departures`) are noted, for the caller to
+        judge; None: a reserved octet that is not zero is refused.
     :return: the payloads, and how many octets they take, counted from ``start``.
     :raises Malformed: and nothing else.
     """
@@ -312,7 +340,9 @@ def decode_chain(
             raise _in(number, "the message ends before it")
         following, reserved, length = _GENERIC.unpack_from(data, position)
         if reserved:
-            raise _in(number, "the reserved octet is not zero")
+            if departures is None:
+                raise InvalidReservedField(_words(number, "the reserved octet is not zero"))
+            departures.add(RESERVED_OCTETS)
         position += length
         if length < 4 or position > end:
             raise _in(number, f"length {length}, {end - body + 4} octets left")
@@ -327,10 +357,12 @@ def decode_chain(
                 payloads.append(kind.decode(reader))
                 reader.finish()
             except Malformed as error:
-                raise _in(number, str(error)) from error
+                raise type(error)(_words(number, str(error))) from error
         elif number in (_PROPOSAL, _TRANSFORM):
-            raise _in(number, "outside of an SA payload")
+            raise InvalidNextPayload(_words(number, "outside of an SA payload"))
         else:
+            if departures is not None and number in RESERVED_TYPES:
+                departures.add(RESERVED_PAYLOAD_TYPE)
             payloads.append(Unrecognized(number, reader.rest()))
         number = following
     if position != end and not padded:
@@ -339,7 +371,11 @@ def decode_chain(
 
 
 def _in(number: int, what: str) -> Malformed:
-    return Malformed(f"{PayloadType(number).spelled} payload: {what}")
+    return Malformed(_words(number, what))
+
+
+def _words(number: int, what: str) -> str:
+    return f"{PayloadType(number).spelled} payload: {what}"
 
 
 def encode_chain(payloads: Iterable[Payload]) -> bytes:

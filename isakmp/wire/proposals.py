@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
-from isakmp.errors import Malformed
+from isakmp.departures import RESERVED_OCTETS
+from isakmp.errors import BadProposalSyntax, InvalidReservedField, Malformed
 from isakmp.wire.attributes import Attribute, attributes_of, encode_attributes
 from isakmp.wire.reader import Reader
 
@@ -93,11 +94,15 @@ class Proposal:
     transforms: tuple[Transform, ...]
 
 
-def decode_proposals(reader: Reader) -> tuple[Proposal, ...]:
+def decode_proposals(
+    reader: Reader, departures: set[str] | None = None
+) -> tuple[Proposal, ...]:
     """
     All that is left of the reader, as proposals; at least one.
 
     :param reader: bounded to the SA payload, its situation already read.
+    :param departures: where reserved octets that are not zero are noted, for the caller to judge;
+        None: they are refused.
     :raises Malformed: if they do not end where the reader does, have no transform, or are more
         than the bounds of this module.
     """
@@ -106,37 +111,51 @@ def decode_proposals(reader: Reader) -> tuple[Proposal, ...]:
     following: int = _PROPOSAL
     while following:
         if following != _PROPOSAL:
-            raise Malformed(f"payload type {following} after a Proposal")
+            raise BadProposalSyntax(f"payload type {following} after a Proposal")
         if len(proposals) == MAX_PROPOSALS:
             raise Malformed(f"more than {MAX_PROPOSALS} proposals")
         following, reserved, length, number, protocol, spi_size, count = _PROPOSAL_HEAD.unpack(
             reader.take(8)
         )
         if reserved:
-            raise Malformed("Proposal: a reserved octet is not zero")
+            _note("Proposal", departures)
         body = reader.sub(length - 8)
         spi = body.take(spi_size)
         transforms_left -= count
         if transforms_left < 0:
             raise Malformed(f"more than {MAX_TRANSFORMS} transforms")
-        proposals.append(Proposal(number, protocol, spi, _transforms(body, count)))
+        proposals.append(Proposal(number, protocol, spi, _transforms(body, count, departures)))
     reader.finish()
     return tuple(proposals)
 
 
-def _transforms(reader: Reader, count: int) -> tuple[Transform, ...]:
+def _note(what: str, departures: set[str] | None) -> None:
+    if departures is None:
+        raise InvalidReservedField(f"{what}: a reserved octet is not zero")
+    departures.add(RESERVED_OCTETS)
+
+
+def _transforms(
+    reader: Reader, count: int, departures: set[str] | None
+) -> tuple[Transform, ...]:
     if not count:
-        raise Malformed("Proposal: no transforms")
+        raise BadProposalSyntax("Proposal: no transforms")
     transforms: list[Transform] = []
     while count:
         count -= 1
         following, reserved, length = _GENERIC.unpack(reader.take(4))
         if following != (_TRANSFORM if count else 0):
-            raise Malformed(f"payload type {following} after a Transform, {count} announced")
+            raise BadProposalSyntax(
+                f"payload type {following} after a Transform, {count} announced"
+            )
         if reserved:
-            raise Malformed("Transform: a reserved octet is not zero")
+            _note("Transform", departures)
         body = reader.take(length - 4)
-        transforms.append(_known(body) if len(body) <= _SHORT else _transform(body))
+        try:
+            transforms.append(_known(body) if len(body) <= _SHORT else _transform(body))
+        except InvalidReservedField:
+            _note("Transform", departures)
+            transforms.append(_transform(body[:2] + bytes(2) + body[4:]))
     reader.finish()
     return tuple(transforms)
 
@@ -146,7 +165,7 @@ def _transform(body: bytes) -> Transform:
         raise Malformed(f"a Transform of {len(body)} octets")
     number, transform_id, reserved = _TRANSFORM_BODY.unpack_from(body)
     if reserved:
-        raise Malformed("Transform: a reserved octet is not zero")
+        raise InvalidReservedField("Transform: a reserved octet is not zero")
     return Transform(number, transform_id, attributes_of(body[4:]))
 
 

@@ -558,7 +558,7 @@ class SettingsTests(ConfigurationTestCase):
             self.assertEqual(f"{mistake.key}: {mistake.text}", text.format(path=path))
 
     def test_what_is_not_switched_on(self) -> None:
-        """A domain or key exchange has to be there, and its SAs negotiated."""
+        """A domain or key exchange has to be there."""
         for given_, text in (
             (self.override(doi="isakmp"), "no domain of interpretation isakmp is switched on"),
             (self.override(doi="gdoi"), "no domain of interpretation gdoi is switched on"),
@@ -570,6 +570,37 @@ class SettingsTests(ConfigurationTestCase):
             ConfigurationErrors, load, path, dois=(ISAKMPDOI(),), key_exchanges=()
         )
         self.assertEqual(len(error.mistakes), 2)
+
+    def test_without_children(self) -> None:
+        """
+        A connection in DOI 0 has ISAKMP SAs only, between addresses: that is what it is read as,
+        and a child or a name is a mistake.
+        """
+        text = """
+            connections { gw { version = 1
+                remote_addrs = 192.0.2.2
+                local { auth = psk
+                    id = %s }
+                remote { auth = psk
+                    id = 192.0.2.2 }
+                %s } }
+            secrets { ike { secret = 0x6162636465666768 } }
+            """
+        dois = (ISAKMPDOI(),)
+        path = self.write(text % ("192.0.2.1", ""))
+        loaded = load(path, self.override(doi="isakmp"), dois=dois)
+        (connection,) = loaded.connections
+        self.assertEqual((connection.doi, connection.children), (0, ()))
+        for inner, told in (
+            (("gw.example.org", ""), "DOI 0 knows addresses and subnets only"),
+            (("192.0.2.1", "children { net { } }"), "there can be no child net"),
+        ):
+            path = self.write(text % inner)
+            error = self.assertRaises(
+                ConfigurationErrors, load, path, self.override(doi="isakmp"), dois=dois
+            )
+            (mistake,) = error.mistakes
+            self.assertIn(told, mistake.text)
 
     def test_another_domain(self) -> None:
         """A domain that has no ESP takes its suites from isakmp.toml, and needs them."""

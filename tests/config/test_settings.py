@@ -23,6 +23,7 @@ from isakmp.config.settings import (
     load,
 )
 from isakmp.connections import Limits
+from isakmp.departures import LENIENCES, USUAL
 from isakmp.node import Node
 from isakmp.plugins import builtin
 from tests.config.samples import ConfigurationTestCase, conf
@@ -54,7 +55,7 @@ doi = "ipsec"
 key_exchange = "ike"
 exchange = "main"
 authentication = "psk"
-lenient = false
+lenient = ["reserved-octets", "key-length-first"]
 
 [connection.gw.children.net]
 suites = ["esp=aes128-sha256", "transport:ah=sha1"]
@@ -135,6 +136,7 @@ class MeaningTests(SettingsTestCase):
                 log=LogSettings("warn"),
                 connections={
                     "gw": ConnectionSettings(
+                        lenient=frozenset({"reserved-octets", "key-length-first"}),
                         children={
                             "net": ChildSettings(suites=("esp=aes128-sha256", "transport:ah=sha1"))
                         }
@@ -235,13 +237,28 @@ class MistakeTests(SettingsTestCase):
             ('[connection.gw]\nexchange = "authentication-only"', "it is not built yet"),
             ('[connection.gw]\nchild_exchange = "quick"', "is not built"),
             ('[connection.gw]\nauthentication = "signature"', "are not built yet; valid: 'psk'"),
-            ("[connection.gw]\nlenient = true", "nothing is overlooked"),
-            ('[connection.gw]\nlenient = ["x"]', "nothing is overlooked"),
             ('[connection.gw]\ndoi = "gdoi"', "it is not switched on"),
             ('[connection.gw]\nkey_exchange = "kink"', "it is not switched on"),
             ("[connection.gw.children.n]\nidentities = []", "are not built"),
         ):
             self.assertIn(why, self.mistake_in(text), text)
+
+    def test_lenient(self) -> None:
+        """
+        What can be overlooked has a name; nothing else can be, and the mistake lists all names.
+        """
+        self.assertEqual(self.settings("[connection.gw]").connections["gw"].lenient, USUAL)
+        strict = self.settings("[connection.gw]\nlenient = []").connections["gw"]
+        self.assertEqual(strict.lenient, frozenset())
+        for name in LENIENCES:
+            text = f'[connection.gw]\nlenient = ["{name}"]'
+            self.assertEqual(self.settings(text).connections["gw"].lenient, {name})
+        self.mistake_in('[connection.gw]\nlenient = ["lengths"]')
+        wrong = self.mistake_in('[connection.gw]\nlenient = ["reserved-octet"]')
+        self.assertIn("did you mean reserved-octets?", wrong)
+        for name in LENIENCES:
+            self.assertIn(name, wrong)
+        self.assertIn("a list of texts", self.mistake_in("[connection.gw]\nlenient = true"))
 
     def test_values(self) -> None:
         """What a key cannot have."""

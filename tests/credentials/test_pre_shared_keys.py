@@ -63,7 +63,7 @@ class PreSharedKeyTests(SynchronousTestCase):
         While only the peer's address is known the secret is that of the address, however it is
         spelled, of its network, or anybody's.
 
-        Proves: RFC 2409 section 5.4
+        Proves: RFC 2409 section 5.4 (row 5.4-1)
         """
         keys = self.keys(
             (b"address", "198.51.100.7"),

@@ -322,7 +322,7 @@ class MessageTests(SynchronousTestCase):
         """
         The chain of vectors is, to the last block, the one in the logs of the peers.
 
-        Proves: RFC 2409 appendix B
+        Proves: RFC 2409 appendix B (row B-2)
         """
         count = 0
         for conversation in _conversations():
@@ -393,7 +393,7 @@ class KeymatTests(SynchronousTestCase):
         """
         KEYMAT of each Quick Mode, cut into the keys of both directions, is what the peers used.
 
-        Proves: RFC 2409 section 5.5
+        Proves: RFC 2409 section 5.5 (row 5.5-9)
         """
         count, expanded = 0, 0
         for conversation in _conversations():

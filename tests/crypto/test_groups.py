@@ -127,7 +127,8 @@ class AgreementTests(SynchronousTestCase):
         """
         A public value or a secret that is a small number keeps its length.
 
-        Proves: RFC 2409 section 5
+        Proves: RFC 2409 section 5 (row 5-7)
+        Proves: RFC 2408 section 5.7 (row 5.7-1)
         """
         for number in (1, 14):
             found = group(number)
@@ -235,7 +236,7 @@ class RefusalTests(SynchronousTestCase):
         """
         In every group, a public value of another length is refused: no zeros are added for it.
 
-        Proves: RFC 2409 section 5
+        Proves: RFC 2409 section 5 (row 5-7)
         """
         for found in GROUPS.values():
             pair = found.generate()

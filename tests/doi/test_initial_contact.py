@@ -113,7 +113,10 @@ class OutgoingTests(SynchronousTestCase):
         """
         It is said beside our proof, by either side, octet by octet as charon says it.
 
-        Proves: RFC 2407 section 4.6.3.3
+        Proves: RFC 2407 section 4.6.3.3 (row 4.6.3.3-1)
+        Proves: RFC 2407 section 4.6.3 (row 4.6.3-1)
+        Proves: RFC 2407 section 4.6.3 (row 4.6.3-3)
+        Proves: RFC 2407 section 4.6.3.3 (row 4.6.3.3-2)
         """
         first = conversation("main-psk")["isakmp_sas"][0]
         (recorded,) = bodies("main-psk", "main", "N")
@@ -133,7 +136,7 @@ class OutgoingTests(SynchronousTestCase):
         """
         It is not said before the exchange is sealed.
 
-        Proves: RFC 2407 section 4.6.3
+        Proves: RFC 2407 section 4.6.3 (row 4.6.3-1)
         """
         self.assertEqual(Conversation(protection=None).says(), [])
 
@@ -141,7 +144,7 @@ class OutgoingTests(SynchronousTestCase):
         """
         It is not said in Aggressive Mode, where a message can be sealed as well.
 
-        Proves: RFC 2407 section 4.6.3
+        Proves: RFC 2407 section 4.6.3 (row 4.6.3-2)
         """
         self.assertEqual(Conversation(number=ExchangeType.AGGRESSIVE).says(AUTH), [])
 

@@ -109,7 +109,7 @@ class SituationTests(SynchronousTestCase):
         """
         SIT_IDENTITY_ONLY is read as four octets, and the proposals are left to be read.
 
-        Proves: RFC 2407 section 4.2.1
+        Proves: RFC 2407 section 4.2.1 (row 4.2.1-1)
         """
         reader = Reader(b"\0\0\0\1proposals")
         situation = ipsec.situation(reader)
@@ -121,8 +121,10 @@ class SituationTests(SynchronousTestCase):
         """
         A situation with secrecy or integrity labels is refused; what follows is not looked at.
 
-        Proves: RFC 2407 section 4.2.2
-        Proves: RFC 2407 section 4.2.3
+        Proves: RFC 2407 section 4.2.2 (row 4.2.2-2)
+        Proves: RFC 2407 section 4.2.3 (row 4.2.3-2)
+        Proves: RFC 2407 section 4.2.2 (row 4.2.2-3)
+        Proves: RFC 2407 section 4.2.3 (row 4.2.3-3)
         """
         for bits, words in (
             (2, "SIT_SECRECY"),
@@ -149,7 +151,11 @@ class SituationTests(SynchronousTestCase):
             self.assertEqual(error.reason.offered, words)
 
     def test_cut_short(self) -> None:
-        """Fewer than four octets are no situation."""
+        """
+        Fewer than four octets are no situation.
+
+        Proves: RFC 2408 section 3.4 (row 3.4-3)
+        """
         for octets in (b"", b"\0", b"\0\0\1"):
             self.assertRaises(Malformed, ipsec.situation, Reader(octets))
 
@@ -187,7 +193,11 @@ class IdentityTests(SynchronousTestCase):
             self.assertRaises(InvalidIdentity, ipsec.identity, kind, 0, 0, data)
 
     def test_client(self) -> None:
-        """Protocol and port are kept, and the numbers are the same when it is said."""
+        """
+        Protocol and port are kept, and the numbers are the same when it is said.
+
+        Proves: RFC 2408 section 5.8 (row 5.8-1)
+        """
         identity = Identity.address("1.2.3.4", 6, 80)
         self.assertEqual(ipsec.identity(1, 6, 80, b"\1\2\3\4"), identity)
         self.assertEqual(ipsec.identification(identity), identity)
@@ -210,7 +220,10 @@ class NotifiedTests(SynchronousTestCase):
         """
         What only looks like it asks for nothing.
 
-        Proves: RFC 2407 section 4.6.3.3
+        Proves: RFC 2407 section 4.6.3.3 (row 4.6.3.3-2)
+        Proves: RFC 2408 section 5.14 (row 5.14-7)
+        Proves: RFC 2408 section 5.14 (row 5.14-8)
+        Proves: RFC 2408 section 5.14 (row 5.14-9)
         """
         good = Notification(1, 1, NotifyType.INITIAL_CONTACT, COOKIES, b"")
         for bad in (
@@ -225,7 +238,11 @@ class NotifiedTests(SynchronousTestCase):
             self.assertIsNone(ipsec.notified(bad), bad)
 
     def test_others(self) -> None:
-        """No other notification asks for anything."""
+        """
+        No other notification asks for anything.
+
+        Proves: RFC 2408 section 5.14 (row 5.14-10)
+        """
         for kind in (*NotifyType, 0, 999, 65535):
             if kind != NotifyType.INITIAL_CONTACT:
                 self.assertIsNone(ipsec.notified(Notification(1, 1, kind, COOKIES, b"")))
@@ -266,7 +283,9 @@ class DeletedTests(SynchronousTestCase):
         """
         SPIs that no SA can have, other domains and other protocols delete nothing.
 
-        Proves: RFC 2408 section 5.15
+        Proves: RFC 2408 section 5.15 (row 5.15-7)
+        Proves: RFC 2408 section 5.15 (row 5.15-8)
+        Proves: RFC 2408 section 5.15 (row 5.15-9)
         """
         bad = (bytes(4), b"\0\0\0\xff", b"\1\2\3", b"\1" * 8, b"\1" * 16)
         for spi in bad:
@@ -308,7 +327,7 @@ class TermsTests(SynchronousTestCase):
         """Attributes at fault have no terms, and neither has a proposal without transforms."""
         for attributes in (
             (*basic(auth=1), *basic(auth=2)),
-            (Attribute.tlv(KEY, 128), *basic(auth=2)),
+            (Attribute.tlv(KEY, 2**20), *basic(auth=2)),
             (Attribute.tv(DURATION, 9),),
         ):
             (bad,) = esp(transform(1, 12, *attributes)).proposals

@@ -33,6 +33,7 @@ class ISAKMPDOITests(SynchronousTestCase):
         DOI 0 stands for any protocol.
 
         Proves: RFC 2408 section 3.4
+        Proves: RFC 2408 section 1.4.2 (row 1.4.2-2)
         """
         self.assertEqual((isakmp_doi.number, isakmp_doi.name), (0, "isakmp"))
         self.assertEqual(tuple(isakmp_doi.exchange_types), ())
@@ -50,6 +51,7 @@ class ISAKMPDOITests(SynchronousTestCase):
         Its four types of identity are numbered otherwise than those of IPsec.
 
         Proves: RFC 2408 appendix A.4
+        Proves: RFC 2408 section 1.4.2 (row 1.4.2-2)
         """
         for kind, data, spelled in (
             (0, V4, "10.0.0.1"),
@@ -68,7 +70,8 @@ class ISAKMPDOITests(SynchronousTestCase):
         Other types, other lengths, and octets that are unused and not zero are refused.
 
         Proves: RFC 2408 appendix A.4
-        Proves: RFC 2408 section 3.8
+        Proves: RFC 2408 section 3.8 (row 3.8-1)
+        Proves: RFC 2408 section 5.8 (row 5.8-2)
         """
         for kind, protocol, port, data in (
             (0, 0, 0, V6),

@@ -70,7 +70,7 @@ class SelectTests(SynchronousTestCase):
         """
         What is selected is what was offered: SPI, numbers, attributes and all.
 
-        Proves: RFC 2408 section 4.2
+        Proves: RFC 2408 section 4.2 (row 4.2-10)
         """
         offered = offer("aes128-sha256", lifetime=Lifetime(100, 200))
         suite = ipsec.select(offered, acceptable("aes128-sha256"))
@@ -81,7 +81,8 @@ class SelectTests(SynchronousTestCase):
         """
         Of a proposal's transforms exactly one is selected.
 
-        Proves: RFC 2408 section 4.2
+        Proves: RFC 2408 section 4.2 (row 4.2-7)
+        Proves: RFC 2408 section 4.2 (row 4.2-9)
         """
         offered = offer("aes256-sha256|aes128-sha256|3des-sha1")
         suite = ipsec.select(offered, acceptable("3des-sha1", "aes128-sha256"))
@@ -109,7 +110,8 @@ class SelectTests(SynchronousTestCase):
         """
         Proposals of one number are accepted all or not at all: AH and ESP is neither AH nor ESP.
 
-        Proves: RFC 2408 section 4.2
+        Proves: RFC 2408 section 4.2 (row 4.2-2)
+        Proves: RFC 2408 section 4.2 (row 4.2-7)
         """
         both = "ah=sha1+esp=aes128-sha256"
         self.assertEqual(
@@ -126,7 +128,9 @@ class SelectTests(SynchronousTestCase):
         """
         The two examples of the RFC are negotiated as it says.
 
-        Proves: RFC 2408 section 4.2.1
+        Proves: RFC 2408 section 4.2.1 (row 4.2.1-1)
+        Proves: RFC 2408 section 4.2.1 (row 4.2.1-2)
+        Proves: RFC 2408 section 4.2.1 (row 4.2.1-3)
         """
         first = offer("esp=3des-md5|aes128-md5+ah=sha1")
         self.assertEqual(
@@ -195,7 +199,9 @@ class SelectTests(SynchronousTestCase):
         """
         Transforms and protocols that are not known are passed over, not refused.
 
-        Proves: RFC 2408 section 5.6
+        Proves: RFC 2408 section 5.6 (row 5.6-2)
+        Proves: RFC 2408 section 5.5 (row 5.5-3)
+        Proves: RFC 2408 section 5.6 (row 5.6-3)
         """
         good = basic(auth=1, mode=1)
         offered = of(
@@ -206,7 +212,11 @@ class SelectTests(SynchronousTestCase):
         self.assertEqual(chosen(ipsec.select(offered, acceptable("3des-md5"))), [(3, 3)])
 
     def test_unknown_attributes(self) -> None:
-        """An attribute that means nothing here makes its transform unacceptable, and no other."""
+        """
+        An attribute that means nothing here makes its transform unacceptable, and no other.
+
+        Proves: RFC 2407 section 4.5.3 (row 4.5.3-2)
+        """
         good = basic(auth=1, mode=1)
         for attribute in (
             Attribute.tv(10, 2),
@@ -248,7 +258,7 @@ class SelectTests(SynchronousTestCase):
         """
         A key length for a cipher that has only one must not be sent, and is not accepted.
 
-        Proves: RFC 2407 section 4.5
+        Proves: RFC 2407 section 4.5 (row 4.5-5)
         """
         offered = of(esp(transform(1, 3, *basic(key=192, auth=1, mode=1))))
         self.assertIn("Key Length", refusal(offered, acceptable("3des-md5")).reason.remedy)
@@ -257,7 +267,8 @@ class SelectTests(SynchronousTestCase):
         """
         Attributes that contradict each other end the negotiation, wherever they stand.
 
-        Proves: RFC 2407 section 4.5.2
+        Proves: RFC 2407 section 4.5.2 (row 4.5.2-2)
+        Proves: RFC 2407 section 4.5.2 (row 4.5.2-3)
         """
         good = transform(1, 3, *basic(auth=1, mode=1))
         bad = transform(2, 3, *basic(auth=1, mode=1), *basic(mode=2))
@@ -277,7 +288,7 @@ class SelectTests(SynchronousTestCase):
         """
         A suite with an SPI that cannot be is passed over; if all are such, that is the refusal.
 
-        Proves: RFC 2408 section 5.5
+        Proves: RFC 2408 section 5.5 (row 5.5-4)
         """
         wanted = acceptable("3des-md5")
         good = transform(1, 3, *basic(auth=1, mode=1))
@@ -309,7 +320,8 @@ class SelectTests(SynchronousTestCase):
         """
         Proposals of one number must not be separated by one of another.
 
-        Proves: RFC 2408 section 4.2
+        Proves: RFC 2408 section 4.2 (row 4.2-3)
+        Proves: RFC 2408 section 5.5 (row 5.5-5)
         """
         one, two = (Proposal(n, ESP, SPI, (transform(1, 3),)) for n in (1, 2))
         self.assertEqual([s.number for s in suites_of((one, one, two))], [1, 2])
@@ -570,7 +582,7 @@ class ConfirmTests(SynchronousTestCase):
         """
         An answer that is none of our offers is refused: what differs is said.
 
-        Proves: RFC 2408 section 4.2
+        Proves: RFC 2408 section 4.2 (row 4.2-11)
         """
         for spelling, differs in (
             ("aes128-sha1", "Authentication Algorithm is sha1 there and sha256 here"),
@@ -589,7 +601,7 @@ class ConfirmTests(SynchronousTestCase):
         """
         An answer without an attribute of ours, or with one more, is not our offer.
 
-        Proves: RFC 2409 section 5
+        Proves: RFC 2409 section 5 (row 5-14)
         """
         for attributes in (
             basic(auth=1),
@@ -603,7 +615,7 @@ class ConfirmTests(SynchronousTestCase):
         """
         An answer has one suite, and one transform for each of its protocols.
 
-        Proves: RFC 2408 section 4.2
+        Proves: RFC 2408 section 4.2 (row 4.2-9)
         """
         selected = ipsec.select(self.ours, acceptable("3des-md5"))
         twice = of(selected, selected.numbered(9))
@@ -634,7 +646,7 @@ class ConfirmTests(SynchronousTestCase):
         """
         An answer with an SPI that cannot be is refused.
 
-        Proves: RFC 2408 section 5.5
+        Proves: RFC 2408 section 5.5 (row 5.5-4)
         """
         for spi in (b"", bytes(4), b"\0\0\0\xff", bytes(8)):
             answer = offer("3des-md5", spi=spi)
@@ -644,7 +656,7 @@ class ConfirmTests(SynchronousTestCase):
         """
         An answer that contradicts itself is refused.
 
-        Proves: RFC 2407 section 4.5.2
+        Proves: RFC 2407 section 4.5.2 (row 4.5.2-3)
         """
         bad = transform(1, DES3, *basic(auth=1, mode=1), *basic(auth=2))
         self.assertRaises(AttributesNotSupported, ipsec.confirm, of(esp(bad)), self.ours)

@@ -70,8 +70,9 @@ class SuiteTests(SynchronousTestCase):
         """
         What is offered for a configuration is, octet by octet, what charon offers for it.
 
-        Proves: RFC 2407 section 4.5
-        Proves: RFC 2408 section 3.6
+        Proves: RFC 2407 section 4.5 (row 4.5-1)
+        Proves: RFC 2408 section 3.6 (row 3.6-2)
+        Proves: RFC 2407 section 4.5 (row 4.5-5)
         """
         lifetime = Lifetime(seconds=0x0F78)
         for name, spelling in (
@@ -95,7 +96,7 @@ class SuiteTests(SynchronousTestCase):
         """
         Parts with + between them are proposals of one number: all of them or none.
 
-        Proves: RFC 2408 section 4.2
+        Proves: RFC 2408 section 4.2 (row 4.2-1)
         """
         suite = ipsec.suite("ah=sha1+esp=aes128-sha256", HOUR)
         self.assertEqual([p.protocol for p in suite.proposals], [AH, ESP])
@@ -106,7 +107,8 @@ class SuiteTests(SynchronousTestCase):
         """
         Alternatives with | between them are numbered transforms, the preferred first.
 
-        Proves: RFC 2408 section 4.2
+        Proves: RFC 2408 section 4.2 (row 4.2-6)
+        Proves: RFC 2408 section 5.6 (row 5.6-1)
         """
         (proposal,) = ipsec.suite("aes256-sha256|aes128-sha1|3des-md5", HOUR).proposals
         self.assertEqual([(t.number, t.transform_id) for t in proposal.transforms], [
@@ -120,6 +122,7 @@ class SuiteTests(SynchronousTestCase):
         Each bound is a type and then a duration; what has no bound is not said.
 
         Proves: RFC 2407 section 4.5.2
+        Proves: RFC 2407 section 4.5 (row 4.5-2)
         """
         for lifetime, wanted in (
             (Lifetime(), ()),
@@ -288,7 +291,7 @@ class SpellTests(SynchronousTestCase):
             (esp(transform(1, 12, *basic(auth=2, mode=1), *basic(auth=1))),
              "esp=aes128-sha1(Authentication Algorithm is said twice, differently)"),
             (esp(transform(1, 3, Attribute.tlv(KEY, 192), *basic(auth=2, mode=1))),
-             "esp=3des-sha1(Key Length is basic, and was encoded as variable)"),
+             "esp=3des_cbc_192-sha1(basic-as-variable)"),
             (ProtectionSuite((Proposal(1, AH, b"", (transform(1, 3, *basic(auth=1, mode=1)),)),)),
              "ah=sha_with_md5"),
             (ProtectionSuite((Proposal(1, AH, b"", (transform(1, 8, *basic(mode=1)),)),)),

@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from isakmp.associations import Lifetime
 from isakmp.crypto.esp import ENCRYPTION, INTEGRITY, esp_transform
+from isakmp.departures import BASIC_AS_VARIABLE
 from isakmp.doi.transforms import (
     CIPHERS,
     INTEGRITIES,
@@ -59,15 +60,21 @@ class ReadingTests(SynchronousTestCase):
 
     def test_basic_as_variable(self) -> None:
         """
-        A basic attribute in the format of a variable one is a fault, if its value fits or not.
+        A basic attribute in the format of a variable one is a fault if its value does not fit, and
+        otherwise something that whoever takes it has to overlook.
 
-        Proves: RFC 2407 section 4.5
+        Proves: RFC 2407 section 4.5 (row 4.5-1)
         """
         for kind in (KEY, AUTH, MODE, GROUP, TYPE):
-            for value in (b"\0\1", b"\1", b"", b"\0\0\0\1", bytes(1000)):
+            for value in (b"", b"\0\1\0\0", bytes(9), bytes(1000)):
                 got = reading(Attribute.tlv(kind, value))
                 self.assertIn("encoded as variable", got.fault)
                 self.assertFalse(got.contradictory)
+            for value in (b"\0\1", b"\1", b"\0\0\0\1"):
+                got = reading(Attribute.tlv(kind, value))
+                self.assertEqual((got.fault, got.departures), ("", {BASIC_AS_VARIABLE}))
+                plain = reading(Attribute.tv(kind, 1))
+                self.assertEqual((plain.protection, plain.departures), (got.protection, set()))
 
     def test_reserved_zero(self) -> None:
         """The reserved value 0 is not the same as saying nothing."""
@@ -78,7 +85,7 @@ class ReadingTests(SynchronousTestCase):
         """
         An attribute that is said twice, the same each time, is no fault.
 
-        Proves: RFC 2407 section 4.5.2
+        Proves: RFC 2407 section 4.5.2 (row 4.5.2-1)
         """
         got = reading(*USUAL, *reversed(USUAL), SECONDS, *USUAL)
         self.assertEqual((got.protection, got.fault), (Protection(ESP, AES, 128, 5, 1), ""))
@@ -105,7 +112,7 @@ class ReadingTests(SynchronousTestCase):
         """
         A transform that is not known is not read for contradictions: it is ignored.
 
-        Proves: RFC 2408 section 5.6
+        Proves: RFC 2408 section 5.6 (row 5.6-2)
         """
         for protocol, transform_id in ((ESP, 99), (AH, 99), (4, 99), (200, 1)):
             got = reading(
@@ -139,7 +146,7 @@ class LifetimeTests(SynchronousTestCase):
         """
         A lifetime may be 24 hours or 100 megabytes: the RFC's own example.
 
-        Proves: RFC 2407 section 4.5.2
+        Proves: RFC 2407 section 4.5.2 (row 4.5.2-1)
         """
         got = reading(
             SECONDS,
@@ -173,7 +180,7 @@ class LifetimeTests(SynchronousTestCase):
         """
         A duration before any type is a fault.
 
-        Proves: RFC 2407 section 4.5
+        Proves: RFC 2407 section 4.5 (row 4.5-2)
         """
         got = reading(Attribute.tv(DURATION, 8), SECONDS)
         self.assertIn("without SA Life Type", got.fault)
@@ -214,7 +221,11 @@ class LifetimeTests(SynchronousTestCase):
 
 class ProtectionTests(SynchronousTestCase):
     def test_supported(self) -> None:
-        """Only combinations that authenticate, with a key length the cipher has, are supported."""
+        """
+        Only combinations that authenticate, with a key length the cipher has, are supported.
+
+        Proves: RFC 2407 section 4.5 (row 4.5-4)
+        """
         for transform_id, key_length, integrity, supported in (
             (AES, 128, 1, True),
             (AES, 192, 2, True),
@@ -257,7 +268,7 @@ class ProtectionTests(SynchronousTestCase):
         """
         AH needs the transform and the attribute of one and the same algorithm.
 
-        Proves: RFC 2407 section 4.4.3
+        Proves: RFC 2407 section 4.4.3 (row 4.4.3-1)
         """
         for number, integrity in INTEGRITIES.items():
             for other in AHTransform:

@@ -25,6 +25,7 @@ from isakmp.associations import (
     Transform,
 )
 from isakmp.connections import Candidates, Limits
+from isakmp.departures import USUAL, Departures
 from isakmp.doi.ipsec import ipsec
 from isakmp.events import Established, SPIReleased
 from isakmp.exchange import negotiation
@@ -130,6 +131,7 @@ class End:
         self.role = role
         self.path = PATH if role is Role.INITIATOR else PATH.reversed()
         self.doi = doi
+        self.lenient: Departures = USUAL
         self.notes: list[str] = []
         self.begun: list[Begun] = []
         self.clock = VirtualClock()

@@ -27,7 +27,7 @@ class BundleTests(NegotiationTestCase):
         KEYMAT is prf(SKEYID_d, protocol | SPI | Ni_b | Nr_b), stretched, for each SA with the SPI
         of its receiver; so both ends have the same, and both directions different keys.
 
-        Proves: RFC 2409 section 5.5
+        Proves: RFC 2409 section 5.5 (row 5.5-9)
         """
         self.assert_keys(b"", "aes256-sha512", 32, 64)
 
@@ -169,7 +169,9 @@ class InstallTests(NegotiationTestCase):
         A responder that is never confirmed takes back what it installed and tells the peer, who may
         believe in it: a Delete with the SPIs that it receives by, one for each protocol.
 
-        Proves: RFC 2408 section 3.15
+        Proves: RFC 2408 section 3.15 (row 3.15-1)
+        Proves: RFC 2408 section 3.15 (row 3.15-2)
+        Proves: RFC 2408 section 5.15 (row 5.15-3)
         """
         _, theirs = self.bundles("aes128-sha256+ah=sha256")
         self.now(negotiation.install_inbound(self.theirs, theirs))

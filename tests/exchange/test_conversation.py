@@ -41,7 +41,9 @@ class RepeatTests(SynchronousTestCase):
         A message that nobody answers is sent again at the configured intervals, each longer than
         the last, the same octets each time; then hope is given up, with the reason.
 
-        Proves: RFC 2408 section 5.1
+        Proves: RFC 2408 section 5.1 (row 5.1-4)
+        Proves: RFC 2408 section 5.1 (row 5.1-5)
+        Proves: RFC 2408 section 5.1 (row 5.1-6)
         """
         line = Line()
         line.ask()
@@ -249,7 +251,7 @@ class AcceptTests(SynchronousTestCase):
         """
         The first answer brings the responder's cookie; from then on nothing else is heard.
 
-        Proves: RFC 2408 section 5.2
+        Proves: RFC 2408 section 5.2 (row 5.2-2)
         """
         line = Line()
         line.ask()
@@ -290,7 +292,7 @@ class AcceptTests(SynchronousTestCase):
         """
         Sealed before there are keys, or in clear once there are: dropped.
 
-        Proves: RFC 2408 section 5.2
+        Proves: RFC 2408 section 5.2 (row 5.2-6)
         """
         line = Line()
         line.ask()
@@ -304,7 +306,11 @@ class AcceptTests(SynchronousTestCase):
         self.assertEqual(line.outcomes, [])
 
     def test_exchange_type(self) -> None:
-        """A message of another exchange type with our cookies is not ours."""
+        """
+        A message of another exchange type with our cookies is not ours.
+
+        Proves: RFC 2409 section 5 (row 5-5)
+        """
         line = Line()
         line.ask()
         line.hear(line.message(kind=4))

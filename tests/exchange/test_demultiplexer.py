@@ -17,6 +17,7 @@ from isakmp.errors import (
     InvalidMinorVersion,
     LimitReached,
     PeerError,
+    UnequalPayloadLengths,
 )
 from isakmp.events import ExchangeFailed, MessageDropped
 from isakmp.numbers import ExchangeType, NotifyType
@@ -64,7 +65,8 @@ class HeaderTests(Doors):
         """
         A minor version later than ours is not accepted, and its sender is told so.
 
-        Proves: RFC 2408 section 3.1
+        Proves: RFC 2408 section 3.1 (row 3.1-6)
+        Proves: RFC 2408 section 5.2 (row 5.2-4)
         """
         both, real = self.recorded()
         for name in ("Main 1", "Quick 1"):
@@ -73,12 +75,26 @@ class HeaderTests(Doors):
             told = Message.decode(answer).one(Notification)
             self.assertEqual(told.kind, NotifyType.INVALID_MINOR_VERSION)
 
+    def test_length(self) -> None:
+        """
+        A message of another length than its header says is dropped, and the event says why.
+
+        Proves: RFC 2408 section 5.1 (row 5.1-3)
+        """
+        both, real = self.recorded()
+        for name in ("Main 1", "Main 5", "Quick 1"):
+            for octets in (real[name][:-1], real[name] + b"\0", real[name][:28]):
+                self.arrive(both, octets)
+                self.assertIsInstance(self.error(both), UnequalPayloadLengths)
+        self.assertEqual(disagreements(both.a, both.b), [])
+        self.assertEqual(unfinished(both.b), [])
+
     def test_flags(self) -> None:
         """
         Flags that have no meaning, and authentication without encryption, which nothing here has:
         the message is discarded.
 
-        Proves: RFC 2408 section 5.2
+        Proves: RFC 2408 section 5.2 (row 5.2-6)
         """
         both, real = self.recorded()
         for name in ("Main 1", "Main 5", "Quick 1"):
@@ -107,6 +123,8 @@ class HeaderTests(Doors):
         """
         A sealed Informational exchange with message id zero belongs neither to the phase 1 that
         runs nor to the SA that stands.
+
+        Proves: RFC 2408 section 5.2 (row 5.2-7)
         """
         both = pair()
         tap = lose(both, "Main 5")
@@ -126,7 +144,7 @@ class HeaderTests(Doors):
         """
         Quick Mode in clear text under an SA is not listened to, nor answered.
 
-        Proves: RFC 2409 section 5.5
+        Proves: RFC 2409 section 5.5 (row 5.5-1)
         """
         both, real = self.recorded()
         for name in ("Quick 1", "Quick 3"):
@@ -193,7 +211,7 @@ class StrangerTests(Doors):
         """
         The responder's cookie proves an address only if it comes back from there.
 
-        Proves: RFC 2408 section 2.5.3
+        Proves: RFC 2408 section 2.5.3 (row 2.5.3-1)
         """
         both = pair(bobs=lambda connection: replace(connection, remote=()))
         tap = lose(both, "Main 3")
@@ -214,7 +232,7 @@ class StrangerTests(Doors):
         Before the cookie has come back no exchange runs, no key is made, and nothing but message 1
         and its answer is kept.
 
-        Proves: RFC 2408 section 2.5.3
+        Proves: RFC 2408 section 2.5.3 (row 2.5.3-3)
         """
         both = pair()
         lose(both, "Main 2")
@@ -304,11 +322,32 @@ class UnderAnSATests(Doors):
         both.a.endpoint.delete(both.a.sas)
         self.assertEqual(unfinished(both.a), [])
 
+    def test_quick_mode_is_no_phase_1(self) -> None:
+        """
+        Quick Mode begins nothing where there is no SA: neither as a first message, in clear text or
+        sealed, nor in the middle of Main Mode.
+
+        Proves: RFC 2409 section 4 (row 4-2)
+        """
+        both, real = self.recorded()
+        stranger = b"somebody" + bytes(8)
+        main_3 = b"somebody" + real["Main 3"][8:]
+        for octets in (
+            stranger + real["Main 1"][16:18] + b"\x20" + real["Main 1"][19:],
+            main_3[:18] + b"\x20" + main_3[19:],
+            stranger + real["Quick 1"][16:],
+            b"somebody" + real["Quick 1"][8:],
+        ):
+            for answer in self.arrive(both, octets):
+                self.assertEqual(Header.decode(answer).exchange_type, INFORMATIONAL)
+            self.assertEqual(unfinished(both.b), [])
+        self.assertEqual(len(both.b.sas), 1)
+
     def test_exchange_types(self) -> None:
         """An exchange type that nobody runs, under an SA or as the first message, is not answered
         with more than a notification, and begins nothing.
 
-        Proves: RFC 2408 section 5.2
+        Proves: RFC 2408 section 5.2 (row 5.2-5)
         """
         both, real = self.recorded()
         for name in ("Main 1", "Quick 1"):

@@ -190,7 +190,8 @@ class RefusedTests(SynchronousTestCase):
         No common proposal for the ISAKMP SA: the responder says what differs, the initiator learns
         NO-PROPOSAL-CHOSEN in clear text, which is not proven, and ends after ``grace``.
 
-        Proves: RFC 2408 section 5.4
+        Proves: RFC 2408 section 5.4 (row 5.4-4)
+        Proves: RFC 2408 section 5.14 (row 5.14-1)
         """
         both = pair(bobs_settings=Settings(suite="aes256-sha256-curve25519"))
         error = self.refused(both, 0.1 + both.settings.limits.grace)

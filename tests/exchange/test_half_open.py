@@ -79,6 +79,8 @@ class HalfOpenTests(SynchronousTestCase):
         """
         Whatever happens in whatever order: within both bounds, the oldest gives way, each is
         forgotten when its time is over, one call is on the clock if and only if there is anything.
+
+        Proves: RFC 2408 section 1.7.1 (row 1.7.1-1)
         """
         clock = VirtualClock()
         table, model = HalfOpenTable(clock, LIMITS), Model()

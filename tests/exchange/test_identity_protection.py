@@ -75,6 +75,7 @@ class IdentityProtectionTests(SynchronousTestCase):
         SA, SA, KE and NONCE, KE and NONCE, and then sealed: identity and proof, each way once.
 
         Proves: RFC 2408 section 4.5
+        Proves: RFC 2408 section 4.1 (row 4.1-4)
         """
         self.assertEqual(
             drawn(self, IdentityProtection(), "the SA").drawn,
@@ -103,6 +104,15 @@ class IdentityProtectionTests(SynchronousTestCase):
         nothing behind it could be changed unseen.
 
         Proves: RFC 2408 section 4.5
+        Proves: RFC 2407 section 4.2.1 (row 4.2.1-1)
+        Proves: RFC 2408 section 2.4 (row 2.4-2)
+        Proves: RFC 2408 section 3.1 (row 3.1-8)
+        Proves: RFC 2408 section 3.1 (row 3.1-9)
+        Proves: RFC 2408 section 3.1 (row 3.1-14)
+        Proves: RFC 2408 section 4.1 (row 4.1-1)
+        Proves: RFC 2408 section 5.2 (row 5.2-1)
+        Proves: RFC 2409 section 5 (row 5-6)
+        Proves: RFC 2409 section 5 (row 5-12)
         """
         both = pair()
         tap = Wiretap(both.network)

@@ -28,6 +28,7 @@ class InformationalTests(SynchronousTestCase):
         One arrow, from whoever has something to tell.
 
         Proves: RFC 2408 section 4.8
+        Proves: RFC 2408 section 4.1 (row 4.1-3)
         """
         kind = Informational()
         self.assertEqual(drawn(self, kind, ()).drawn, [("-->", {NOTICES})])
@@ -41,7 +42,12 @@ class InformationalTests(SynchronousTestCase):
         Under an SA it is one sealed message with a message id of its own, which is neither repeated
         nor answered; afterwards nothing of it is kept at either end.
 
-        Proves: RFC 2409 section 5.7
+        Proves: RFC 2409 section 5.7 (row 5.7-1)
+        Proves: RFC 2408 section 3.1 (row 3.1-13)
+        Proves: RFC 2408 section 4.1 (row 4.1-3)
+        Proves: RFC 2408 section 4.8 (row 4.8-1)
+        Proves: RFC 2408 section 4.8 (row 4.8-3)
+        Proves: RFC 2408 section 5.15 (row 5.15-4)
         """
         both = pair()
         both.up()

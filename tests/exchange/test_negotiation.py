@@ -51,7 +51,9 @@ class ProposeTests(NegotiationTestCase):
         One SPI is reserved for each protocol, and stands in every alternative of it; alternatives
         have ascending numbers.
 
-        Proves: RFC 2408 section 4.2
+        Proves: RFC 2408 section 4.2 (row 4.2-4)
+        Proves: RFC 2408 section 2.4 (row 2.4-3)
+        Proves: RFC 2408 section 5.5 (row 5.5-1)
         """
         proposed = self.propose("aes128-sha256+ah=sha256", "aes256-sha256", "3des-sha1")
         self.assertEqual(set(proposed.spis), {ESP, AH})
@@ -63,7 +65,13 @@ class ProposeTests(NegotiationTestCase):
                 self.assertEqual(proposal.spi, proposed.spis[proposal.protocol])
 
     def test_what_is_configured(self) -> None:
-        """The offer says what the child asks for, in its order, in its domain and situation."""
+        """
+        The offer says what the child asks for, in its order, in its domain and situation.
+
+        Proves: RFC 2408 section 4.2 (row 4.2-5)
+        Proves: RFC 2408 section 5.4 (row 5.4-1)
+        Proves: RFC 2408 section 5.5 (row 5.5-1)
+        """
         asked = policy("aes256gcm16", "aes128-sha256")
         proposed = self.propose("aes256gcm16", "aes128-sha256")
         self.assertEqual(
@@ -204,7 +212,8 @@ class AnswerTests(NegotiationTestCase):
         """
         The answer is one suite, as it was offered, with the responder's own SPIs.
 
-        Proves: RFC 2408 section 4.2
+        Proves: RFC 2408 section 4.2 (row 4.2-8)
+        Proves: RFC 2408 section 2.4 (row 2.4-3)
         """
         ours, theirs = self.agree("aes128-sha256+ah=sha256", "3des-sha1")
         answer = negotiation.answer(self.theirs, theirs)
@@ -276,7 +285,7 @@ class AnswerTests(NegotiationTestCase):
         """
         An answer that is none of our offers is refused: altered, doubled, or of another strength.
 
-        Proves: RFC 2408 section 4.2
+        Proves: RFC 2408 section 4.2 (row 4.2-11)
         """
         proposed = self.propose("aes256-sha256", "aes128-sha256")
         first, second = proposed.offer.suites
@@ -361,7 +370,7 @@ class GroupTests(NegotiationTestCase):
         """
         Alternatives of different groups cannot be offered together: there is one KE payload.
 
-        Proves: RFC 2409 section 5.5
+        Proves: RFC 2409 section 5.5 (row 5.5-7)
         """
         for spellings, names in (
             (("aes128-sha256-modp2048", "aes128-sha256-ecp256"), "14, 19"),

@@ -19,6 +19,8 @@ from isakmp.errors import (
     BadProposalSyntax,
     ConfigurationError,
     DOINotSupported,
+    InvalidProtocolID,
+    InvalidTransformID,
     Malformed,
     NoProposalChosen,
     PeerError,
@@ -137,7 +139,7 @@ class DomainTests(SynchronousTestCase):
         """
         One that is not enabled here is refused, and I read which are.
 
-        Proves: RFC 2408 section 5.4
+        Proves: RFC 2408 section 5.4 (row 5.4-2)
         """
         for number in (2, 77, 0xFFFFFFFF):
             error = self.assertRaises(DOINotSupported, domain_of, node(), payload(doi=number))
@@ -177,7 +179,7 @@ class OfferTests(SynchronousTestCase):
         """
         A situation that the domain does not take is refused.
 
-        Proves: RFC 2408 section 5.4
+        Proves: RFC 2408 section 5.4 (row 5.4-3)
         """
         secret = payload(proposal(1), before=b"\0\0\0\2")
         self.assertRaises(SituationNotSupported, offer_of, ipsec, secret)
@@ -212,6 +214,8 @@ class KeyExchangeTests(SynchronousTestCase):
         The Transform-ID of PROTO_ISAKMP says which key exchange is meant.
 
         Proves: RFC 2407 section 4.4.2
+        Proves: RFC 2407 section 4.4.1.1 (row 4.4.1.1-1)
+        Proves: RFC 2407 section 4.4.2.1 (row 4.4.2.1-1)
         """
         for number, transform_id, expected in ((2, 1, self.IKE), (1, 9, self.OTHER)):
             found = key_exchange_of(node(self.IKE, self.OTHER), number, (proposal(transform_id),))
@@ -223,11 +227,31 @@ class KeyExchangeTests(SynchronousTestCase):
         self.assertIs(found, self.IKE)
 
     def test_other_protocols(self) -> None:
-        """A number means a key exchange in proposals for ISAKMP, and nothing in others."""
+        """
+        A number means a key exchange in proposals for ISAKMP, and nothing in others.
+
+        Proves: RFC 2408 appendix A.3 (row A.3-1)
+        """
         offered = (proposal(1, protocol=ProtocolID.ESP), proposal(9))
         found = key_exchange_of(node(self.IKE, self.OTHER), 1, offered)
         self.assertIs(found, self.OTHER)
-        self.assertRaises(NoProposalChosen, key_exchange_of, node(self.IKE), 2, offered[:1])
+        error = self.assertRaises(
+            InvalidProtocolID, key_exchange_of, node(self.IKE), 2, offered[:1]
+        )
+        self.assertEqual(error.reason.offered, "Protocol-ID 3")
+
+    def test_reserved_transform(self) -> None:
+        """
+        Transform-ID 0 is none; one that is only unknown is passed over, and nothing is chosen.
+
+        Proves: RFC 2408 section 5.6
+        """
+        self.assertRaises(
+            InvalidTransformID, key_exchange_of, node(self.IKE), 2, (proposal(0, 0),)
+        )
+        self.assertRaises(
+            NoProposalChosen, key_exchange_of, node(self.IKE), 2, (proposal(0, 99),)
+        )
 
     def test_none_in_common(self) -> None:
         """

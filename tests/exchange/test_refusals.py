@@ -94,6 +94,7 @@ class StrangerTests(RefusalTests):
         Each blame has its notification, which says the number and nothing else.
 
         Proves: RFC 2408 section 3.14.1
+        Proves: RFC 2408 section 5.14 (row 5.14-2)
         """
         self.assertEqual(self.told(Malformed("secret text")), NotifyType.PAYLOAD_MALFORMED)
         self.assertNotIn(b"secret", self.sent[-1])
@@ -166,6 +167,9 @@ class PeerTests(RefusalTests):
         """
         Of what the peer has proven to have said it is told under their SA, whatever the rate, and
         with the number that it is.
+
+        Proves: RFC 2408 section 5.14 (row 5.14-2)
+        Proves: RFC 2408 section 5.14 (row 5.14-4)
         """
         sa = SampleSA()
         for _ in range(20):

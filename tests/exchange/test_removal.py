@@ -23,7 +23,8 @@ class DeleteTests(SynchronousTestCase):
         A child that is deleted is gone at both ends, the peer's without asking; the ISAKMP SA
         stays, and nobody answers a Delete.
 
-        Proves: RFC 2408 section 5.15
+        Proves: RFC 2408 section 5.15 (row 5.15-2)
+        Proves: RFC 2408 section 5.15 (row 5.15-10)
         """
         both = pair(Settings(children=2))
         both.up()
@@ -42,7 +43,11 @@ class DeleteTests(SynchronousTestCase):
         self.assertEqual((both.a.bundles, len(both.a.sas)), ([], 1))
 
     def test_isakmp_sa(self) -> None:
-        """With an ISAKMP SA go its children, and the peer is told of each while it still can be."""
+        """
+        With an ISAKMP SA go its children, and the peer is told of each while it still can be.
+
+        Proves: RFC 2408 section 5.15 (row 5.15-2)
+        """
         both = pair(Settings(children=2))
         both.up()
         settle(both.clock, both.a.establish("net1"))

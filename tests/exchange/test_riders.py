@@ -41,7 +41,11 @@ class VendorIDsTests(SynchronousTestCase):
             self.assertEqual(payloads, (VendorID(OURS),))
 
     def test_with_nothing_else(self) -> None:
-        """It goes with no other message, and with none of phase 2, which has an SA payload, too."""
+        """
+        It goes with no other message, and with none of phase 2, which has an SA payload, too.
+
+        Proves: RFC 2408 section 3.16 (row 3.16-4)
+        """
         for parts in ((KE, NONCE), (ID, AUTH), ()):
             self.assertEqual(VendorIDs().outgoing(exchange(), arrow(*parts)), ())
         quick = Arrow("Quick Mode", Role.INITIATOR, frozenset({SA, NONCE}))
@@ -63,7 +67,7 @@ class VendorIDsTests(SynchronousTestCase):
         """
         Ours is a hash of who made this end, so nobody has it by accident.
 
-        Proves: RFC 2408 section 3.16
+        Proves: RFC 2408 section 3.16 (row 3.16-6)
         """
         self.assertEqual(OURS, hashlib.md5(b"isakmp for Twisted", usedforsecurity=False).digest())
         self.assertEqual(len(OURS), 16)
@@ -92,7 +96,7 @@ class OnTheWireTests(SynchronousTestCase):
         """
         Each end says who made it in its first message, and only there; SAs are agreed all the same.
 
-        Proves: RFC 2408 section 3.16
+        Proves: RFC 2408 section 3.16 (row 3.16-4)
         """
         both = pair()
         both.up()
@@ -104,7 +108,7 @@ class OnTheWireTests(SynchronousTestCase):
         """
         A peer whose vendor IDs nobody knows is a peer like any other.
 
-        Proves: RFC 2408 section 3.16
+        Proves: RFC 2408 section 3.16 (row 3.16-2)
         """
         both = pair()
         strange = lambda: VendorIDs(b"", b"\0" * 200, b"never heard of")  # noqa: E731

@@ -140,7 +140,11 @@ class TypesTests(SynchronousTestCase):
             self.assertEqual(error.notify, NotifyType.INVALID_EXCHANGE_TYPE)
 
     def test_not_phase_1_again(self) -> None:
-        """What begins an SA does not run under one."""
+        """
+        What begins an SA does not run under one.
+
+        Proves: RFC 2409 section 4 (row 4-1)
+        """
         for number in PHASE_1:
             self.assertNotIn(number, types_under(node(), sa()))
 

@@ -18,6 +18,7 @@ from isakmp.associations import ProtectionSuite, SABundle
 from isakmp.connections import Child, Connection
 from isakmp.credentials.pre_shared_keys import SharedSecret
 from isakmp.crypto.groups import Group, KeyPair
+from isakmp.departures import USUAL, Departures
 from isakmp.exchange.identity_protection import IdentityProtection
 from isakmp.identity import Identity, IdentityPattern, TrafficSelector
 from isakmp.ike.parameters import configured
@@ -113,6 +114,7 @@ class Replay:
         self.sa = sa
         self.message_id = messages[0].header.message_id
         self.vendor_ids: frozenset[bytes] = frozenset()
+        self.lenient: Departures = USUAL
         ours = conversation.path
         self.path = ours if role is Role.INITIATOR else ours.reversed()
         self.protection: IMessageProtection | None = None

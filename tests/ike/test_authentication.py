@@ -94,7 +94,7 @@ class SecretTests(SynchronousTestCase):
         """
         Where the peer's name is not known beforehand, the secret of its address is used.
 
-        Proves: RFC 2409 section 5.4
+        Proves: RFC 2409 section 5.4 (row 5.4-1)
         """
         self.agree(
             two(
@@ -150,6 +150,7 @@ class SecretTests(SynchronousTestCase):
         the name then says which it is.
 
         Proves: RFC 2409 section 5.4
+        Proves: RFC 2407 section 4.6.2 (row 4.6.2-1)
         """
         for identity, name in (("one.lab", "one"), ("three.lab", "three")):
             pair = self.narrowing(identity, ONE)
@@ -243,7 +244,9 @@ class ProofTests(SynchronousTestCase):
         empty one, or the initiator's own sent back.
 
         Proves: RFC 2409 section 5
-        Proves: RFC 2408 section 5.11
+        Proves: RFC 2408 section 5.11 (row 5.11-3)
+        Proves: RFC 2408 section 1.5.3 (row 1.5.3-1)
+        Proves: RFC 2408 section 1.6.2 (row 1.6.2-1)
         """
         wrong = (Hash(bytes(32)), Hash(bytes(31)), Hash(bytes(33)), Hash(b""))
         for role, end, proofs in (
@@ -332,7 +335,9 @@ class IdentityTests(SynchronousTestCase):
         The protocol and port of an identity in phase 1 are zero, or UDP's 500; anything else ends
         it.  (17/0 and 17/4500, which known implementations send, are let pass.)
 
-        Proves: RFC 2407 section 4.6.2
+        Proves: RFC 2407 section 4.6.2 (row 4.6.2-2)
+        Proves: RFC 2407 section 4.6.2 (row 4.6.2-3)
+        Proves: RFC 2407 section 4.6.2 (row 4.6.2-4)
         """
         make = IKEMethod._make
 

@@ -78,7 +78,7 @@ class SpellingTests(SynchronousTestCase):
         """
         DES, MD5, SHA, pre-shared keys and the first group, which RFC 2409 demands, can be had.
 
-        Proves: RFC 2409 section 4
+        Proves: RFC 2409 section 4 (row 4-8)
         """
         for hash_ in ("md5", "sha1"):
             (proposal,) = ike.suite(f"des-{hash_}-modp768", Lifetime()).proposals

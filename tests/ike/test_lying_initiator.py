@@ -13,6 +13,7 @@ from isakmp.associations import ProtectionSuite
 from isakmp.errors import (
     InvalidIdentity,
     InvalidKeyInformation,
+    InvalidProtocolID,
     InvalidSPI,
     NoProposalChosen,
     PeerError,
@@ -125,7 +126,7 @@ class InitiatorTests(LieTestCase):
         """
         SAs with different groups cannot share one exchange of keys.
 
-        Proves: RFC 2409 section 5.5
+        Proves: RFC 2409 section 5.5 (row 5.5-7)
         """
 
         def mixed(payloads: list[Payload]) -> Sequence[Payload]:
@@ -164,7 +165,12 @@ class InitiatorTests(LieTestCase):
         self.assertEqual(pair.b.sink.reserved, frozenset())
 
     def test_nothing_acceptable(self) -> None:
-        """An offer of other protocols, or of a protocol twice, is not acceptable."""
+        """
+        An offer of other protocols, or of a protocol twice, is not acceptable; one of a protocol
+        that the domain has not is invalid.
+
+        Proves: RFC 2408 section 5.5
+        """
 
         def as_protocol(*numbers: int) -> Lie:
             return suites(
@@ -175,8 +181,10 @@ class InitiatorTests(LieTestCase):
                 ]
             )
 
-        for told in (as_protocol(2), as_protocol(1), as_protocol(3, 3), as_protocol(3, 2)):
+        for told in (as_protocol(2), as_protocol(3, 3), as_protocol(3, 2)):
             self.check(told, NoProposalChosen, "no offered protection suite")
+        for number in (0, 1, 5, 255):
+            self.check(as_protocol(number), InvalidProtocolID, "the Protocol-ID")
 
     def test_no_identities(self) -> None:
         """

@@ -96,7 +96,7 @@ class ResponderTests(LieTestCase):
         """
         An answer has to be one of our offers: nothing changed, added or left out.
 
-        Proves: RFC 2408 section 4.2
+        Proves: RFC 2408 section 4.2 (row 4.2-11)
         Proves: RFC 2409 section 5
         """
         for told, words in (

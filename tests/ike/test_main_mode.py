@@ -113,8 +113,9 @@ class AgreementTests(SynchronousTestCase):
         """
         Every cipher and every hash protects Main Mode and Quick Mode.
 
-        Proves: RFC 2409 section 4
+        Proves: RFC 2409 section 4 (row 4-5)
         Proves: RFC 2409 appendix B
+        Proves: RFC 2408 section 5.11 (row 5.11-1)
         """
         for cipher in (
             *("des", "3des", "idea", "cast128", "blowfish128", "blowfish256"),
@@ -137,7 +138,7 @@ class AgreementTests(SynchronousTestCase):
         """
         The shortest and the longest nonce are as good as any, in both phases.
 
-        Proves: RFC 2409 section 5
+        Proves: RFC 2409 section 5 (row 5-8)
         """
         for size in (8, 256):
             for module in (method, quick_mode):
@@ -265,7 +266,8 @@ class QuestionTests(_BetweenTestCase):
         An offer of which nothing is acceptable is refused at its first message: the log says what
         differed, the peer is told, and nothing is kept.
 
-        Proves: RFC 2408 section 5.4
+        Proves: RFC 2408 section 5.4 (row 5.4-4)
+        Proves: RFC 2408 section 5.11 (row 5.11-2)
         """
         pair = two(taking("aes256-sha384-curve25519", WEAK), taking(STRONG))
         with self.assertRaisesRegex(PeerError, "NO-PROPOSAL-CHOSEN"):
@@ -301,6 +303,7 @@ class QuestionTests(_BetweenTestCase):
         initiator has offered is part of its proof.
 
         Proves: RFC 2409 section 5
+        Proves: RFC 2408 section 1.5.3 (row 1.5.3-1)
         """
 
         def weaker(offer: Offer) -> Offer:
@@ -325,7 +328,8 @@ class ExchangeTests(_BetweenTestCase):
         A nonce has 8 to 256 octets, a public value the length of its group; it passes its checks.
         There is one of each.
 
-        Proves: RFC 2409 section 5
+        Proves: RFC 2409 section 5 (row 5-8)
+        Proves: RFC 2408 section 5.13 (row 5.13-2)
         """
         for change, error, words in (
             (instead(Nonce, Nonce(bytes(7))), Malformed, "a nonce (offered: 7 octets"),

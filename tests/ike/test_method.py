@@ -78,8 +78,16 @@ class ReplayTests(SynchronousTestCase):
         All six messages are said as they were, the encrypted ones to the octet, HASH_I and HASH_R
         among them; what the other end said is believed.
 
-        Proves: RFC 2409 section 5
+        Proves: RFC 2409 section 5 (row 5-1)
         Proves: RFC 2409 section 5.4
+        Proves: RFC 2407 section 4.4.2.1 (row 4.4.2.1-1)
+        Proves: RFC 2407 section 4.6.2 (row 4.6.2-2)
+        Proves: RFC 2408 section 1.6.2 (row 1.6.2-1)
+        Proves: RFC 2408 section 4.5 (row 4.5-1)
+        Proves: RFC 2408 section 5.7 (row 5.7-1)
+        Proves: RFC 2408 section 5.8 (row 5.8-1)
+        Proves: RFC 2408 section 5.11 (row 5.11-1)
+        Proves: RFC 2409 section 4 (row 4-10)
         """
         for conversation in recorded(*NAMES):
             for role in Role:
@@ -135,6 +143,7 @@ class ReplayTests(SynchronousTestCase):
         the last block of phase 1, from which every later vector comes.
 
         Proves: RFC 2409 appendix B
+        Proves: RFC 2408 section 1.4.2 (row 1.4.2-1)
         """
         for conversation in recorded(*NAMES):
             for role in Role:
@@ -165,7 +174,9 @@ class ReplayTests(SynchronousTestCase):
         Every Quick Mode is said as it was, to the octet, with and without a Diffie-Hellman
         exchange of its own; and the keys of both directions are those that both peers installed.
 
-        Proves: RFC 2409 section 5.5
+        Proves: RFC 2409 section 5.5 (row 5.5-3)
+        Proves: RFC 2409 section 4 (row 4-10)
+        Proves: RFC 2409 section 5 (row 5-3)
         """
         count = with_pfs = 0
         for conversation in recorded(*NAMES):

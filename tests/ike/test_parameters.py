@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from isakmp.associations import Lifetime
 from isakmp.connections import Connection
 from isakmp.crypto.ciphers import key_length
+from isakmp.departures import BASIC_AS_VARIABLE
 from isakmp.errors import AttributesNotSupported
 from isakmp.ike.key_exchange import ike
 from isakmp.ike.parameters import KEY_IKE, Parameters, configured, proposal_of
@@ -92,7 +93,11 @@ class OfferTests(SynchronousTestCase):
         self.assertEqual(parse(parameters.spelled, parameters.lifetime), parameters)
 
     def test_octets(self) -> None:
-        """The attributes stand as strongSwan writes them; a long duration in the TLV format."""
+        """
+        The attributes stand as strongSwan writes them; a long duration in the TLV format.
+
+        Proves: RFC 2409 appendix A (row A-1)
+        """
         self.assertEqual(
             parse("aes128-sha256-modp2048", Lifetime(15840)).attributes(),
             (
@@ -119,7 +124,7 @@ class OfferTests(SynchronousTestCase):
         """
         A cipher whose key has one length is offered without a Key Length.
 
-        Proves: RFC 2409 appendix A
+        Proves: RFC 2409 appendix A (row A-2)
         """
         for cipher, (number, bits) in CIPHERS.items():
             kinds = [a.kind for a in parse(f"{cipher}-sha1-modp1024").attributes()]
@@ -130,7 +135,9 @@ class OfferTests(SynchronousTestCase):
         """
         However many suites a connection takes, they are transforms of one proposal, by preference.
 
-        Proves: RFC 2409 section 5
+        Proves: RFC 2409 section 5 (row 5-10)
+        Proves: RFC 2408 section 4.2 (row 4.2-6)
+        Proves: RFC 2409 section 5 (row 5-11)
         """
         spellings = ["aes256-sha512-modp4096", "aes128-sha256-modp2048", "3des-sha1-modp1024"]
         suites = tuple(ike.suite(spelling, Lifetime(60)) for spelling in spellings)
@@ -210,7 +217,8 @@ class ReadingTests(SynchronousTestCase):
         """
         Cipher, hash, group and authentication are all needed.
 
-        Proves: RFC 2409 section 4
+        Proves: RFC 2409 section 4 (row 4-4)
+        Proves: RFC 2409 section 4 (row 4-6)
         """
         for kind in (ENCRYPTION, HASH, GROUP, METHOD):
             self.refused(*without(kind), because=f"{kind.spelled} is missing")
@@ -225,22 +233,31 @@ class ReadingTests(SynchronousTestCase):
 
     def test_basic_as_variable(self) -> None:
         """
-        An attribute that is basic must not be written as a variable one.
+        An attribute that is basic must not be written as a variable one: whoever takes it has to
+        overlook that, and nobody can if its value does not fit.
 
-        Proves: RFC 2409 appendix A
+        Proves: RFC 2409 appendix A (row A-1)
         """
         for attribute in (*USUAL, SECONDS):
             others = tuple(one for one in USUAL if one.kind != attribute.kind)
-            variable = Attribute(attribute.kind, attribute.value, False)
             name = Phase1Attribute(attribute.kind).spelled
-            self.refused(*others, variable, because=f"{name} is basic")
+            for value in (b"", b"\0\1\0\0", bytes(9)):
+                variable = Attribute(attribute.kind, value, False)
+                self.refused(*others, variable, because=f"{name} is basic")
+        for attribute in USUAL:
+            variables = [
+                Attribute(one.kind, one.value, one is not attribute) for one in USUAL
+            ]
+            self.assertEqual(read(*variables), read(*USUAL))
+            self.assertEqual(read(*variables).departures, {BASIC_AS_VARIABLE})
+        self.assertEqual(read(*USUAL).departures, set())
 
     def test_unknown(self) -> None:
         """
         An attribute that is not known makes its transform unacceptable, a prf among them: there is
         none but the HMAC of the hash.  So do those of a group of one's own beside a known one.
 
-        Proves: RFC 2409 section 4
+        Proves: RFC 2409 section 4 (row 4-7)
         """
         known = {ENCRYPTION, HASH, METHOD, GROUP, KEY, TYPE, DURATION}
         for kind in (*range(18), 16383, 16384, 32767):
@@ -252,6 +269,8 @@ class ReadingTests(SynchronousTestCase):
     def test_not_served(self) -> None:
         """
         A value that cannot be served is told: which one, and beside what.
+
+        Proves: RFC 2408 section 5.11 (row 5.11-2)
         """
         for kind, value, because in (
             (ENCRYPTION, 0, "encryption algorithm 0 is not supported"),

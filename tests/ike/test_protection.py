@@ -13,7 +13,7 @@ from zope.interface.verify import verifyObject
 
 from isakmp.crypto.ciphers import BlockCipher, cipher
 from isakmp.crypto.keys import phase2_iv
-from isakmp.errors import InvalidHash, Malformed, Unreadable
+from isakmp.errors import InvalidHash, InvalidHashValue, Malformed, Unreadable
 from isakmp.ike.protection import Phase1Protection, Phase2Protection
 from isakmp.ike.quick_mode import QuickMode
 from isakmp.interfaces import IMessageProtection
@@ -60,7 +60,7 @@ class Phase1Tests(SynchronousTestCase):
         """
         Each is opened, and the next vector is its last block of ciphertext.
 
-        Proves: RFC 2409 appendix B
+        Proves: RFC 2409 appendix B (row B-2)
         """
         for conversation in recorded():
             ours = phase_1(conversation)
@@ -76,7 +76,9 @@ class Phase1Tests(SynchronousTestCase):
         Each would have been sealed here to the same octets: cipher, vector, zeros for padding and
         the length in the header, which includes them.
 
-        Proves: RFC 2409 appendix B
+        Proves: RFC 2409 appendix B (row B-1)
+        Proves: RFC 2408 section 4.1.1 (row 4.1.1-2)
+        Proves: RFC 2409 section 3.2 (row 3.2-2)
         """
         for conversation in recorded():
             ours = phase_1(conversation)
@@ -152,6 +154,7 @@ class Phase2Tests(SynchronousTestCase):
         Proves: RFC 2409 section 5.5
         Proves: RFC 2409 section 5.7
         Proves: RFC 2409 appendix B
+        Proves: RFC 2408 section 4.8 (row 4.8-2)
         """
         count = 0
         for conversation in recorded():
@@ -172,9 +175,12 @@ class Phase2Tests(SynchronousTestCase):
         Each would have been sealed here to the same octets, its HASH in front; where the sender
         has filled up what was full already, to the same but for that block.
 
-        Proves: RFC 2409 section 5.5
+        Proves: RFC 2409 section 5.5 (row 5.5-1)
         Proves: RFC 2409 section 5.7
         Proves: RFC 2409 appendix B
+        Proves: RFC 2408 section 4.1.1 (row 4.1.1-3)
+        Proves: RFC 2409 section 3.2 (row 3.2-3)
+        Proves: RFC 2409 section 5.5 (row 5.5-2)
         """
         same = fuller = 0
         for conversation in recorded():
@@ -219,7 +225,7 @@ class Phase2Tests(SynchronousTestCase):
                     end = len(said.raw) - (len(said.padding) // 8) * 8
                     for bit in range(8 * Header.SIZE, 8 * end):
                         tried = flipped(said.raw, bit)
-                        with self.assertRaises((Unreadable, InvalidHash)):
+                        with self.assertRaises((Unreadable, InvalidHash, InvalidHashValue)):
                             ours.unseal(tried)
                         self.assertEqual(vars(ours), vars(before))
                     ours.unseal(said.raw)
@@ -279,7 +285,7 @@ class Phase2Tests(SynchronousTestCase):
                     if position == number:
                         ours.unseal(said.raw)
                         break
-                    with self.assertRaises((Unreadable, InvalidHash)):
+                    with self.assertRaises((Unreadable, InvalidHash, InvalidHashValue)):
                         ours.unseal(said.raw)
                     ours.unseal(expected.raw)
 
@@ -336,7 +342,7 @@ class Phase2Tests(SynchronousTestCase):
         A message that does not begin with a HASH is refused, also one that has it further behind,
         and one that says nothing.
 
-        Proves: RFC 2409 section 5.5
+        Proves: RFC 2409 section 5.5 (row 5.5-2)
         """
         (conversation,) = recorded("main-psk")
         sa = conversation.isakmp_sa(Role.INITIATOR)
@@ -359,7 +365,12 @@ class Phase2Tests(SynchronousTestCase):
         sealer.iv = ours.iv
         message = Message(sa.key, ExchangeType.QUICK_MODE, Flags.NONE, 7, (cut, nonce))
         error = self.assertRaises(InvalidHash, ours.unseal, sealer.seal(message))
-        self.assertIn("does not prove", str(error))
+        self.assertIn("another function", str(error))
+        wrong = Hash(bytes(len(proof.data)))
+        sealer.iv = ours.iv
+        message = Message(sa.key, ExchangeType.QUICK_MODE, Flags.NONE, 7, (wrong, nonce))
+        value = self.assertRaises(InvalidHashValue, ours.unseal, sealer.seal(message))
+        self.assertIn("does not prove", str(value))
 
     def test_constant_time(self) -> None:
         """The HASH is compared in constant time: how long it takes tells nothing."""
@@ -382,6 +393,7 @@ class Phase2Tests(SynchronousTestCase):
         The same words under two message ids are sealed to different octets from the first block on.
 
         Proves: RFC 2409 appendix B
+        Proves: RFC 2408 section 4.8 (row 4.8-2)
         """
         (conversation,) = recorded("main-psk")
         sa = conversation.isakmp_sa(Role.INITIATOR)

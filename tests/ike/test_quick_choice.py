@@ -42,7 +42,7 @@ class SelectorTests(SynchronousTestCase):
         Addresses, subnets and ranges of both versions, with protocol and port, become the SAs'
         traffic at both ends.
 
-        Proves: RFC 2409 section 5.5
+        Proves: RFC 2409 section 5.5 (row 5.5-5)
         """
         for here, there in (
             ("10.1.0.1", "10.2.0.0/16"),
@@ -83,7 +83,7 @@ class SelectorTests(SynchronousTestCase):
         Traffic that no child is for is refused with INVALID-ID-INFORMATION, and each end says why:
         the one what was asked and what it would take, the other what it was told.
 
-        Proves: RFC 2409 section 5.5
+        Proves: RFC 2409 section 5.5 (row 5.5-6)
         """
         for here, there in (
             ("10.1.0.0/16", "10.2.0.0/24"),

@@ -75,6 +75,7 @@ class ChoiceTests(SynchronousTestCase):
         Of what is acceptable the first that was offered is taken, whatever we should prefer.
 
         Proves: RFC 2408 section 4.2
+        Proves: RFC 2409 section 3.2 (row 3.2-1)
         """
         ours = candidates(lab=f"{C} {B} {A}")
         for spellings in ((A, B, C), (B, A), (C, B), ("des-md5-modp768", B, C)):
@@ -87,8 +88,9 @@ class ChoiceTests(SynchronousTestCase):
         """
         The answer is the transform as it was offered: numbers, SPI, every attribute, in its format.
 
-        Proves: RFC 2408 section 4.2
-        Proves: RFC 2409 section 5
+        Proves: RFC 2408 section 4.2 (row 4.2-10)
+        Proves: RFC 2409 section 5 (row 5-13)
+        Proves: RFC 2408 section 3.5 (row 3.5-2)
         """
         said = transform(
             A,
@@ -133,7 +135,8 @@ class ChoiceTests(SynchronousTestCase):
         """
         A transform that cannot be read loses itself and no other; so does another key exchange.
 
-        Proves: RFC 2408 section 5.6
+        Proves: RFC 2408 section 5.6 (row 5.6-2)
+        Proves: RFC 2408 section 5.6 (row 5.6-3)
         """
         unreadable = (
             Transform(1, KEY_IKE, ()),
@@ -154,7 +157,7 @@ class ChoiceTests(SynchronousTestCase):
         IKE together with another protocol is both or none, so it is none; alternatives beside it
         are looked at.
 
-        Proves: RFC 2408 section 4.2
+        Proves: RFC 2408 section 4.2 (row 4.2-7)
         """
         both = ProtectionSuite(
             (proposal(transform(A)), Proposal(1, ProtocolID.ESP, bytes(4), (transform(A),)))
@@ -268,6 +271,7 @@ class ConfirmationTests(SynchronousTestCase):
         Each of our offers may be chosen, whatever number the peer gives it.
 
         Proves: RFC 2408 section 4.2
+        Proves: RFC 2408 section 3.5 (row 3.5-2)
         """
         for number, spelling in enumerate((A, B, C), 1):
             chosen = proposal(transform(spelling, Lifetime(14400), number=number))
@@ -287,6 +291,8 @@ class ConfirmationTests(SynchronousTestCase):
         Two transforms, two proposals or two suites are no answer, even if all of them are ours.
 
         Proves: RFC 2408 section 4.2
+        Proves: RFC 2408 section 4.1.1 (row 4.1.1-1)
+        Proves: RFC 2409 section 3.2 (row 3.2-1)
         """
         one, two = proposal(transform(A)), proposal(transform(B), number=2)
         for answer in (
@@ -303,8 +309,8 @@ class ConfirmationTests(SynchronousTestCase):
         """
         What we have not offered is refused, be it better or worse, and whatever differs.
 
-        Proves: RFC 2408 section 4.2
-        Proves: RFC 2409 section 5
+        Proves: RFC 2408 section 4.2 (row 4.2-11)
+        Proves: RFC 2409 section 5 (row 5-14)
         """
         for spelling in (
             "aes192-sha256-modp2048",
@@ -331,7 +337,7 @@ class ConfirmationTests(SynchronousTestCase):
         An attribute that we have not offered makes the answer unacceptable, and so does one that
         is missing.
 
-        Proves: RFC 2409 section 5
+        Proves: RFC 2409 section 5 (row 5-14)
         """
         said = parse(A, Lifetime(14400)).attributes()
         for attributes in (

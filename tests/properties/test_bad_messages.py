@@ -25,6 +25,7 @@ from isakmp.numbers import Group
 from isakmp.paths import Path
 from isakmp.wire.payloads import (
     Certificate,
+    CertificateRequest,
     Hash,
     Identification,
     KeyExchange,
@@ -98,6 +99,7 @@ class MandatoryTests(Attempts):
         up in time, and each says that it waited and what it dropped.
 
         Proves: RFC 2408 section 5.3
+        Proves: RFC 2407 section 4.2.1 (row 4.2.1-2)
         """
         for name, kind in MANDATORY:
             both = pair(**{speaker(name): without(kind, name)})  # type: ignore[arg-type]
@@ -128,12 +130,40 @@ class MandatoryTests(Attempts):
             self.attempt(both, f"{name} with two {kind.__name__}")
 
     def test_not_expected(self) -> None:
-        """A payload more that nobody asked for does no harm: it is not looked at."""
+        """
+        A payload more that nobody asked for does no harm: it is not looked at.
+
+        Proves: RFC 2408 section 3.9 (row 3.9-2)
+        Proves: RFC 2408 section 5.9 (row 5.9-2)
+        Proves: RFC 2408 section 5.9 (row 5.9-3)
+        """
         for name in MESSAGES:
             extra = appended(Certificate(4, b"whose?"), name)
             both = pair(**{speaker(name): extra})  # type: ignore[arg-type]
             both.up()
             self.assertEqual(disagreements(both.a, both.b), [], name)
+
+    def test_certificate_request(self) -> None:
+        """
+        A request for a certificate is taken with any message, and discarded, because there is
+        none: of no encoding, an unknown or a known one, of no authority or of a malformed one.
+
+        Proves: RFC 2408 section 3.10 (row 3.10-2)
+        Proves: RFC 2408 section 5.10 (row 5.10-2)
+        Proves: RFC 2408 section 5.10 (row 5.10-3)
+        Proves: RFC 2408 section 5.10 (row 5.10-4)
+        Proves: RFC 2409 section 5 (row 5-9)
+        """
+        for name in MESSAGES:
+            for request in (
+                CertificateRequest(0, b""),
+                CertificateRequest(4, b""),
+                CertificateRequest(4, b"no distinguished name"),
+                CertificateRequest(255, b"\0" * 40),
+            ):
+                both = pair(**{speaker(name): appended(request, name)})  # type: ignore[arg-type]
+                both.up()
+                self.assertEqual(disagreements(both.a, both.b), [], name)
 
 
 def bad_values(number: int) -> dict[str, bytes]:
@@ -183,13 +213,17 @@ class PublicValueTests(Attempts):
         A public value of 0, 1, p - 1, p or more, off the curve, of low order, or of another length
         is refused by either end, and nothing comes up.
 
-        Proves: RFC 2408 section 5.7
+        Proves: RFC 2408 section 5.7 (row 5.7-2)
         """
         for group in self.GROUPS:
             self.check(Settings(suite=f"aes128-sha256-{group}"), group, "Main 3", "Main 4")
 
     def test_quick_mode(self) -> None:
-        """The same for perfect forward secrecy, from a peer that has proven who it is."""
+        """
+        The same for perfect forward secrecy, from a peer that has proven who it is.
+
+        Proves: RFC 2408 section 5.7 (row 5.7-2)
+        """
         for group in self.GROUPS:
             self.check(Settings(child_suite=f"aes128-sha256-{group}"), group, "Quick 1", "Quick 2")
 
@@ -216,6 +250,8 @@ class StrangeValueTests(Attempts):
         """
         CVE-2013-6075: an identity of any type with any data, in either direction: it is refused
         with a reason, and nothing comes up.
+
+        Proves: RFC 2408 section 5.8 (row 5.8-2)
         """
         for number, data in enumerate(self.DATA):
             for kind in range(14):
@@ -242,7 +278,10 @@ class StrangeValueTests(Attempts):
         """
         CVE-2015-3204: every bit of the situation set, another domain, or nothing behind them.
 
-        Proves: RFC 2408 section 5.4
+        Proves: RFC 2408 section 5.4 (row 5.4-2)
+        Proves: RFC 2407 section 4.2.2 (row 4.2.2-3)
+        Proves: RFC 2407 section 4.2.3 (row 4.2.3-3)
+        Proves: RFC 2408 section 5.4 (row 5.4-3)
         """
         for name in ("Main 1", "Main 2", "Quick 1", "Quick 2"):
             for doi in (0, 1, 2, 0xFFFFFFFF):

@@ -179,6 +179,7 @@ class FirstMessageTests(SynchronousTestCase):
         give way, and a peer comes up meanwhile, because its second message comes soon.
 
         Proves: RFC 2408 section 2.5.3
+        Proves: RFC 2408 section 1.7.1 (row 1.7.1-1)
         """
         both = for_anybody()
         flood = Flood(both)
@@ -254,7 +255,7 @@ class ThirdMessageTests(SynchronousTestCase):
         Third messages with cookies that were never given are answered with few notifications, and
         cost nothing.
 
-        Proves: RFC 2408 section 5.2
+        Proves: RFC 2408 section 5.2 (row 5.2-2)
         """
         both = for_anybody()
         flood = Flood(both)
@@ -354,7 +355,8 @@ class GarbageTests(SynchronousTestCase):
         A peer that speaks version 2.0 is told INVALID-MAJOR-VERSION, but not if its datagram is
         shorter than that, and few are told.
 
-        Proves: RFC 2408 section 5.2
+        Proves: RFC 2408 section 5.2 (row 5.2-4)
+        Proves: RFC 2408 section 3.1 (row 3.1-3)
         """
         later = REAL["Main 1"][:17] + b"\x20" + REAL["Main 1"][18:]
         flood = self.pour(later for _ in range(1000))

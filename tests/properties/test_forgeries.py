@@ -157,7 +157,9 @@ class SealedTests(SynchronousTestCase):
         A changed Delete deletes nothing and costs nothing, whichever bit it is, except the Commit
         bit, which says nothing about it; the real one deletes.
 
-        Proves: RFC 2408 section 5.15
+        Proves: RFC 2408 section 5.15 (row 5.15-1)
+        Proves: RFC 2408 section 5.15 (row 5.15-5)
+        Proves: RFC 2408 section 5.15 (row 5.15-6)
         """
         both = pair()
         both.up()

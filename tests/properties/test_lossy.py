@@ -23,7 +23,7 @@ class LossyTests(SynchronousTestCase):
         Where three of ten datagrams are lost, three of ten doubled and three of ten held back, most
         attempts come up at both ends with the same keys, and of every seed all ends as it must.
 
-        Proves: RFC 2408 section 5.1
+        Proves: RFC 2408 section 5.1 (row 5.1-6)
         """
         outcomes = [run(seed) for seed in range(SEEDS)]
         complaints = [complaint for outcome in outcomes for complaint in outcome.complaints]

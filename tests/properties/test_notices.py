@@ -84,7 +84,8 @@ class UnprovenTests(NoticeTests):
         A Delete, an INITIAL-CONTACT, an error in clear text, of SAs that stand: nothing is removed,
         nothing answered.
 
-        Proves: RFC 2408 section 5.15
+        Proves: RFC 2408 section 5.15 (row 5.15-1)
+        Proves: RFC 2408 section 5.15 (row 5.15-5)
         """
         both = self.up()
         (sa,), (child,) = both.a.sas, both.a.bundles
@@ -166,6 +167,8 @@ class UnprovenTests(NoticeTests):
         bit, or missing, is nobody's.
 
         Proves: RFC 2409 section 5.7
+        Proves: RFC 2408 section 5.11 (row 5.11-3)
+        Proves: RFC 2408 section 5.14 (row 5.14-5)
         """
         both = self.up()
         (sa,) = both.a.sas
@@ -240,7 +243,11 @@ class ProvenTests(NoticeTests):
             self.assertEqual(len(both.b.sink.standing), not gone[0], order)
 
     def test_many_in_one(self) -> None:
-        """One SPI a thousand times in one Delete, among those of nobody."""
+        """
+        One SPI a thousand times in one Delete, among those of nobody.
+
+        Proves: RFC 2408 section 5.15 (row 5.15-9)
+        """
         both = self.up()
         (sa,), (child,) = both.a.sas, both.a.bundles
         spi = child.inbound[0].key.spi
@@ -253,6 +260,9 @@ class ProvenTests(NoticeTests):
         """
         A Delete of another domain, another protocol, with SPIs of another size, with the SPI by
         which the other end receives, or of cookies that name nothing: nothing is deleted.
+
+        Proves: RFC 2408 section 5.15 (row 5.15-7)
+        Proves: RFC 2408 section 5.15 (row 5.15-8)
         """
         both = self.up()
         (sa,), (child,) = both.a.sas, both.a.bundles
@@ -282,6 +292,7 @@ class ProvenTests(NoticeTests):
         under; with other cookies it asks for nothing.
 
         Proves: RFC 2407 section 4.6.3.3
+        Proves: RFC 2408 section 5.14 (row 5.14-9)
         """
         both = pair()
         first, second = both.a.establish(), both.b.establish()
@@ -345,12 +356,28 @@ class OtherPeersTests(SynchronousTestCase):
 
 
 class RefusalTests(NoticeTests):
+    def test_spi_about_an_isakmp_sa(self) -> None:
+        """
+        An error about the ISAKMP SA is heeded whatever SPI is said with it: none, or one of any
+        size that names nothing.
+
+        Proves: RFC 2408 section 3.14 (row 3.14-1)
+        """
+        for spi in (b"", bytes(4), b"\xff" * 16, bytes(255)):
+            both = self.up()
+            lose(both, "Quick 2")
+            results: list[object] = []
+            both.a.establish().addErrback(lambda failure, to=results: to.append(failure.value))
+            both.wait(0.1)
+            say(both.b, both.b.sas[0], notification(NotifyType.NO_PROPOSAL_CHOSEN, spi))
+            self.assertEqual([type(result) for result in results], [PeerRefused], spi)
+
     def test_running(self) -> None:
         """
         An error that the peer sends under their SA ends what waits for it there, at once and with
         its reason, and releases the SPIs; a status does not.
 
-        Proves: RFC 2408 section 5.14
+        Proves: RFC 2408 section 5.14 (row 5.14-3)
         """
         both = self.up()
         lose(both, "Quick 2")

@@ -116,7 +116,7 @@ class ReplayTests(SynchronousTestCase):
         Quick Mode's first message again, from the same address or from another, at once or an hour
         later: it is proven and still refused, because its message id was used.
 
-        Proves: RFC 2408 section 5.2
+        Proves: RFC 2408 section 5.2 (row 5.2-7)
         """
         both, tap = self.up()
         first = tap.first["Quick 1"]

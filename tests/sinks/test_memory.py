@@ -61,7 +61,11 @@ class SPITests(SynchronousTestCase):
         self.assertEqual(len(spi), 4)
 
     def test_random(self) -> None:
-        """Two lives of a process do not give the same SPIs; many of one life all differ."""
+        """
+        Two lives of a process do not give the same SPIs; many of one life all differ.
+
+        Proves: RFC 2408 section 5.5 (row 5.5-2)
+        """
         spis = [self.reserve() for _ in range(200)]
         self.assertEqual(len(set(spis)), 200)
         other = MemorySink(FixedEntropy(2))
@@ -73,6 +77,7 @@ class SPITests(SynchronousTestCase):
         address of ours either, and never the peer's own.
 
         Proves: RFC 2409 section 5.5
+        Proves: RFC 2408 section 5.5 (row 5.5-2)
         """
         self.sink = MemorySink(always(0x5000))  # type: ignore[arg-type]
         other = Path(("192.0.2.7", 500), (PEER, 500))

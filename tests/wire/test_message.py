@@ -97,8 +97,9 @@ class HeaderTests(SynchronousTestCase):
         """
         A length other than the datagram's is refused by name, however large: CVE-2004-0403.
 
-        Proves: RFC 2408 section 5.1
+        Proves: RFC 2408 section 5.1 (row 5.1-1)
         Proves: RFC 2408 section 5.2
+        Proves: RFC 2408 section 5.1 (row 5.1-2)
         """
         for length in (0, 1, 27, 28, 35, 37, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF):
             octets = changed(24, *struct.pack("!I", length))
@@ -169,6 +170,7 @@ class MessageTests(SynchronousTestCase):
         Next Payload of the header and of each payload names the one that follows; the last has 0.
 
         Proves: RFC 2408 section 3.2
+        Proves: RFC 2408 section 5.3 (row 5.3-1)
         """
         payloads = (SecurityAssociation(1, b""), Nonce(b"n"), VendorID(b"v"))
         octets = Message(COOKIES, 1, 0, 0, payloads).encode()
@@ -187,7 +189,8 @@ class MessageTests(SynchronousTestCase):
         """
         Proposal and Transform payloads stand in an SA payload only.
 
-        Proves: RFC 2408 section 3.4
+        Proves: RFC 2408 section 3.4 (row 3.4-1)
+        Proves: RFC 2408 section 5.3 (row 5.3-2)
         """
         for number in (2, 3):
             self.assertRaises(Malformed, Message.decode, changed(16, number))
@@ -201,10 +204,28 @@ class MessageTests(SynchronousTestCase):
         """
         The reserved octet of a generic header is zero.
 
-        Proves: RFC 2408 section 5.3
+        Proves: RFC 2408 section 5.3 (row 5.3-3)
+        Proves: RFC 2408 section 2.5.2 (row 2.5.2-2)
         """
         for octet in (1, 0x80, 0xFF):
             self.assertRaises(Malformed, Message.decode, changed(29, octet))
+
+    @given(messages)
+    def test_reserved_in_what_is_written(self, message: Message) -> None:
+        """
+        Whatever is written, the reserved octet of each payload is zero, and its length leads to
+        the next one.
+
+        Proves: RFC 2408 section 2.5.2 (row 2.5.2-1)
+        Proves: RFC 2408 section 5.3 (row 5.3-1)
+        """
+        octets = message.encode()
+        at, following = Header.SIZE, octets[16]
+        for payload in message.payloads:
+            self.assertEqual((following, octets[at + 1]), (payload.number, 0))
+            following = octets[at]
+            at += int.from_bytes(octets[at + 2 : at + 4], "big")
+        self.assertEqual((following, at), (0, len(octets)))
 
     def test_payload_length(self) -> None:
         """
@@ -228,7 +249,11 @@ class MessageTests(SynchronousTestCase):
             self.assertRaises(Malformed, Message.decode, octets)
 
     def test_chain_ends_early(self) -> None:
-        """A message that ends where a payload was announced is malformed."""
+        """
+        A message that ends where a payload was announced is malformed.
+
+        Proves: RFC 2408 section 5.3 (row 5.3-2)
+        """
         for rest in ("", "00", "0000", "000000"):
             self.assertRaises(
                 Malformed, Message.decode, with_length(changed(28, 13) + bytes.fromhex(rest))

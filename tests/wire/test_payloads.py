@@ -59,7 +59,7 @@ class PayloadTests(SynchronousTestCase):
         """
         The DOI is read; situation and proposals stay as received.
 
-        Proves: RFC 2408 section 3.4
+        Proves: RFC 2408 section 3.4 (row 3.4-2)
         """
         self.both(SecurityAssociation(1, b"\0\0\0\1rest"), "00000001 00000001 72657374")
         self.both(SecurityAssociation(0xFFFFFFFF, b""), "ffffffff")
@@ -93,7 +93,7 @@ class PayloadTests(SynchronousTestCase):
         Encoding and data; the data may be empty.
 
         Proves: RFC 2408 section 3.9
-        Proves: RFC 2408 section 3.10
+        Proves: RFC 2408 section 3.10 (row 3.10-5)
         """
         for kind in (Certificate, CertificateRequest):
             self.both(kind(4, b"DER"), "04 444552")
@@ -115,7 +115,8 @@ class PayloadTests(SynchronousTestCase):
         """
         Several SPIs of one size.
 
-        Proves: RFC 2408 section 3.15
+        Proves: RFC 2408 section 3.15 (row 3.15-1)
+        Proves: RFC 2408 section 5.15 (row 5.15-3)
         """
         self.both(
             Delete(1, 3, (b"\x3d\xe6\x50\xc0", b"\x95\x3e\xec\xbc")),
@@ -253,6 +254,7 @@ class HostilePayloadTests(SynchronousTestCase):
         A body that ends before its fixed fields do is malformed, whatever the payload.
 
         Proves: RFC 2408 section 5.1
+        Proves: RFC 2408 section 3.4 (row 3.4-2)
         """
         fixed = {
             SecurityAssociation: 4,

@@ -86,8 +86,10 @@ class ProposalTests(SynchronousTestCase):
         After a proposal comes a proposal or nothing, after a transform a transform or nothing, and
         as many transforms as were announced.
 
-        Proves: RFC 2408 section 3.5
-        Proves: RFC 2408 section 3.6
+        Proves: RFC 2408 section 3.5 (row 3.5-1)
+        Proves: RFC 2408 section 3.6 (row 3.6-1)
+        Proves: RFC 2408 section 5.5 (row 5.5-5)
+        Proves: RFC 2408 section 5.6 (row 5.6-4)
         """
         for at, values in ((0, (1, 2, 3, 4, 255)), (8, (1, 2, 3, 4, 255)), (7, (0, 2, 255))):
             for value in values:
@@ -106,13 +108,31 @@ class ProposalTests(SynchronousTestCase):
         """
         Reserved octets are zero.
 
-        Proves: RFC 2408 section 5.5
-        Proves: RFC 2408 section 5.6
+        Proves: RFC 2408 section 5.5 (row 5.5-5)
+        Proves: RFC 2408 section 5.6 (row 5.6-4)
+        Proves: RFC 2408 section 2.5.2 (row 2.5.2-2)
         """
         for at in (1, 9, 14, 15):
             octets = bytearray(PHASE_1)
             octets[at] = 1
             self.assertRaises(Malformed, decoded, bytes(octets))
+
+    @given(offers)
+    def test_reserved_in_what_is_written(self, offer: tuple[Proposal, ...]) -> None:
+        """
+        Whatever is offered, the reserved octets of proposals and transforms are written as zero.
+
+        Proves: RFC 2408 section 2.5.2 (row 2.5.2-1)
+        """
+        octets = encode_proposals(offer)
+        at = 0
+        for proposal in offer:
+            self.assertEqual(octets[at + 1], 0)
+            at += 8 + len(proposal.spi)
+            for _ in proposal.transforms:
+                self.assertEqual((octets[at + 1], octets[at + 6 : at + 8]), (0, b"\0\0"))
+                at += int.from_bytes(octets[at + 2 : at + 4], "big")
+        self.assertEqual(at, len(octets))
 
     def test_lengths(self) -> None:
         """A length that is too short, or reaches beyond what holds it, is malformed."""
@@ -122,7 +142,11 @@ class ProposalTests(SynchronousTestCase):
                 self.assertRaises(Malformed, decoded, octets)
 
     def test_spi_size(self) -> None:
-        """An SPI longer than its proposal is malformed; 0 to 16 octets are fine for ISAKMP."""
+        """
+        An SPI longer than its proposal is malformed; 0 to 16 octets are fine for ISAKMP.
+
+        Proves: RFC 2408 section 3.5 (row 3.5-2)
+        """
         for size in (1, 4, 255):
             octets = bytearray(PHASE_1)
             octets[6] = size
