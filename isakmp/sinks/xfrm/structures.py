@@ -2,8 +2,8 @@
 What netlink messages to XFRM consist of.
 
 Facts of linux/xfrm.h, with the sizes of 64-bit machines; addresses, ports and SPIs are in network
-order, the rest in the machine's.  All that is read may be a stranger's: wrong lengths raise
-:class:`~isakmp.errors.Malformed`.
+order, the rest in the machine's.  What is read may be a stranger's: wrong lengths raise
+:class:`~isakmp.sinks.xfrm.netlink.NetlinkError`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,35 @@ import ipaddress
 import socket
 import struct
 from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
-from isakmp.errors import Malformed
+from isakmp.sinks.xfrm.netlink import NetlinkError, attribute
+
+ESP, AH, COMP = 50, 51, 108
+"""Protocols of IP."""
+
+TRANSPORT, TUNNEL = 0, 1
+"""Modes."""
+
+ALLOW, BLOCK = 0, 1
+"""What a policy does."""
+
+LOCAL_OK = 1
+"""Flag of a policy: a socket's own may go before it."""
+
+NO_ECN, NO_PMTU_DISCOVERY, AF_UNSPEC, ESN = 1, 4, 32, 128
+"""Flags of an SA."""
+
+GROUP_ACQUIRE, GROUP_EXPIRE, GROUP_MAPPING = 1 << 0, 1 << 1, 1 << 7
+"""What the kernel tells without being asked."""
 
 UNLIMITED = 2**64 - 1
 """Octets or packets."""
+
+_ESP_IN_UDP = 2
+_EVERY_ALGORITHM = 0xFFFFFFFF
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Kind(enum.IntEnum):
@@ -59,262 +83,223 @@ class Direction(enum.IntEnum):
 
     IN = 0
     OUT = 1
-    FWD = 2
+    FORWARD = 2
 
 
-class Flag(enum.IntFlag):
-    """Of an SA."""
-
-    NO_ECN = 1
-    NO_PMTU_DISCOVERY = 4
-    ANY_FAMILY = 32
-    ESN = 128
-
-
-class Mode(enum.IntEnum):
-    """Of an SA."""
-
-    TRANSPORT = 0
-    TUNNEL = 1
-
-
-GROUPS = 1 << 0 | 1 << 1 | 1 << 7
-"""What the kernel tells without being asked: ACQUIRE, EXPIRE and MAPPING."""
-
-_SELECTOR = struct.Struct("=16s16s4s4sHBBB3xiI")
+_SELECTOR = struct.Struct("=16s16s2s2s2s2sHBBB3xiI")
 _ID = struct.Struct("=16s4sB3x")
 _LIMITS = struct.Struct("=8Q")
-_CURRENT = struct.Struct("=4Q")
+_COUNTERS = struct.Struct("=4Q")
 _SA_TAIL = struct.Struct("=12xIIHBBB7x")
 _SA_ID = struct.Struct("=16s4sHBx")
+_RANGE = struct.Struct("=II")
 _POLICY_TAIL = struct.Struct("=IIBBBB4x")
 _POLICY_ID = struct.Struct("=IB3x")
 _TEMPLATE = struct.Struct("=24sH2x16sIBBBxIII")
 _MAPPING = struct.Struct("=24sI16s16s2s2s")
 _ENCAPSULATION = struct.Struct("=H2s2s2x16x")
 _REPLAY = struct.Struct("=6I")
-_ACQUIRE_TAIL = struct.Struct("=4I")
-
-SA_SIZE, POLICY_SIZE, ACQUIRE_SIZE = 224, 168, 280
-ANY = "0.0.0.0"
-_ESP_IN_UDP = 2
-_EVERY_ALGORITHM = 0xFFFFFFFF
 
 
-def address(text: str) -> bytes:
-    """An xfrm_address_t."""
+def _unpack(of: struct.Struct, octets: bytes, at: int = 0) -> tuple[Any, ...]:
+    if len(octets) < at + of.size:
+        raise NetlinkError(f"{len(octets)} octets where {at + of.size} are expected")
+    return of.unpack_from(octets, at)
+
+
+def _address(text: str) -> bytes:
     return ipaddress.ip_address(text).packed.ljust(16, b"\0")
 
 
-def family(text: str) -> int:
-    """AF_INET or AF_INET6."""
+def _family(text: str) -> int:
     return socket.AF_INET6 if ":" in text else socket.AF_INET
 
 
-def address_of(octets: bytes, of_family: int) -> str:
-    """The inverse of :func:`address`."""
-    if of_family == socket.AF_INET6:
+def _address_of(octets: bytes, family: int) -> str:
+    if family == socket.AF_INET:
+        return str(ipaddress.IPv4Address(octets[:4]))
+    if family == socket.AF_INET6:
         return str(ipaddress.IPv6Address(octets[:16]))
-    return str(ipaddress.IPv4Address(octets[:4]))
+    raise NetlinkError(f"address family {family}")
 
 
-def _port(number: int) -> bytes:
-    return number.to_bytes(2, "big")
+def _port(number: int) -> tuple[bytes, bytes]:
+    """A port and its mask."""
+    return number.to_bytes(2, "big"), b"\xff\xff" if number else b"\0\0"
 
 
 @dataclass(frozen=True, slots=True)
 class Selector:
     """
-    What a policy, or an SA, is for: an xfrm_selector.
+    What traffic a policy is for: an xfrm_selector.
 
-    :ivar family: 0: any traffic.
-    :ivar source: a network's address; ``source_bits`` its prefix length.
     :ivar protocol: 0 for any; so are the ports.
+    :ivar interface: an index, or 0.
     """
 
-    family: int = 0
-    source: str = ANY
-    source_bits: int = 0
-    destination: str = ANY
-    destination_bits: int = 0
+    source: Network
+    destination: Network
     protocol: int = 0
     source_port: int = 0
     destination_port: int = 0
+    interface: int = 0
+
+    SIZE: ClassVar[int] = _SELECTOR.size
 
     def encode(self) -> bytes:
         """56 octets."""
         return _SELECTOR.pack(
-            address(self.destination),
-            address(self.source),
-            _port(self.destination_port) + (b"\xff\xff" if self.destination_port else b"\0\0"),
-            _port(self.source_port) + (b"\xff\xff" if self.source_port else b"\0\0"),
-            self.family,
-            self.destination_bits,
-            self.source_bits,
+            self.destination.network_address.packed,
+            self.source.network_address.packed,
+            *_port(self.destination_port),
+            *_port(self.source_port),
+            socket.AF_INET if self.source.version == 4 else socket.AF_INET6,
+            self.destination.prefixlen,
+            self.source.prefixlen,
             self.protocol,
-            0,
+            self.interface,
             0,
         )
 
     @classmethod
-    def decode(cls, octets: bytes) -> Selector:
+    def decode(cls, octets: bytes, at: int = 0) -> Selector:
         """
-        :raises Malformed: if it is cut short, or has a family that is none.
+        :raises NetlinkError: if it is cut short, or of no family of addresses.
         """
-        fields = _unpack(_SELECTOR, octets)
-        destination, source, to_port, from_port, kind, to_bits, from_bits, protocol, *_ = fields
-        if kind not in (0, socket.AF_INET, socket.AF_INET6):
-            raise Malformed(f"a selector of address family {kind}")
-        return cls(
-            kind,
-            address_of(source, kind),
-            from_bits,
-            address_of(destination, kind),
-            to_bits,
-            protocol,
-            int.from_bytes(from_port[:2], "big"),
-            int.from_bytes(to_port[:2], "big"),
+        fields = _unpack(_SELECTOR, octets, at)
+        to, source, to_port, _, from_port, _, family, to_bits, from_bits, protocol, index, _ = (
+            fields
         )
+        try:
+            return cls(
+                ipaddress.ip_network((_address_of(source, family), from_bits), strict=False),
+                ipaddress.ip_network((_address_of(to, family), to_bits), strict=False),
+                protocol,
+                int.from_bytes(from_port, "big"),
+                int.from_bytes(to_port, "big"),
+                index,
+            )
+        except ValueError as error:
+            raise NetlinkError(f"a selector: {error}") from None
 
     def __str__(self) -> str:
-        source = f"{self.source}/{self.source_bits}"
-        destination = f"{self.destination}/{self.destination_bits}"
-        if self.protocol:
-            source += f"[{self.protocol}/{self.source_port}]"
-            destination += f"[{self.protocol}/{self.destination_port}]"
-        return f"{source} - {destination}"
-
-
-def _unpack(of: struct.Struct, octets: bytes, at: int = 0) -> tuple[object, ...]:
-    if len(octets) < at + of.size:
-        raise Malformed("a structure of XFRM's is cut short")
-    return of.unpack_from(octets, at)
+        if not self.protocol:
+            return f"{self.source} - {self.destination}"
+        source = f"{self.source}[{self.protocol}/{self.source_port}]"
+        return f"{source} - {self.destination}[{self.protocol}/{self.destination_port}]"
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """
-    When an SA or a policy is to be renewed and when it ends: an xfrm_lifetime_cfg.
-
-    :ivar hard_seconds: after it was added; 0: never.
-    :ivar sign: seconds after its last use, at which it were to be renewed: so many that it never
-        comes to that, but the kernel keeps them, and we know by them what is ours.
+    When an SA is to be renewed and when it ends; 0: that does not matter.
     """
 
-    soft_octets: int = UNLIMITED
-    hard_octets: int = UNLIMITED
-    soft_packets: int = UNLIMITED
-    hard_packets: int = UNLIMITED
-    soft_seconds: int = 0
-    hard_seconds: int = 0
-    sign: int = 0
+    rekey_octets: int = 0
+    life_octets: int = 0
+    rekey_packets: int = 0
+    life_packets: int = 0
 
     def encode(self) -> bytes:
-        """64 octets."""
-        return _LIMITS.pack(
-            self.soft_octets,
-            self.hard_octets,
-            self.soft_packets,
-            self.hard_packets,
-            self.soft_seconds,
-            self.hard_seconds,
-            self.sign,
-            0,
-        )
-
-    @classmethod
-    def decode(cls, octets: bytes) -> Limits:
-        """
-        :raises Malformed: if it is cut short.
-        """
-        return cls(*_unpack(_LIMITS, octets)[:7])  # type: ignore[arg-type]
+        """64 octets: an xfrm_lifetime_cfg."""
+        volumes = (self.rekey_octets, self.life_octets, self.rekey_packets, self.life_packets)
+        return _LIMITS.pack(*(volume or UNLIMITED for volume in volumes), 0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
-class SAName:
+class Name:
     """
-    What names an SA: an xfrm_id, and in requests an xfrm_usersa_id.
+    What names an SA.
 
-    :ivar protocol: IP protocol.
+    :ivar protocol: of IP.
     :ivar spi: four octets.
     """
 
     destination: str
     protocol: int
-    spi: bytes = bytes(4)
+    spi: bytes
 
     def encode(self) -> bytes:
-        """24 octets, for a request."""
-        kind = family(self.destination)
-        return _SA_ID.pack(address(self.destination), self.spi, kind, self.protocol)
+        """24 octets: an xfrm_usersa_id."""
+        family = _family(self.destination)
+        return _SA_ID.pack(_address(self.destination), self.spi, family, self.protocol)
 
-    def xfrm_id(self) -> bytes:
-        """24 octets, inside other structures."""
-        return _ID.pack(address(self.destination), self.spi, self.protocol)
-
-
-@dataclass(frozen=True, slots=True)
-class Counters:
-    """What has passed: an xfrm_lifetime_cur; times in seconds since 1970."""
-
-    octets: int = 0
-    packets: int = 0
-    added: int = 0
-    used: int = 0
+    def encode_id(self) -> bytes:
+        """24 octets: an xfrm_id."""
+        return _ID.pack(_address(self.destination), self.spi, self.protocol)
 
 
 @dataclass(frozen=True, slots=True)
-class SA:
+class State:
     """
-    An xfrm_usersa_info: an SA without its algorithms.
+    An SA that the kernel is to have.
+
+    :ivar source: the sender's address.
+    :ivar algorithms: attributes, with keys; ``others`` without.
     """
 
-    name: SAName
     source: str
-    mode: int = Mode.TUNNEL
-    reqid: int = 0
+    name: Name
+    reqid: int
+    mode: int
+    limits: Limits = Limits()
     window: int = 0
     flags: int = 0
-    limits: Limits = Limits()
-    selector: Selector = Selector()
-    counters: Counters = field(default=Counters(), compare=False)
+    algorithms: bytes = field(default=b"", repr=False)
+    others: bytes = b""
 
-    def encode(self) -> bytes:
-        """224 octets."""
-        tail = _SA_TAIL.pack(
-            0, self.reqid, family(self.name.destination), self.mode, self.window, self.flags
-        )
+    SIZE: ClassVar[int] = 224
+
+    def _info(self) -> bytes:
+        """An xfrm_usersa_info."""
+        family = _family(self.name.destination)
         return b"".join(
             (
-                self.selector.encode(),
-                self.name.xfrm_id(),
-                address(self.source),
+                bytes(_SELECTOR.size),
+                self.name.encode_id(),
+                _address(self.source),
                 self.limits.encode(),
-                bytes(_CURRENT.size),
-                tail,
+                bytes(_COUNTERS.size),
+                _SA_TAIL.pack(0, self.reqid, family, self.mode, self.window, self.flags),
             )
         )
 
+    def encode(self) -> bytes:
+        """For NEWSA and UPDSA."""
+        return self._info() + self.algorithms + self.others
+
+    def encode_range(self, least: int, most: int) -> bytes:
+        """For ALLOCSPI: an xfrm_userspi_info."""
+        return self._info() + _RANGE.pack(least, most)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """
+    What the kernel tells of an SA: an xfrm_usersa_info.
+
+    :ivar used: when its first packet passed, in seconds since 1970; 0: none has.
+    """
+
+    source: str
+    name: Name
+    reqid: int
+    mode: int
+    octets: int
+    packets: int
+    added: int
+    used: int
+
     @classmethod
-    def decode(cls, octets: bytes) -> SA:
+    def decode(cls, octets: bytes) -> Standing:
         """
-        :raises Malformed: if it is cut short, or of a family that is none.
+        :raises NetlinkError: if it is cut short, or of no family of addresses.
         """
-        _, reqid, kind, mode, window, flags = _unpack(_SA_TAIL, octets, 192)
-        if kind not in (socket.AF_INET, socket.AF_INET6):
-            raise Malformed(f"an SA of address family {kind}")
+        _, reqid, family, mode, _, _ = _unpack(_SA_TAIL, octets, State.SIZE - _SA_TAIL.size)
         destination, spi, protocol = _unpack(_ID, octets, 56)
-        return cls(
-            SAName(address_of(destination, kind), protocol, spi),  # type: ignore[arg-type]
-            address_of(octets[80:96], kind),  # type: ignore[arg-type]
-            mode,  # type: ignore[arg-type]
-            reqid,  # type: ignore[arg-type]
-            window,  # type: ignore[arg-type]
-            flags,  # type: ignore[arg-type]
-            Limits.decode(octets[96:160]),
-            Selector.decode(octets[:56]),
-            Counters(*_unpack(_CURRENT, octets, 160)),  # type: ignore[arg-type]
-        )
+        counters = _unpack(_COUNTERS, octets, 160)
+        name = Name(_address_of(destination, family), protocol, spi)
+        return cls(_address_of(octets[80:96], family), name, reqid, mode, *counters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,19 +310,19 @@ class Template:
     :ivar optional: whether traffic passes without it.
     """
 
+    source: str
+    destination: str
     protocol: int
     mode: int
     reqid: int
-    source: str = ANY
-    destination: str = ANY
     optional: bool = False
 
-    def encode(self, of_family: int) -> bytes:
-        """64 octets."""
+    def encode(self) -> bytes:
+        """64 octets.  The addresses matter to tunnels alone."""
         return _TEMPLATE.pack(
-            SAName(self.destination, self.protocol).xfrm_id(),
-            of_family,
-            address(self.source),
+            Name(self.destination, self.protocol, bytes(4)).encode_id(),
+            _family(self.destination),
+            _address(self.source),
             self.reqid,
             self.mode,
             0,
@@ -346,97 +331,117 @@ class Template:
         )
 
     @staticmethod
-    def reqids(octets: bytes) -> tuple[int, ...]:
-        """Of all templates in an attribute."""
-        size = _TEMPLATE.size
-        return tuple(
-            struct.unpack_from("=I", octets, at + 44)[0]
-            for at in range(0, len(octets) - size + 1, size)
-        )
+    def reqid_of(octets: bytes) -> int:
+        """Of the first of some; 0: there is none."""
+        return int(_unpack(_TEMPLATE, octets)[3]) if len(octets) >= _TEMPLATE.size else 0
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
     """
-    An xfrm_userpolicy_info: a policy without its templates.
+    An xfrm_userpolicy_info and what belongs to it.
 
     :ivar priority: the smaller the stronger.
+    :ivar index: the kernel's name for it; its last three bits are the direction.  0: any.
+    :ivar templates: the innermost first.
+    :ivar others: attributes.
     """
 
     selector: Selector
-    direction: int
+    direction: Direction
     priority: int = 0
-    blocks: bool = False
-    limits: Limits = Limits()
+    action: int = ALLOW
+    flags: int = 0
+    index: int = 0
+    templates: tuple[Template, ...] = ()
+    others: bytes = b""
+
+    SIZE: ClassVar[int] = 168
 
     def encode(self) -> bytes:
-        """168 octets."""
-        tail = _POLICY_TAIL.pack(self.priority, 0, self.direction, self.blocks, 0, 0)
-        return self.selector.encode() + self.limits.encode() + bytes(_CURRENT.size) + tail
+        """For NEWPOLICY and UPDPOLICY."""
+        tail = _POLICY_TAIL.pack(
+            self.priority, self.index, self.direction, self.action, self.flags, 0
+        )
+        info = self.selector.encode() + Limits().encode() + bytes(_COUNTERS.size) + tail
+        templates = b"".join(template.encode() for template in self.templates)
+        return info + (attribute(Attribute.TMPL, templates) if templates else b"") + self.others
+
+    def encode_id(self) -> bytes:
+        """For DELPOLICY: an xfrm_userpolicy_id, by what it selects."""
+        return self.selector.encode() + _POLICY_ID.pack(0, self.direction) + self.others
 
     @classmethod
     def decode(cls, octets: bytes) -> Policy:
         """
-        :raises Malformed: if it is cut short.
+        Without templates and attributes.
+
+        :raises NetlinkError: if it is cut short.
         """
-        priority, _, direction, action, *_ = _unpack(_POLICY_TAIL, octets, 152)
-        return cls(
-            Selector.decode(octets[:56]),
-            direction,  # type: ignore[arg-type]
-            priority,  # type: ignore[arg-type]
-            bool(action),
-            Limits.decode(octets[56:120]),
-        )
-
-    def encode_id(self) -> bytes:
-        """64 octets: an xfrm_userpolicy_id, for its deletion."""
-        return self.selector.encode() + _POLICY_ID.pack(0, self.direction)
-
-
-def encode_encapsulation(source_port: int, destination_port: int) -> bytes:
-    """An xfrm_encap_tmpl: ESP in UDP.  RFC 3948."""
-    return _ENCAPSULATION.pack(_ESP_IN_UDP, _port(source_port), _port(destination_port))
-
-
-def encode_replay(window: int) -> bytes:
-    """An xfrm_replay_state_esn that has seen nothing yet."""
-    words = (window + 31) // 32
-    return _REPLAY.pack(words, 0, 0, 0, 0, window) + bytes(4 * words)
+        priority, index, direction, action, flags, _ = _unpack(_POLICY_TAIL, octets, 152)
+        try:
+            where = Direction(direction)
+        except ValueError:
+            raise NetlinkError(f"a policy of direction {direction}") from None
+        return cls(Selector.decode(octets), where, priority, action, flags, index)
 
 
 @dataclass(frozen=True, slots=True)
-class Mapping:
-    """An xfrm_user_mapping: the peer's packets come from elsewhere now."""
+class Acquire:
+    """An xfrm_user_acquire: traffic waits for an SA."""
 
-    name: SAName
-    address: str
-    port: int
+    traffic: Selector
+
+    SIZE: ClassVar[int] = 280
 
     @classmethod
-    def decode(cls, octets: bytes) -> Mapping:
+    def decode(cls, octets: bytes) -> Acquire:
         """
-        :raises Malformed: if it is cut short.
+        :raises NetlinkError: if it is cut short.
         """
-        name, _, _, new, _, port = _unpack(_MAPPING, octets)
-        assert isinstance(name, bytes) and isinstance(new, bytes) and isinstance(port, bytes)
-        destination, spi, kind, protocol = _SA_ID.unpack(name)
-        return cls(
-            SAName(address_of(destination, kind), protocol, spi),
-            address_of(new, kind),
-            int.from_bytes(port, "big"),
-        )
+        if len(octets) < cls.SIZE:
+            raise NetlinkError("an ACQUIRE is cut short")
+        return cls(Selector.decode(octets, 40))
 
 
-def acquired(octets: bytes) -> Selector:
+def decode_mapping(octets: bytes) -> tuple[Name, str, int]:
     """
-    What traffic an xfrm_user_acquire is about.
+    An xfrm_user_mapping: by which SA it is seen, and from where the peer sends now.
 
-    :raises Malformed: if it is cut short.
+    :raises NetlinkError: if it is cut short.
     """
-    _unpack(_ACQUIRE_TAIL, octets, ACQUIRE_SIZE - _ACQUIRE_TAIL.size)
-    return Selector.decode(octets[40:96])
+    named, _, _, new, _, port = _unpack(_MAPPING, octets)
+    destination, spi, family, protocol = _SA_ID.unpack(named)
+    name = Name(_address_of(destination, family), protocol, spi)
+    return name, _address_of(new, family), int.from_bytes(port, "big")
 
 
-def encode_socket_policy(direction: int, of_family: int) -> bytes:
-    """What lets a socket's own datagrams pass: 168 octets."""
-    return Policy(Selector(of_family), direction).encode()
+def mark(kind: int, value: int, mask: int) -> bytes:
+    """An attribute with an xfrm_mark."""
+    return attribute(kind, _RANGE.pack(value, mask))
+
+
+def number(kind: int, value: int) -> bytes:
+    """An attribute with a number of 32 bits."""
+    return attribute(kind, struct.pack("=I", value))
+
+
+def encapsulation(source_port: int, destination_port: int) -> bytes:
+    """An attribute with an xfrm_encap_tmpl: ESP in UDP.  RFC 3948."""
+    ports = _port(source_port)[0], _port(destination_port)[0]
+    return attribute(Attribute.ENCAP, _ENCAPSULATION.pack(_ESP_IN_UDP, *ports))
+
+
+def replay(window: int) -> bytes:
+    """An attribute with an xfrm_replay_state_esn that has seen nothing yet."""
+    words = (window + 31) // 32
+    fixed = _REPLAY.pack(words, 0, 0, 0, 0, window)
+    return attribute(Attribute.REPLAY_ESN, fixed + bytes(4 * words))
+
+
+def socket_policy(direction: Direction, family: int) -> bytes:
+    """What lets the datagrams of a socket pass: the value of IP_XFRM_POLICY."""
+    anything: Network = ipaddress.IPv4Network("0.0.0.0/0")
+    if family == socket.AF_INET6:
+        anything = ipaddress.IPv6Network("::/0")
+    return Policy(Selector(anything, anything), direction).encode()
