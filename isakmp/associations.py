@@ -203,6 +203,7 @@ class Handling:
     :ivar if_id_in: of the XFRM interface; 0: none.
     :ivar rekey_octets: when an SA is to be renewed, by what has passed; 0: that does not matter.
     :ivar life_octets: when it is used no longer; likewise.
+    :ivar rand_octets: by how much, at most and by chance, it is renewed earlier.
     :ivar updown: a command that is run when it comes up and goes down; empty: none.
     """
 
@@ -223,6 +224,8 @@ class Handling:
     life_octets: int = 0
     rekey_packets: int = 0
     life_packets: int = 0
+    rand_octets: int = 0
+    rand_packets: int = 0
     updown: str = ""
     host_access: bool = False
 

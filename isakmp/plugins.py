@@ -118,6 +118,7 @@ def builtin(entropy: Callable[[int], bytes] = os.urandom) -> Plugins:
         sinks=(
             SinkPlugin(MemorySink.name, lambda: MemorySink(entropy), MemorySink),
             SinkPlugin(LogSink.name, lambda: LogSink(entropy), LogSink),
+            SinkPlugin("auto", lambda: XFRMSink(entropy=entropy), XFRMSink),
             SinkPlugin(XFRMSink.name, lambda: XFRMSink(entropy=entropy), XFRMSink),
         ),
     )

@@ -73,7 +73,7 @@ class ISAKMPService(Service):
             from twisted.internet import reactor
         self._listen = tuple(dict.fromkeys(listen))
         self._connections = connections = tuple(connections)
-        self._ports = UDPPorts(cast(IReactorUDP, reactor), self._arrived)
+        self._ports = UDPPorts(cast(IReactorUDP, reactor), self._arrived, sink.exempt)
         self._marked = MarkedPorts(self._ports, self._received)
         self._bound: dict[Address, Address] = {}
         self._stopped = False

@@ -55,13 +55,20 @@ class UDPPorts:
     Implements IPorts with the reactor's UDP.
 
     :param received: given every datagram that arrives.
+    :param exempt: given every socket before anything arrives by it.
     """
 
     _log = Logger()
 
-    def __init__(self, reactor: IReactorUDP, received: Callable[[Datagram], None]) -> None:
+    def __init__(
+        self,
+        reactor: IReactorUDP,
+        received: Callable[[Datagram], None],
+        exempt: Callable[[socket.socket], object] = lambda socket: None,
+    ) -> None:
         self._reactor = reactor
         self._received = received
+        self._exempt = exempt
         self._sockets: dict[Address, _Socket] = {}
         self._everywhere: dict[Address, PacketInfoPort] = {}
         self._ports: dict[Address, IListeningPort] = {}
@@ -87,6 +94,7 @@ class UDPPorts:
     def _listen_at(self, address: str, port: int) -> Address:
         one = _Socket(self._received)
         bound = self._reactor.listenUDP(port, one, interface=address, maxPacketSize=MAX_DATAGRAM)
+        self._exempted(bound)
         self._ports[one.local] = bound
         self._sockets[one.local] = one
         return one.local
@@ -94,9 +102,20 @@ class UDPPorts:
     def _listen_everywhere(self, address: str, port: int) -> Address:
         bound = PacketInfoPort(address, port, self._arrived, self._reactor)
         bound.startListening()
+        self._exempted(bound)
         local: Address = address, bound.getHost().port
         self._ports[local] = self._everywhere[local] = bound
         return local
+
+    def _exempted(self, bound: IListeningPort) -> None:
+        opened = getattr(bound, "socket", None)  # a reactor of tests opens none
+        if opened is None:
+            return
+        try:
+            self._exempt(opened)
+        except ConfigurationError:
+            bound.stopListening()
+            raise
 
     def _arrived(self, octets: bytes, local: Address, remote: Address) -> None:
         self._received(Datagram(octets, Path(local, remote)))

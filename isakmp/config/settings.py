@@ -24,7 +24,7 @@ from isakmp.departures import LENIENCES, USUAL, Departures
 MAX_OCTETS = 2**20
 """The most of the file."""
 
-SINKS = ("log", "memory", "xfrm")
+SINKS = ("auto", "xfrm", "log", "memory")
 """The sinks that come with the package."""
 
 LEVELS = ("debug", "info", "warn", "error", "critical")
@@ -115,7 +115,7 @@ class Settings:
     listen: tuple[str, ...] = ()
     port: int = 500
     port_nat_t: int = 4500
-    sink: str = "log"
+    sink: str = "auto"
     vici: str | None = None
     install_routes: bool = False
     plugins: PluginNames = PluginNames()
@@ -184,7 +184,7 @@ def _settings(table: Table) -> Settings:
     found = Settings(
         listen=table.addresses("listen"),
         port=table.integer("port", default.port, 1, 65535),
-        sink=table.word("sink", default.sink, sinks, "sinks that carry traffic are not built yet"),
+        sink=table.word("sink", default.sink, sinks, "there is no such sink"),
         plugins=plugins,
         limits=_limits(table.table("limits")),
         log=_log(table.table("log")),

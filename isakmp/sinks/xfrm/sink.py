@@ -4,7 +4,9 @@ The kernel's IPsec as a sink: SAs, the policies that send traffic through them, 
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -43,7 +45,7 @@ from isakmp.sinks.xfrm.policies import (
 from isakmp.sinks.xfrm.policy_table import PolicyTable, Reqids
 from isakmp.sinks.xfrm.refusals import explained
 from isakmp.sinks.xfrm.states import apart, name_of, named, state_of
-from isakmp.sinks.xfrm.structures import Attribute, Kind, Name, State
+from isakmp.sinks.xfrm.structures import Attribute, Direction, Kind, Name, State
 from isakmp.sinks.xfrm.transforms import wanted
 
 T = TypeVar("T")
@@ -51,6 +53,9 @@ T = TypeVar("T")
 _SPIS = (0xC0000000, 0xCFFFFFFF)
 _CPIS = (0x100, 0xEFFF)
 _TRIES = 8
+
+_ALONE = b"\0isakmp-xfrm"
+"""What a running sink of this kind has bound."""
 
 _PROBE = "192.0.2.1", "192.0.2.2"
 """Documentation's addresses: no traffic is for them."""
@@ -95,6 +100,7 @@ class XFRMSink:
         self._names: dict[Name, SPIKey] = {}
         self._traps: dict[tuple[str, str], int] = {}
         self._possible: dict[object, bool] = {}
+        self._alone: socket.socket | None = None
 
     # -- what can be done here -----------------------------------------------------------------
 
@@ -108,6 +114,7 @@ class XFRMSink:
         return Deferred.fromCoroutine(self._start())
 
     async def _start(self) -> None:
+        self._be_alone()
         groups = structures.GROUP_ACQUIRE | structures.GROUP_EXPIRE | structures.GROUP_MAPPING
         try:
             await self._probe(
@@ -122,9 +129,28 @@ class XFRMSink:
             raise ConfigurationError(
                 f"the sink xfrm cannot be used: {explained(error.errno or 0, structures.ESP)}"
             ) from None
-        except OSError as error:
+        except (OSError, NetlinkError) as error:
             await self._stop()
             raise ConfigurationError(f"the sink xfrm cannot be used: {error}") from None
+
+    def _be_alone(self) -> None:
+        """
+        The one sink of this kind in this network namespace: so all that is ours is a dead run's.
+
+        :raises ConfigurationError: if it is not.
+        """
+        # A name of the abstract kind belongs to the network namespace, and goes with the process.
+        alone = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        try:
+            alone.bind(_ALONE)
+        except OSError as error:
+            alone.close()
+            if error.errno != errno.EADDRINUSE:
+                raise ConfigurationError(f"the sink xfrm cannot be used: {error}") from None
+            raise ConfigurationError(
+                "the sink xfrm cannot be used: another process uses it in this network namespace"
+            ) from None
+        self._alone = alone
 
     def stop(self) -> Deferred[None]:
         """Leave nothing in the kernel; idempotent."""
@@ -142,6 +168,9 @@ class XFRMSink:
             if link is not None:
                 link.close()
         self._asking = self._hearing = None
+        if self._alone is not None:
+            self._alone.close()
+            self._alone = None
 
     def supports(self, doi: int, protocol: int, transform: Transform) -> bool:
         """What this kernel has; or, where it cannot be asked, what a kernel may have."""
@@ -182,7 +211,7 @@ class XFRMSink:
         count = 0
         for message in await self._ask(Kind.GETSA, b"", "all SAs", DUMP):
             standing = structures.Standing.decode(message.body)
-            if standing.reqid in Reqids.RANGE:
+            if standing.signed or standing.reqid in Reqids.RANGE:
                 more = apart(message.body[State.SIZE :])
                 name = standing.name.encode() + more
                 await self._ask(Kind.DELSA, name, "to remove an SA of an earlier run")
@@ -197,6 +226,25 @@ class XFRMSink:
             self._log.info(
                 "{count} SAs and policies of an earlier run have been removed", count=count
             )
+
+    def exempt(self, socket: socket.socket) -> None:
+        """
+        A policy of the socket's own lets its datagrams pass, in both directions.
+
+        :raises ConfigurationError: if the kernel refuses that.
+        """
+        family = socket.family
+        level, option = structures.SOCKET_POLICY[family]
+        try:
+            for direction in (Direction.IN, Direction.OUT):
+                socket.setsockopt(level, option, structures.socket_policy(direction, family))
+        except OSError as error:
+            number = error.errno or 0
+            if number not in (errno.ENOPROTOOPT, errno.EOPNOTSUPP):
+                raise ConfigurationError(
+                    f"the sink xfrm cannot be used: {explained(number)}"
+                ) from None
+            # There is no IPsec at all in this kernel: start() says so.
 
     async def _ask(self, kind: int, body: bytes, what: str, flags: int = ACK) -> list[Message]:
         if self._asking is None:

@@ -76,6 +76,8 @@ def state_of(
         handling.life_octets or 1024 * sa.lifetime.kilobytes,
         handling.rekey_packets,
         handling.life_packets,
+        sa.lifetime.seconds,
+        structures.SIGN,
     )
     return State(
         source,

@@ -35,6 +35,17 @@ NO_ECN, NO_PMTU_DISCOVERY, AF_UNSPEC, ESN = 1, 4, 32, 128
 GROUP_ACQUIRE, GROUP_EXPIRE, GROUP_MAPPING = 1 << 0, 1 << 1, 1 << 7
 """What the kernel tells without being asked."""
 
+SIGN = 0x49534B4D50
+"""
+Seconds, ten thousand years: the kernel keeps them with an SA, and by them we know one of ours.
+"""
+
+SOCKET_POLICY = {
+    socket.AF_INET: (socket.IPPROTO_IP, 17),
+    socket.AF_INET6: (socket.IPPROTO_IPV6, 35),
+}
+"""IP_XFRM_POLICY and IPV6_XFRM_POLICY: what takes a policy of a socket's own."""
+
 UNLIMITED = 2**64 - 1
 """Octets or packets."""
 
@@ -84,6 +95,9 @@ class Direction(enum.IntEnum):
     IN = 0
     OUT = 1
     FORWARD = 2
+    SOCKET_IN = 3
+    """Of a socket's own policy, as the kernel tells of it."""
+    SOCKET_OUT = 4
 
 
 _SELECTOR = struct.Struct("=16s16s2s2s2s2sHBBB3xiI")
@@ -193,17 +207,22 @@ class Selector:
 class Limits:
     """
     When an SA is to be renewed and when it ends; 0: that does not matter.
+
+    :ivar sign: seconds after its last use, at which it were to be renewed.
     """
 
     rekey_octets: int = 0
     life_octets: int = 0
     rekey_packets: int = 0
     life_packets: int = 0
+    life_seconds: int = 0
+    sign: int = 0
 
     def encode(self) -> bytes:
         """64 octets: an xfrm_lifetime_cfg."""
         volumes = (self.rekey_octets, self.life_octets, self.rekey_packets, self.life_packets)
-        return _LIMITS.pack(*(volume or UNLIMITED for volume in volumes), 0, 0, 0, 0)
+        seconds = 0, self.life_seconds, self.sign, 0
+        return _LIMITS.pack(*(volume or UNLIMITED for volume in volumes), *seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,6 +308,7 @@ class Standing:
     packets: int
     added: int
     used: int
+    signed: bool = False
 
     @classmethod
     def decode(cls, octets: bytes) -> Standing:
@@ -299,7 +319,8 @@ class Standing:
         destination, spi, protocol = _unpack(_ID, octets, 56)
         counters = _unpack(_COUNTERS, octets, 160)
         name = Name(_address_of(destination, family), protocol, spi)
-        return cls(_address_of(octets[80:96], family), name, reqid, mode, *counters)
+        signed = _unpack(_LIMITS, octets, 96)[6] == SIGN
+        return cls(_address_of(octets[80:96], family), name, reqid, mode, *counters, signed=signed)
 
 
 @dataclass(frozen=True, slots=True)
