@@ -34,6 +34,7 @@ from isakmp.registry import SARegistry
 from isakmp.renewal import Renewals
 from isakmp.stores.memory import MemoryStore
 from isakmp.stream import EventStream
+from isakmp.traps import Traps
 
 RIDERS = (VendorIDs, InitialContact)
 """What travels with every node's exchanges, in this order."""
@@ -103,10 +104,9 @@ class Assembly:
         self.lifetimes = Lifetimes(self.node)
         self.renewals = Renewals(self.node)
         self.initiation = Initiation(self.node)
+        self.traps = Traps(self.node)
 
-    def configure(
-        self, connections: Sequence[Connection], secrets: Sequence[SharedSecret]
-    ) -> None:
+    def configure(self, connections: Sequence[Connection], secrets: Sequence[SharedSecret]) -> None:
         """
         From now on these connections and secrets; SAs that stand are left alone.
 
@@ -120,6 +120,7 @@ class Assembly:
     def stop(self) -> Deferred[None]:
         """Begin nothing any more, tell the peers, empty the sink, leave nothing on the clock."""
         self.initiation.stop()
+        self.traps.stop()
         self.renewals.stop()
         self.lifetimes.stop()
         return self.endpoint.close()

@@ -153,9 +153,7 @@ class Offer:
     def payload(self) -> SecurityAssociation:
         """The SA payload that says this."""
         proposals = tuple(p for suite in self.suites for p in suite.proposals)
-        return SecurityAssociation(
-            self.doi, self.situation.encode() + encode_proposals(proposals)
-        )
+        return SecurityAssociation(self.doi, self.situation.encode() + encode_proposals(proposals))
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,9 +39,7 @@ class Capture:
     def packet(self, octets: bytes, comment: str = "") -> None:
         """An IP packet that travels now."""
         moment = int(self._seconds() * 1_000_000)
-        head = struct.pack(
-            "<IIIII", 0, moment >> 32, moment & 0xFFFFFFFF, len(octets), len(octets)
-        )
+        head = struct.pack("<IIIII", 0, moment >> 32, moment & 0xFFFFFFFF, len(octets), len(octets))
         options = b""
         if comment:
             text = comment.encode()

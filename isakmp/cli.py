@@ -73,9 +73,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="perfect forward secrecy: Quick Mode has a Diffie-Hellman exchange of its own",
     )
-    demo.add_argument(
-        "--wrong-psk", action="store_true", help="let the two pre-shared keys differ"
-    )
+    demo.add_argument("--wrong-psk", action="store_true", help="let the two pre-shared keys differ")
     demo.add_argument(
         "--ping",
         action="store_true",

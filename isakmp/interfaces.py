@@ -489,9 +489,7 @@ class ISARegistry(Interface):
         :raises ValueError: if a name of it is taken.
         """
 
-    def replace(
-        old: IManagementSA | SABundle, new: IManagementSA | SABundle
-    ) -> Deferred[None]:
+    def replace(old: IManagementSA | SABundle, new: IManagementSA | SABundle) -> Deferred[None]:
         """
         The same SA, by the same names and until the same time, has changed: in one step.
 
@@ -564,9 +562,7 @@ class ISASink(Interface):
     def supports(doi: int, protocol: int, transform: Transform) -> bool:
         """Nothing else is offered or accepted."""
 
-    def reserve_spi(
-        doi: int, protocol: int, path: Path, avoid: bytes = b""
-    ) -> Deferred[bytes]:
+    def reserve_spi(doi: int, protocol: int, path: Path, avoid: bytes = b"") -> Deferred[bytes]:
         """
         An SPI for us to receive by.
 
@@ -636,9 +632,7 @@ class IPolicy(Interface):
         At once: message 1 is cheap.
         """
 
-    def phase2(
-        sa: IManagementSA, request: ChildRequest
-    ) -> Deferred[Candidates[ChildPolicy]]:
+    def phase2(sa: IManagementSA, request: ChildRequest) -> Deferred[Candidates[ChildPolicy]]:
         """
         The children whose traffic a peer's request fits.
 

@@ -17,9 +17,7 @@ _least = LogLevel.debug
 class Logger(logger.Logger):
     """A logger that says nothing below the level."""
 
-    def emit(
-        self, level: logger.LogLevel, format: str | None = None, **kwargs: object
-    ) -> None:
+    def emit(self, level: logger.LogLevel, format: str | None = None, **kwargs: object) -> None:
         """From Twisted: every message comes this way."""
         if level >= _least:
             super().emit(level, format, **kwargs)

@@ -185,6 +185,7 @@ class ISAKMPService(Service):
 
     def _keep(self) -> None:
         if self.running:
+            self._assembly.traps.keep(self._connections)
             self._assembly.initiation.keep(self._connections)
 
     def configure(
@@ -220,6 +221,7 @@ class ISAKMPService(Service):
             ]
         )
         if self.running:
+            self._assembly.traps.keep(connections)
             self._assembly.initiation.keep(connections)
 
     def _established(self, event: Established) -> None:

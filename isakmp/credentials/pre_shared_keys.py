@@ -164,9 +164,7 @@ class PreSharedKeys:
                     )
             self._enter(_Shared(secret.secret, owners))
 
-    def shared_secret(
-        self, ours: Identity, theirs: Identity | None, path: Path
-    ) -> Deferred[bytes]:
+    def shared_secret(self, ours: Identity, theirs: Identity | None, path: Path) -> Deferred[bytes]:
         """
         The secret with a peer; None: it is not named yet.
 

@@ -100,9 +100,7 @@ def select(offered: Offer, acceptable: Offer) -> ProtectionSuite:
     faults = [suite.invalid for suite in suites]
     possible = [suite for suite, fault in zip(suites, faults, strict=True) if fault is None]
     for suite in possible:
-        choices = [
-            choice for ours in wanted if (choice := suite.choice(ours, lenient)) is not None
-        ]
+        choices = [choice for ours in wanted if (choice := suite.choice(ours, lenient)) is not None]
         if choices:
             return _normal(suite.chosen(min(choices)))
     if not possible and faults and faults[0] is not None:
@@ -264,8 +262,10 @@ class _Suite:
         choice: list[int] = []
         for _, readings, ours in self.aligned(wanted) or ():
             for index, reading in enumerate(readings):
-                if not reading.fault and reading.departures <= lenient and any(
-                    one.protection.accepts(reading.protection) for one in ours
+                if (
+                    not reading.fault
+                    and reading.departures <= lenient
+                    and any(one.protection.accepts(reading.protection) for one in ours)
                 ):
                     choice.append(index)
                     break

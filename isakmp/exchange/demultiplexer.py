@@ -75,9 +75,7 @@ class Demultiplexer:
 
     _log = Logger()
 
-    def __init__(
-        self, node: INode, refusals: Refusals, run: Callable[[Exchange], None]
-    ) -> None:
+    def __init__(self, node: INode, refusals: Refusals, run: Callable[[Exchange], None]) -> None:
         self._node = node
         self._refusals = refusals
         self._run = run
@@ -194,9 +192,9 @@ class Demultiplexer:
 
     def _conversation(self, cookies: CookiePair) -> Conversation | None:
         """Of phase 1."""
-        return self._conversations.get(
-            (cookies.initiator, b"", 0)
-        ) or self._conversations.get((cookies.initiator, cookies.responder, 0))
+        return self._conversations.get((cookies.initiator, b"", 0)) or self._conversations.get(
+            (cookies.initiator, cookies.responder, 0)
+        )
 
     def _route(self, header: Header, datagram: Datagram) -> None:
         if header.major != 1:
@@ -220,10 +218,9 @@ class Demultiplexer:
         if header.flags & DEFINED_FLAGS & ~_FLAGS:
             raise InvalidFlags(Reason("flags", f"{header.flags:#04x}"))
         cookies = header.cookies
-        conversation = (
-            self._conversations.get((cookies.initiator, cookies.responder, header.message_id))
-            or self._conversations.get((cookies.initiator, b"", header.message_id))
-        )
+        conversation = self._conversations.get(
+            (cookies.initiator, cookies.responder, header.message_id)
+        ) or self._conversations.get((cookies.initiator, b"", header.message_id))
         sa = self._node.registry.find(cookies)
         if conversation is not None:
             lenient = conversation.lenient

@@ -95,9 +95,7 @@ async def propose(exchange: IExchange, policy: ChildPolicy) -> Proposed:
     :raises ConfigurationError: if the sink can do nothing of what is configured.
     """
     sink = exchange.node.sink
-    suites = tuple(
-        suite for suite in policy.suites if _supported(exchange, policy.doi, suite)
-    )
+    suites = tuple(suite for suite in policy.suites if _supported(exchange, policy.doi, suite))
     if not suites:
         raise ConfigurationError(
             f"the sink {sink.name} supports nothing that child {policy.name} asks for"
@@ -206,9 +204,7 @@ def _equal(spi: bytes, what: str) -> InvalidSPI:
     return InvalidSPI(Reason(f"the peer's SPI is {what}", spi.hex()))
 
 
-async def accept(
-    exchange: IExchange, negotiated: Sequence[Negotiated]
-) -> tuple[Negotiated, ...]:
+async def accept(exchange: IExchange, negotiated: Sequence[Negotiated]) -> tuple[Negotiated, ...]:
     """As responder: reserve what we shall receive by, none of it equal to an SPI of the peer's."""
     theirs = [p for one in negotiated for p in one.chosen.proposals]
     accepted = []
@@ -302,9 +298,7 @@ async def install(exchange: IExchange, bundle: SABundle) -> None:
     await node.sink.install(bundle)
     lifetimes = [sa.lifetime.seconds for sa in bundle.inbound if sa.lifetime.seconds]
     hard = node.clock.seconds() + min(lifetimes) if lifetimes else 0.0
-    exchange.otherwise(
-        lambda: _undone(node.registry.remove(bundle, Removal.DELETED), bundle.name)
-    )
+    exchange.otherwise(lambda: _undone(node.registry.remove(bundle, Removal.DELETED), bundle.name))
     await node.registry.add(bundle, Expiry(hard))
 
 

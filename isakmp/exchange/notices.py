@@ -87,6 +87,4 @@ def _check_domain(doi: IDomainOfInterpretation, number: int) -> None:
 
 
 def _wrong_size(spi: bytes) -> InvalidSPI:
-    return InvalidSPI(
-        Reason("an SPI of PROTO_ISAKMP", f"{len(spi)} octets", f"{_COOKIES} octets")
-    )
+    return InvalidSPI(Reason("an SPI of PROTO_ISAKMP", f"{len(spi)} octets", f"{_COOKIES} octets"))

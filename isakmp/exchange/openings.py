@@ -143,9 +143,7 @@ class Openings:
             NoConnection,
         )
 
-    def remember(
-        self, opening: Opening, candidates: Candidates[Connection], answer: bytes
-    ) -> None:
+    def remember(self, opening: Opening, candidates: Candidates[Connection], answer: bytes) -> None:
         """
         That is what it is answered, for as long as the same connections can be meant.
 

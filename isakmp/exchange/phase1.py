@@ -120,9 +120,7 @@ def read_offer(
     return offer(doi, payload.doi, payload.body)
 
 
-def _offer(
-    doi: IDomainOfInterpretation, number: int, body: bytes
-) -> tuple[Offer, Departures]:
+def _offer(doi: IDomainOfInterpretation, number: int, body: bytes) -> tuple[Offer, Departures]:
     reader = Reader(body)
     situation = doi.situation(reader)
     departures: set[str] = set()

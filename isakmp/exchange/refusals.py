@@ -138,9 +138,7 @@ class Refusals:
             self._node.events.publish(MessageSent(datagram.path, message, False, len(octets)))
 
 
-def answerable(
-    error: PeerError, header: Header, in_exchange: bool = False
-) -> CookiePair | None:
+def answerable(error: PeerError, header: Header, in_exchange: bool = False) -> CookiePair | None:
     """
     The cookies of an answer to a datagram that belongs to nothing here; None: silence.
 

@@ -391,9 +391,7 @@ RULES: Sequence[Rule] = (
                 ),
             ),
         )
-        for step, asks, error in (
-            (step, text.format(what), error) for step, text, error in steps
-        )
+        for step, asks, error in ((step, text.format(what), error) for step, text, error in steps)
     ),
 )
 """All of them, by section."""

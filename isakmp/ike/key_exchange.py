@@ -30,9 +30,7 @@ class IKE:
     exchange_types: Sequence[IExchangeType] = (QuickMode(),)
     offers = frozenset({int(ExchangeType.IDENTITY_PROTECTION)})
 
-    def method(
-        self, exchange: IExchange, candidates: Candidates[Connection]
-    ) -> IKeyExchangeMethod:
+    def method(self, exchange: IExchange, candidates: Candidates[Connection]) -> IKeyExchangeMethod:
         """What fills the words of a phase-1 exchange."""
         return IKEMethod(exchange, candidates)
 

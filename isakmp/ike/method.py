@@ -53,6 +53,7 @@ _WORDS: Mapping[Part, type[Payload]] = {
 }
 """In the order in which they stand in a message."""
 
+
 @lru_cache(maxsize=64)
 def _payload_of(doi: IDomainOfInterpretation, suite: ProtectionSuite) -> SecurityAssociation:
     """The same is chosen of the same offer, and said twice: as message 2, and to go on from it."""
@@ -333,5 +334,3 @@ class IKEMethod:
             + self._of(Role.INITIATOR, SA)
             + self._of(role, ID),
         )
-
-

@@ -63,8 +63,7 @@ _GROUPS: dict[str, int] = {
 
 # What stands first in the tables above is how it is written here.
 _CIPHER_WORDS = {
-    (number, key_length(number, bits)): word
-    for word, (number, bits) in reversed(_CIPHERS.items())
+    (number, key_length(number, bits)): word for word, (number, bits) in reversed(_CIPHERS.items())
 }
 _HASH_WORDS = {number: word for word, number in reversed(_HASHES.items())}
 

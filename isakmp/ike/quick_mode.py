@@ -171,9 +171,7 @@ class QuickMethod:
         offers = tuple(self._understood(payload) for payload in payloads)
         identities = message.all(Identification)
         if len(identities) not in (0, 2):
-            raise UnexpectedPayload(
-                Reason("two client identities or none", str(len(identities)))
-            )
+            raise UnexpectedPayload(Reason("two client identities or none", str(len(identities))))
         if self.exchange.role is Role.INITIATOR:
             await self._confirm(offers, identities)
         else:
@@ -198,9 +196,7 @@ class QuickMethod:
     async def _propose(self) -> tuple[Offer, ...]:
         if not 1 <= len(self._children) <= _MAX_SAS:
             raise ConfigurationError(f"one to {_MAX_SAS} children can share a Quick Mode")
-        policies = [
-            self.exchange.node.policy.proposed(self._sa, child) for child in self._children
-        ]
+        policies = [self.exchange.node.policy.proposed(self._sa, child) for child in self._children]
         local, remote = policies[0].local, policies[0].remote
         if any((policy.local, policy.remote) != (local, remote) for policy in policies):
             raise ConfigurationError("children of one Quick Mode protect the same traffic")

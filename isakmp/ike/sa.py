@@ -62,9 +62,7 @@ class Keys:
         length = key_length(parameters.encryption, parameters.key_bits)
         weak = partial(is_weak, parameters.encryption)
         key = cipher_key(function, derived.skeyid_e, length, weak)
-        return cls(
-            function, derived.skeyid_d, derived.skeyid_a, cipher(parameters.encryption, key)
-        )
+        return cls(function, derived.skeyid_d, derived.skeyid_a, cipher(parameters.encryption, key))
 
 
 @implementer(IManagementSA, IDisclosing)

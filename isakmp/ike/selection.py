@@ -46,9 +46,7 @@ def _readable(offer: Offer) -> Iterator[tuple[Proposal, Transform, Parameters]]:
             continue
 
 
-def acceptable_to(
-    offer: Offer, candidates: Candidates[Connection]
-) -> Candidates[Connection]:
+def acceptable_to(offer: Offer, candidates: Candidates[Connection]) -> Candidates[Connection]:
     """
     The connections that take anything of the offer.
 
@@ -138,9 +136,7 @@ def _nearest(offered: Sequence[Parameters], connections: Sequence[Connection]) -
     return f"{nearest} {advice(theirs.spelled, ours.spelled, 'ike=')}"
 
 
-def choose(
-    offer: Offer, candidates: Candidates[Connection]
-) -> tuple[ProtectionSuite, Parameters]:
+def choose(offer: Offer, candidates: Candidates[Connection]) -> tuple[ProtectionSuite, Parameters]:
     """
     The first offered transform that a connection left takes, as it was offered.
 
@@ -174,9 +170,7 @@ def confirm(
     ours = ", ".join(p.spelled for p in offered)
     count = sum(len(p.transforms) for suite in answer.suites for p in suite.proposals)
     if count != 1:
-        raise NoProposalChosen(
-            Reason("the answer must be exactly one transform", f"{count}", ours)
-        )
+        raise NoProposalChosen(Reason("the answer must be exactly one transform", f"{count}", ours))
     for _, transform in _ours(answer):
         parameters = Parameters.read(transform)
         left = parameters.departures - lenient

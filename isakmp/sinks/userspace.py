@@ -193,9 +193,7 @@ class UserspaceSink(MemorySink):
             same = there is not None and old is not None and there.same_keys(sa)
             replay = old.replay if same and old is not None else ReplayWindow(self._size)
             policy = bundle.policy
-            kept[sa.key] = Window(
-                bundle.name, sa.parameters, policy.local, policy.remote, replay
-            )
+            kept[sa.key] = Window(bundle.name, sa.parameters, policy.local, policy.remote, replay)
         self._windows.update(kept)
 
     def _withdraw(self, name: str) -> None:

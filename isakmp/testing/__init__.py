@@ -4,6 +4,7 @@ The test kit: virtual time, an unreliable network in memory, and repeatable rand
 ISAKMP runs over UDP (RFC 2408 section 2.5.1): datagrams are lost, doubled, late or forged.  Here
 real nodes meet all of that in one process without sleeping, and one seed is always the same run.
 """
+
 from __future__ import annotations
 
 from isakmp.testing.clock import DAY, Unsettled, VirtualClock, settle

@@ -275,9 +275,7 @@ class _Extended:
         self.exchange_types: Sequence[IExchangeType] = (*key_exchange.exchange_types, *types)
         self.offers: frozenset[int] = key_exchange.offers
 
-    def method(
-        self, exchange: IExchange, candidates: Candidates[Connection]
-    ) -> IKeyExchangeMethod:
+    def method(self, exchange: IExchange, candidates: Candidates[Connection]) -> IKeyExchangeMethod:
         """The key exchange's."""
         return self._key_exchange.method(exchange, candidates)
 

@@ -59,6 +59,7 @@ class Flags(enum.IntFlag):
 DEFINED_FLAGS = int(Flags.ENCRYPTION | Flags.COMMIT | Flags.AUTHENTICATION_ONLY)
 """The others are reserved."""
 
+
 @dataclass(frozen=True, slots=True)
 class CookiePair:
     """
@@ -220,9 +221,7 @@ class Message:
         payloads, _ = decode_chain(first, data, table, start=28, departures=departures)
         cookies = CookiePair(initiator, responder)
         if departures:
-            return cls(
-                cookies, exchange_type, flags, message_id, payloads, version, departures
-            )
+            return cls(cookies, exchange_type, flags, message_id, payloads, version, departures)
         return cls(cookies, exchange_type, flags, message_id, payloads, version)
 
     def encode(self) -> bytes:

