@@ -7,6 +7,7 @@ Only to be used under user-mode Linux: see :mod:`tests.interop.uml`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -184,10 +185,8 @@ class GuestTestCase(SynchronousTestCase):
         return "local_ts = {}\nremote_ts = {}\n".format(*pair)
 
     def _end(self, daemon: DaemonProcess) -> None:
-        try:
+        with contextlib.suppress(AssertionError, ProcessLookupError):
             os.kill(daemon.pid, signal.SIGKILL)
-        except (AssertionError, ProcessLookupError):
-            pass
 
     def both(self, child: str, **more: str) -> tuple[DaemonProcess, DaemonProcess]:
         """Ours at both ends; the left one begins."""

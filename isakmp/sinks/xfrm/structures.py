@@ -317,10 +317,11 @@ class Standing:
         """
         _, reqid, family, mode, _, _ = _unpack(_SA_TAIL, octets, State.SIZE - _SA_TAIL.size)
         destination, spi, protocol = _unpack(_ID, octets, 56)
-        counters = _unpack(_COUNTERS, octets, 160)
+        carried, packets, added, used = _unpack(_COUNTERS, octets, 160)
         name = Name(_address_of(destination, family), protocol, spi)
         signed = _unpack(_LIMITS, octets, 96)[6] == SIGN
-        return cls(_address_of(octets[80:96], family), name, reqid, mode, *counters, signed=signed)
+        source = _address_of(octets[80:96], family)
+        return cls(source, name, reqid, mode, carried, packets, added, used, signed)
 
 
 @dataclass(frozen=True, slots=True)
