@@ -83,7 +83,9 @@ class ISAKMPService(Service):
         self._own_ports = tuple(dict.fromkeys(port for one in own for port in one.ports))
         self._listen = self._wanted(listen)
         self._connections = connections = tuple(connections)
-        self._ports = UDPPorts(cast(IReactorUDP, reactor), self._arrived, self._undelivered)
+        self._ports = UDPPorts(
+            cast(IReactorUDP, reactor), self._arrived, self._undelivered, sink.exempt
+        )
         self._marked = MarkedPorts(
             self._ports, self._received, set(self._own_ports) - {port for _, port in listen}
         )
@@ -223,6 +225,7 @@ class ISAKMPService(Service):
 
     def _keep(self) -> None:
         if self.running:
+            self._assembly.traps.keep(self._connections)
             self._assembly.initiation.keep(self._connections)
 
     def configure(
@@ -269,6 +272,7 @@ class ISAKMPService(Service):
             ]
         )
         if self.running and not quietly:
+            self._assembly.traps.keep(connections)
             self._assembly.initiation.keep(connections)
 
     def _established(self, event: Established) -> None:

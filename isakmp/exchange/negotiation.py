@@ -279,7 +279,7 @@ def bundle(
             agreed = Agreed(exchange.path, policy, sending, lifetime)
             side.append(doi.security_association(proposal, spi, keymat, agreed))
     name = f"{policy.connection}/{policy.name}/{inbound[0].key.spi.hex()}"
-    return SABundle(name, sa.key, tuple(inbound), tuple(outbound), policy)
+    return SABundle(name, sa.key, tuple(inbound), tuple(outbound), policy, exchange.path)
 
 
 async def install_inbound(exchange: INegotiation, bundle: SABundle) -> None:
