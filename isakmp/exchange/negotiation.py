@@ -289,8 +289,7 @@ async def install_inbound(exchange: INegotiation, bundle: SABundle) -> None:
     If it never confirms, what it may believe in is taken back, and it is told.
     """
     exchange.otherwise(lambda: _withdraw(exchange, bundle))
-    inbound = SABundle(bundle.name, bundle.parent, bundle.inbound, (), bundle.policy)
-    await exchange.node.sink.install(inbound)
+    await exchange.node.sink.install(replace(bundle, outbound=()))
 
 
 async def install(exchange: INegotiation, bundle: SABundle) -> None:

@@ -173,7 +173,7 @@ class GuestTestCase(SynchronousTestCase):
             }}
             """
         )
-        (directory / "isakmp.toml").write_text(toml or 'sink = "auto"\n')
+        (directory / "isakmp.toml").write_text(toml or 'sink = "auto"\nvici = ""\n')
         daemon = DaemonProcess(end, directory)
         self.addCleanup(self._end, daemon)
         self._daemons.append(daemon)
