@@ -35,6 +35,10 @@ OVERLAP = 0.1
 """The part of the time until its renewal for which an SA stays at most beside its successor."""
 
 
+SHORTEST_OVERLAP = 1.0
+"""Seconds, where an SA is renewed by what it has carried."""
+
+
 @dataclass(slots=True, eq=False)
 class _Awaited:
     """
@@ -167,6 +171,9 @@ class Renewals:
             if awaited.timer is not None:
                 awaited.timer.cancel()
                 awaited.timer = None
+            # It may carry the rest of what it may as fast as it did what it has carried.
+            lived = self._node.clock.seconds() - self._node.registry.since(sa)
+            awaited.overlap = min(awaited.overlap, max(SHORTEST_OVERLAP, OVERLAP * lived))
             self._renew(sa.key)
 
     def _removed(self, event: Removed) -> None:

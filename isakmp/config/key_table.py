@@ -14,8 +14,8 @@ _Row = tuple[str, Kind, str] | tuple[str, Kind, str, str | Mapping[str, Status]]
 
 _CERTIFICATES = "certificates and raw public keys are not built yet"
 _MODE_CONFIG = "Mode Config, and with it virtual addresses, is not built yet"
-_POLICY = "no sink installs policies in a kernel yet, and what this selects would not be selected"
-_SINK = "no sink carries traffic yet"
+_POLICY = "no sink does that yet, and what this selects would not be selected"
+_SINK = "no sink does that yet"
 _SECRETS = "nothing uses such secrets yet"
 _PRIVATE = "private keys are not loaded yet"
 
@@ -242,8 +242,8 @@ def _child() -> Iterator[Key]:
         ("rand_packets", Kind.NUMBER, "a renewal by volume is not spread by chance", "0"),
         ("updown", Kind.TEXT, f"{_SINK}, and no script is run"),
         ("hostaccess", _B, "no script is run", "no"),
-        ("policies_fwd_out", _B, "no sink installs policies yet", "no"),
-        ("inactivity", _T, "no sink sees traffic yet, nor that there is none", "0"),
+        ("policies_fwd_out", _B, _SINK, "no"),
+        ("inactivity", _T, "no sink tells yet that there is no traffic", "0"),
         ("icmp", _B, _SINK, "no"),
         ("copy_dscp", Kind.WORD, _SINK, {"out": _H, **dict.fromkeys(("no", "in", "yes"), _W)}),
         (

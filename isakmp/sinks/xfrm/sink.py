@@ -47,6 +47,7 @@ from isakmp.sinks.xfrm.refusals import explained
 from isakmp.sinks.xfrm.states import apart, name_of, named, state_of
 from isakmp.sinks.xfrm.structures import Attribute, Direction, Kind, Name, State
 from isakmp.sinks.xfrm.transforms import wanted
+from isakmp.sinks.xfrm.waiting import WaitingPackets
 
 T = TypeVar("T")
 
@@ -99,6 +100,7 @@ class XFRMSink:
         self._reserved: dict[SPIKey, str] = {}
         self._names: dict[Name, SPIKey] = {}
         self._traps: dict[tuple[str, str], int] = {}
+        self._waiting = WaitingPackets()
         self._possible: dict[object, bool] = {}
         self._alone: socket.socket | None = None
 
@@ -164,6 +166,7 @@ class XFRMSink:
                 await self._untrap(connection, child)
             for key in tuple(self._reserved):
                 await self._release(key)
+        self._waiting.restore()
         for link in (self._asking, self._hearing):
             if link is not None:
                 link.close()
@@ -335,7 +338,10 @@ class XFRMSink:
                 if key not in standing:
                     await self._add(key, state, bundle)
                     undo.append(partial(self._gone, Kind.DELSA, named(state), "to undo"))
-            if bundle.outbound and bundle.policy.handling.policies:
+            if bundle.policy.handling.policies:
+                # As responder too, before the peer has confirmed: what it sends may be here before
+                # its last message, and what answers that must not leave in clear.  It waits.
+                self._waiting.keep()
                 found = policies(bundle.policy, Between(ours, peer), layers_of(bundle), reqid)
                 undo.append(partial(self._table.give_up, bundle.name))
                 await self._table.claim(bundle.name, found)
@@ -424,6 +430,8 @@ class XFRMSink:
         reqid = self._reqids.take(policy, between.peer, owner)
         layers = trapped_layers(policy) if protects else []
         found = policies(policy, between, layers, reqid, trap=True)
+        if protects:
+            self._waiting.keep()
         try:
             await self._table.claim(owner, found, weak=True)
         except Refused as error:
