@@ -108,8 +108,8 @@ class Folder:
     def write_settings(self, *lines: str) -> None:
         """
         The settings.  Unless they say where control is had, it is nowhere: the default is the same
-        for all daemons of this host.  Unless they say where SAs go, they are only logged: by default
-        they would go to this host's kernel.
+        for all daemons of this host.  Unless they say where SAs go, they are only logged: by
+        default they would go to this host's kernel.
         """
         tables = next((n for n, line in enumerate(lines) if line.startswith("[")), len(lines))
         said = [line.partition(" ")[0] for line in lines[:tables]]

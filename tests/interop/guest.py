@@ -2,7 +2,7 @@
 What the tests in a guest have in common: two ends of a cable, with our daemons or others, and what
 the kernel says of its SAs.
 
-Only to be used under user-mode Linux: see :mod:`tests.interop.uml`.
+Only to be used under user-mode Linux: see :mod:`tests.interop.test_kernel`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.interop import CHECKOUT
 from tests.interop.daemon import DaemonProcess
 from tests.interop.namespaces import Namespace, NamespacePair
 
@@ -90,6 +92,8 @@ def states(namespace: Namespace) -> list[KernelSA]:
             continue
         if named["source"] == "10.99.0.1":
             continue  # nobody's of ours
+        if named["protocol"] not in ("esp", "ah", "comp"):
+            continue  # the kernel's own, of IP in IP, that belongs to an IPComp SA
         if not re.search(r"\n\s+(?:enc|auth|auth-trunc|aead|comp) ", text):
             continue
         found.append(
@@ -196,6 +200,29 @@ class GuestTestCase(SynchronousTestCase):
             daemon.expect(r"net/child, .* is established", timeout=30)
         return left, right
 
+    def by_hand(self) -> list[subprocess.Popen[str]]:
+        """A tunnel that nobody has agreed, with ESP in UDP, at both ends."""
+        ends = (
+            (self.left, (LEFT, RIGHT, LEFT_NET, RIGHT_NET, "1001", "2001")),
+            (self.right, (RIGHT, LEFT, RIGHT_NET, LEFT_NET, "2001", "1001")),
+        )
+        found = []
+        for end, arguments in ends:
+            process = subprocess.Popen(
+                end.command(sys.executable, "-m", "tests.interop.by_hand", *arguments),
+                stdout=subprocess.PIPE,
+                text=True,
+                cwd=CHECKOUT,
+            )
+            self.addCleanup(process.wait)
+            self.addCleanup(process.kill)
+            found.append(process)
+        for process in found:
+            assert process.stdout is not None
+            self.addCleanup(process.stdout.close)
+            self.assertEqual(process.stdout.readline(), "it stands\n")
+        return found
+
     # -- traffic -------------------------------------------------------------------------------
 
     def ping(self, *options: str, transport: bool = False, loss: bool = False) -> str:
@@ -256,7 +283,7 @@ class GuestTestCase(SynchronousTestCase):
 
     def foreign(self, end: Namespace) -> Sequence[str]:
         """Adds an SA and a policy that are nobody's of ours; what they are like."""
-        ip(end, FOREIGN_SA.replace("cbc(aes)", "cbc(aes)"))
+        ip(end, FOREIGN_SA)
         ip(end, FOREIGN_POLICY)
         return self.strangers(end)
 

@@ -29,8 +29,12 @@ class ProtectionTests(GuestTestCase):
         self.assert_empty(self.right)
 
     def test_kinds(self) -> None:
-        """Transport mode, AES-GCM, 3DES with MD5, AH: a ping crosses, and the counters move."""
+        """
+        Transport mode, AES-GCM, 3DES with MD5, PFS, sequence numbers of 64 bits, AH: a ping
+        crosses, and the counters move.
+        """
         for keys, protocol, mode in (
+            ("esp_proposals = aes128-sha256-esn", "esp", "tunnel"),
             ("mode = transport\nesp_proposals = aes128-sha256", "esp", "transport"),
             ("esp_proposals = aes256gcm16", "esp", "tunnel"),
             ("esp_proposals = 3des-md5", "esp", "tunnel"),
@@ -44,6 +48,42 @@ class ProtectionTests(GuestTestCase):
             left.stop()
             right.stop()
             self.assert_empty(self.left, self.right)
+
+    def test_bundle(self) -> None:
+        """AH around ESP, of one negotiation: both carry the ping."""
+        toml = (
+            'sink = "auto"\nvici = ""\n[connection.net.children.child]\n'
+            'suites = ["tunnel:ah=sha256+esp=aes128-sha256"]\n'
+        )
+        left, right = self.both("", toml=toml)
+        self.ping()
+        for end in (self.left, self.right):
+            self.carried(end, "ah", "esp")
+        left.stop()
+        right.stop()
+        self.assert_empty(self.left, self.right)
+
+    def test_compressed(self) -> None:
+        """IPComp within ESP: what can be compressed is, and arrives whole."""
+        left, right = self.both("esp_proposals = aes128-sha256\nipcomp = yes")
+        self.ping("-c", "5", "-i", "0.1", "-s", "1000", "-p", "00")
+        for end in (self.left, self.right):
+            self.carried(end, "comp", "esp")
+        left.stop()
+        right.stop()
+        self.assert_empty(self.left, self.right)
+
+    def test_in_udp(self) -> None:
+        """ESP in UDP, of SAs that were set by hand: a ping crosses, and nothing is left."""
+        ends = self.by_hand()
+        self.ping()
+        for end in (self.left, self.right):
+            for sa in self.carried(end, "esp"):
+                self.assertIn("encap type espinudp sport 4500 dport 4500", sa.text)
+        for process in ends:
+            process.terminate()
+            process.wait(10)
+        self.assert_empty(self.left, self.right)
 
     def test_trap(self) -> None:
         """A ping begins the tunnel that it needs, and gets through."""
@@ -74,6 +114,17 @@ class ProtectionTests(GuestTestCase):
         )
         self.ping("-c", "200", "-i", "0.02")
         left.expect(r"net/child, .* is gone: replaced")
+
+    def test_octets(self) -> None:
+        """Likewise its octets; one that has carried all it may ends, and is deleted."""
+        left, right = self.both("esp_proposals = aes128-sha256\nrekey_bytes = 20000")
+        self.ping("-c", "60", "-i", "0.02", "-s", "1000")
+        left.expect(r"net/child, .* is gone: replaced")
+        left.stop()
+        right.stop()
+        left, _ = self.both("esp_proposals = aes128-sha256\nlife_bytes = 20000")
+        self.ping("-c", "60", "-i", "0.02", "-s", "1000", loss=True)
+        left.expect(r"net/child, .* is gone: expired")
 
     def test_rekeying(self) -> None:
         """Renewed every two seconds under a flood, no packet is lost."""

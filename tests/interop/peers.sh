@@ -3,8 +3,9 @@
 #
 # strongSwan: Debian's own packages, unpacked into a private tree and not installed, because they
 # conflict with other IKE daemons that the machine may have.  Our kernel-null plugin goes into the
-# tree.  tcpdump, tshark and what makes namespaces are installed, and only as root.  Says nothing and
-# takes no time when all of it is there.
+# tree.  tcpdump, tshark, what makes namespaces and a Linux with ESP that runs as a process
+# (user-mode Linux) are installed, and only as root.  Says nothing and takes no time when all of it is
+# there.
 set -eu
 PATH=$PATH:/usr/sbin:/sbin
 
@@ -67,7 +68,8 @@ download() {
 
 complete() {
     [ -x "$tree/usr/sbin/charon-systemd" ] && cmp -s "$here/kernel_null.c" "$tree/kernel_null.c" &&
-        has ip && has setpriv && has tcpdump && has tshark
+        has ip && has setpriv && has tcpdump && has tshark &&
+        has linux.uml && has modprobe && has ping
 }
 
 unresolved() {
@@ -118,6 +120,8 @@ has flock && has setpriv || install_missing util-linux
 has ip || install_missing iproute2
 # What looks at our messages from outside.
 has tcpdump && has tshark || install_missing tcpdump tshark
+# A kernel that protects traffic, with its modules, and what sends some.
+has linux.uml && has modprobe && has ping || install_missing user-mode-linux kmod iputils-ping
 
 # One at a time: two of us would take the tree away under each other.
 exec 9>"$peers/lock"

@@ -62,7 +62,8 @@ def state_of(
         flags |= structures.NO_ECN
     if not handling.copy_df:
         flags |= structures.NO_PMTU_DISCOVERY
-    window = 0 if out else handling.replay_window
+    compresses = sa.key.protocol == ProtocolID.IPCOMP  # its packets have no numbers
+    window = 0 if out or compresses else handling.replay_window
     if parameters.extended:
         flags |= structures.ESN
         window = max(window, _PLAIN_WINDOW)  # in this the kernel counts, also what leaves
