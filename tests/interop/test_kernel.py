@@ -99,3 +99,34 @@ class OursTests(SynchronousTestCase):
         )
         self.assertEqual(status, 0, said)
         self.assertRegex(said, r"PASSED \(successes=\d+\)")
+
+
+class OwnKernelTests(SynchronousTestCase):
+    """
+    This machine's own kernel, in a network namespace.
+    """
+
+    skip = namespaces.obstacle()
+
+    def test_own(self) -> None:
+        """Policies, traps and SPIs are real there; without ESP the sink says what is missing."""
+        pair = self.enterContext(
+            namespaces.NamespacePair(["10.81.0.1/24", "10.81.0.2/24"], ["10.82.0.1/24"])
+        )
+        route = ("ip", "route", "add", "10.82.0.0/24", "via", "10.77.0.2")
+        subprocess.run(pair.left.command(*route), check=True, timeout=20)
+        folder = str(Path(self.mktemp()).resolve())
+        done = subprocess.run(
+            pair.left.command(
+                *(sys.executable, "-m", "twisted.trial", "--reporter=text"),
+                *(f"--temp-directory={folder}", "tests.interop.in_namespace_kernel"),
+            ),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=CHECKOUT,
+            timeout=90,
+        )
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertRegex(done.stdout, r"PASSED \(successes=\d+\)")

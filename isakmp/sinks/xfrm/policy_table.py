@@ -95,8 +95,8 @@ class PolicyTable:
         done: list[_Key] = []
         try:
             for key, policy in wanted.items():
-                done.append(key)
                 await self._set(key, owner, policy, weak)
+                done.append(key)
         except Refused:
             for key in done:
                 if key in before:
@@ -114,14 +114,19 @@ class PolicyTable:
             await self._drop(key, owner)
 
     async def _set(self, key: _Key, owner: str, policy: Policy, weak: bool) -> None:
-        own = self._owned.setdefault(key, {})
-        standing = _effective(own)
-        own.pop(owner, None)
-        if weak:
-            own = self._owned[key] = {owner: policy, **own}
-        else:
-            own[owner] = policy
-        await self._tell(standing, _effective(own))
+        before = self._owned.get(key, {})
+        others = {name: one for name, one in before.items() if name != owner}
+        own = {owner: policy, **others} if weak else {**others, owner: policy}
+        self._owned[key] = own
+        try:
+            await self._tell(_effective(before), _effective(own))
+        except Refused:
+            # What the kernel has instead may be somebody else's: it is not to be removed.
+            if before:
+                self._owned[key] = before
+            else:
+                del self._owned[key]
+            raise
 
     async def _drop(self, key: _Key, owner: str) -> None:
         own = self._owned[key]
