@@ -264,7 +264,7 @@ class MistakeTests(SettingsTestCase):
             ("port_nat_t = 4500", "NAT traversal is not built yet"),
             ("install_routes = true", "no sink installs routes yet; valid: false"),
             ('install_routes = "no"', "valid: false"),
-            ('sink = "kernel"', "sinks that carry traffic are not built yet"),
+            ('sink = "kernel"', "there is no such sink"),
             ('[connection.gw]\nauthentication = "signature"', "are not built yet; valid: 'psk'"),
             ('[connection.gw]\ndoi = "gdoi"', "it is not switched on"),
             ('[connection.gw]\nkey_exchange = "kink"', "it is not switched on"),
