@@ -105,7 +105,26 @@ class IMessageProtection(Interface):
         """
 
 
+<<<<<<< HEAD
 class INegotiation(Interface):
+=======
+class INoticeProtection(Interface):
+    """
+    What the protection of a phase 1 may provide besides: Informational exchanges under its keys.
+
+    RFC 2408 section 4.8: once keying material has been exchanged, they are sent under it.
+    """
+
+    def for_notice(kind: IExchangeType, message_id: int) -> IMessageProtection:
+        """
+        The cipher state of an Informational exchange about this phase 1, whose SA is not yet.
+
+        It proves that the peer has agreed on these keys; who that is, phase 1 has yet to prove.
+        """
+
+
+class IExchange(Interface):
+>>>>>>> 24e3942 (Once there are keys, what is refused in phase 1 is said, and read, sealed with them)
     """
     What protection SAs are negotiated in: an exchange, or what another header has for it.
     """
@@ -871,6 +890,7 @@ __all__ = [
     "IMessageProtection",
     "INegotiatingDomain",
     "INode",
+    "INoticeProtection",
     "IPolicy",
     "IPorts",
     "IRider",

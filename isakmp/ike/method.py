@@ -167,7 +167,7 @@ class IKEMethod:
         keys = await self._derived()
         g_xi, g_xr = self._of(Role.INITIATOR, KE), self._of(Role.RESPONDER, KE)
         iv = phase1_iv(self.prf.hash, g_xi, g_xr, keys.cipher.block)
-        return Phase1Protection(keys.cipher, iv, self.authentication.remedy)
+        return Phase1Protection(keys.cipher, iv, self.authentication.remedy, keys)
 
     async def established(self) -> object:
         """The ISAKMP SA."""
