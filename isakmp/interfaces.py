@@ -105,9 +105,6 @@ class IMessageProtection(Interface):
         """
 
 
-<<<<<<< HEAD
-class INegotiation(Interface):
-=======
 class INoticeProtection(Interface):
     """
     What the protection of a phase 1 may provide besides: Informational exchanges under its keys.
@@ -123,8 +120,7 @@ class INoticeProtection(Interface):
         """
 
 
-class IExchange(Interface):
->>>>>>> 24e3942 (Once there are keys, what is refused in phase 1 is said, and read, sealed with them)
+class INegotiation(Interface):
     """
     What protection SAs are negotiated in: an exchange, or what another header has for it.
     """

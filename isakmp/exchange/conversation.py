@@ -60,6 +60,12 @@ _ENCRYPTION = int(Flags.ENCRYPTION)
 _FLAGS = 19
 """Where they stand in a message."""
 
+_READ = (
+    "It has the same keys, so it could read our message: most likely it does not know this end by "
+    "its identity."
+)
+"""What a sealed AUTHENTICATION-FAILED comes to."""
+
 
 class Conversation:
     """
@@ -426,6 +432,7 @@ class Conversation:
                 self._verdict = PeerRefused(
                     Reason(
                         f"the peer refused: it says {NotifyType(kind).spelled}, sealed",
+                        remedy=_READ if kind == NotifyType.AUTHENTICATION_FAILED else "",
                         rejected=tuple(self._drops),
                     ),
                     kind,
