@@ -3,8 +3,8 @@ The one place where what was dropped or refused is logged, published, and perhap
 
 RFC 2408 section 5 lets a notification be sent for most faults.  None is sent in answer to an
 Informational exchange; none says more than a number; towards an address that has proved nothing
-they are few and no longer than what caused them; once there are keys, they are sealed; of a failed authentication they do not say what
-it was that failed.
+they are few and no longer than what caused them; once there are keys they are sealed with these;
+of a failed authentication they do not say what it was that failed.
 """
 
 from __future__ import annotations
