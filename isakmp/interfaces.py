@@ -592,6 +592,23 @@ class INegotiatingDomain(IDomainOfInterpretation):
         """Cut keying material into the value that a sink installs."""
 
 
+class ILifetimeNotices(Interface):
+    """
+    What a domain of interpretation may provide besides: a responder says that its lifetime is
+    shorter than the one it was offered.  RFC 2407 section 4.6.3.1.
+    """
+
+    def lifetime_notice(protocol: int, spi: bytes, lifetime: Lifetime) -> Notification:
+        """
+        Says how long an SA lives for us.
+
+        :param spi: what we receive by; both cookies for a management SA.
+        """
+
+    def noticed_lifetime(notification: Notification) -> Lifetime | None:
+        """The life that one says an SA has; None: it is about something else."""
+
+
 class ISARegistry(Interface):
     """
     This process's SAs.  Look-ups are memory; a change is true when the call returns and stored
@@ -884,6 +901,7 @@ __all__ = [
     "INegotiation",
     "IManagementSA",
     "IMessageProtection",
+    "ILifetimeNotices",
     "INegotiatingDomain",
     "INode",
     "INoticeProtection",
