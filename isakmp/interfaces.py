@@ -105,6 +105,21 @@ class IMessageProtection(Interface):
         """
 
 
+class INoticeProtection(Interface):
+    """
+    What the protection of a phase 1 may provide besides: Informational exchanges under its keys.
+
+    RFC 2408 section 4.8: once keying material has been exchanged, they are sent under it.
+    """
+
+    def for_notice(kind: IExchangeType, message_id: int) -> IMessageProtection:
+        """
+        The cipher state of an Informational exchange about this phase 1, whose SA is not yet.
+
+        It proves that the peer has agreed on these keys; who that is, phase 1 has yet to prove.
+        """
+
+
 class INegotiation(Interface):
     """
     What protection SAs are negotiated in: an exchange, or what another header has for it.
@@ -577,6 +592,23 @@ class INegotiatingDomain(IDomainOfInterpretation):
         """Cut keying material into the value that a sink installs."""
 
 
+class ILifetimeNotices(Interface):
+    """
+    What a domain of interpretation may provide besides: a responder says that its lifetime is
+    shorter than the one it was offered.  RFC 2407 section 4.6.3.1.
+    """
+
+    def lifetime_notice(protocol: int, spi: bytes, lifetime: Lifetime) -> Notification:
+        """
+        Says how long an SA lives for us.
+
+        :param spi: what we receive by; both cookies for a management SA.
+        """
+
+    def noticed_lifetime(notification: Notification) -> Lifetime | None:
+        """The life that one says an SA has; None: it is about something else."""
+
+
 class ISARegistry(Interface):
     """
     This process's SAs.  Look-ups are memory; a change is true when the call returns and stored
@@ -869,8 +901,10 @@ __all__ = [
     "INegotiation",
     "IManagementSA",
     "IMessageProtection",
+    "ILifetimeNotices",
     "INegotiatingDomain",
     "INode",
+    "INoticeProtection",
     "IPolicy",
     "IPorts",
     "IRider",

@@ -38,14 +38,16 @@ from isakmp.errors import (
     Unreadable,
 )
 from isakmp.events import MessageReceived, MessageSent, NotificationReceived, Tally
+from isakmp.exchange.informational import INFORMATIONAL
+from isakmp.exchange.notices import check_type
 from isakmp.exchange.rules import judge
-from isakmp.interfaces import IExchangeType, IMessageProtection, INode
+from isakmp.interfaces import IExchangeType, IMessageProtection, INode, INoticeProtection
 from isakmp.logs import Logger
 from isakmp.numbers import NotifyType
 from isakmp.parts import Role
 from isakmp.paths import Datagram, Path, endpoint
 from isakmp.wire.message import CookiePair, Flags, Header, Message
-from isakmp.wire.payloads import Payload
+from isakmp.wire.payloads import Notification, Payload
 
 Expected = Sequence[type[Payload] | tuple[type[Payload], ...]]
 
@@ -68,6 +70,12 @@ _ENCRYPTION = int(Flags.ENCRYPTION)
 
 _FLAGS = 19
 """Where they stand in a message."""
+
+_HAS_KEYS = (
+    "It has the same keys, so it could read our message: most likely it does not know this end by "
+    "its identity."
+)
+"""What a sealed AUTHENTICATION-FAILED comes to."""
 
 
 class Conversation:
@@ -122,6 +130,7 @@ class Conversation:
         self._sent = b""
         self._message: Message | None = None
         self._sealed = False
+        self._read_with: IMessageProtection | None = None
         self._preopened: tuple[bytes, Message, IMessageProtection] | None = None
         self._accepted: list[bytes] = []
         self._refused: deque[bytes] = deque(maxlen=node.limits.drops)
@@ -244,6 +253,7 @@ class Conversation:
                 self._queued = datagram
             return
         self._before = self.cookies, self.protection, self.path
+        self._read_with = None
         try:
             message = self._read(datagram)
         except PeerError as error:
@@ -279,6 +289,7 @@ class Conversation:
             message = Message.decode(octets, self.kind.payloads, set())
         elif header.flags & _ENCRYPTION:
             message = protection.unseal(octets)
+            self._read_with = protection
         elif self.may_be_clear:
             # It proves nothing of what sealed messages prove: path and cipher state stay.
             message, protection = Message.decode(octets, self.kind.payloads, set()), None
@@ -363,13 +374,32 @@ class Conversation:
         self._remember(error, b"")
         self._lose_patience(error)
 
-    def answered_sealed(self) -> None:
+    def sealing_notice(self, error: PeerError, message_id: int) -> IMessageProtection | None:
+        """
+        What seals a notification about what was just refused; None: it has to be in clear text.
+
+        RFC 2408 section 4.8: once keying material has been exchanged, its keys do.  Of a message
+        that they do not open the peer has other keys, and could not read what they seal.
+        """
+        protection = self._read_with or self.protection
+        if self.proven or isinstance(error, Unreadable):
+            return None
+        if not INoticeProtection.providedBy(protection):
+            return None
+        return protection.for_notice(INFORMATIONAL, message_id)
+
+    def answered_sealed(self, datagram: Datagram) -> None:
         """
         The peer answers our first sealed message, or in an exchange that did not wait for the
         cookie our proof, with a notification under an SA that is not yet.
 
-        It cannot be read; but a peer that could take our message would have gone on.
+        If the keys of this exchange open it, it is the peer's own word, and the reason with which
+        the exchange will end: from whoever has agreed on these keys, which is not yet proven to be
+        the peer.  Else it cannot be read; but a peer that could take our message would have gone
+        on.
         """
+        if self._opened_notice(datagram):
+            return
         if self.role is Role.INITIATOR:
             refused = "our first sealed message, and says so in one"
         elif self.kind.waits_for_cookie:
@@ -387,6 +417,42 @@ class Conversation:
                     )
                 )
             )
+
+    def _opened_notice(self, datagram: Datagram) -> bool:
+        """Whether it is a notification that the keys of this exchange open."""
+        protection = self.protection
+        if self.finished or not INoticeProtection.providedBy(protection):
+            return False
+        header = Header.decode(datagram.octets)
+        if header.exchange_type != INFORMATIONAL.number or not header.flags & _ENCRYPTION:
+            return False
+        try:
+            message = protection.for_notice(INFORMATIONAL, header.message_id).unseal(
+                datagram.octets
+            )
+            judge(message.departures, self.lenient)
+            kinds = []
+            for payload in message.all(Notification):
+                check_type(payload)
+                kinds.append(payload.kind)
+        except PeerError:
+            return False
+        for kind in kinds:
+            self._node.events.publish(
+                NotificationReceived(datagram.path, kind, authenticated=False)
+            )
+            if kind < NotifyType.CONNECTED:
+                # It counts for more than what anybody could have said in clear text.
+                self._verdict = PeerRefused(
+                    Reason(
+                        f"the peer refused: it says {NotifyType(kind).spelled}, sealed",
+                        remedy=_HAS_KEYS if kind == NotifyType.AUTHENTICATION_FAILED else "",
+                        rejected=tuple(self._drops),
+                    ),
+                    kind,
+                )
+                self._lose_patience(self._verdict)
+        return bool(kinds)
 
     def refused_by_peer(self, kind: int) -> None:
         """

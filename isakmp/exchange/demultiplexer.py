@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from copy import copy
+from functools import partial
 from typing import TypeVar
 
 from twisted.internet.defer import CancelledError
@@ -448,7 +449,7 @@ class Demultiplexer:
             beginning = self._conversations.get((cookies.initiator, b"", 0))
             if beginning is not None and beginning.cookies == cookies:
                 if beginning.path.remote[0] == datagram.path.remote[0]:
-                    beginning.answered_sealed()
+                    beginning.answered_sealed(datagram)
             self._goes_on(header, datagram)
             raise InvalidCookie("no SA has these cookies")
         assert IManagementSA.providedBy(sa)
@@ -512,7 +513,7 @@ class Demultiplexer:
             if waiting.path == datagram.path:
                 waiting.say_again()
                 if header.exchange_type == ExchangeType.INFORMATIONAL:
-                    waiting.answered_sealed()
+                    waiting.answered_sealed(datagram)
 
     def _beginning(self, cookies: CookiePair) -> Conversation | None:
         """The one that is to become the SA of these cookies, as responder; it may be half open."""
@@ -541,4 +542,12 @@ class Demultiplexer:
         cookies = conversation.cookies if answered else None
         # One that does not run yet has nobody else to say why it was refused.
         first = not proven and self._conversations.get(self._key(conversation)) is not conversation
-        self._refusals.dropped(error, datagram, cookies, sa, first=first)
+        self._refusals.dropped(
+            error,
+            datagram,
+            cookies,
+            sa,
+            first=first,
+            sealing=partial(conversation.sealing_notice, error),
+            path=conversation.path,
+        )

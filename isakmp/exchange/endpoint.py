@@ -27,12 +27,12 @@ from isakmp.exchange.conversation import Conversation
 from isakmp.exchange.demultiplexer import Demultiplexer
 from isakmp.exchange.exchange import Exchange
 from isakmp.exchange.explanations import explained
+from isakmp.exchange.informational import INFORMATIONAL
 from isakmp.exchange.notices import check_delete, check_notification
 from isakmp.exchange.phase1 import path_of
 from isakmp.exchange.refusals import Refusals
 from isakmp.exchange.removal import Removals
 from isakmp.exchange.types import (
-    INFORMATIONAL,
     PHASE_1,
     cookies_of,
     establishing_type,

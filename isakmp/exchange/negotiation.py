@@ -21,6 +21,7 @@ from twisted.internet.defer import Deferred
 from isakmp.associations import (
     Agreed,
     ChildPolicy,
+    Lifetime,
     Offer,
     Proposal,
     ProtectionSA,
@@ -40,11 +41,18 @@ from isakmp.errors import (
     Reason,
 )
 from isakmp.events import Removal, SPIReleased
-from isakmp.interfaces import Expiry, IManagementSA, INegotiatingDomain, INegotiation
+from isakmp.interfaces import (
+    Expiry,
+    ILifetimeNotices,
+    IManagementSA,
+    INegotiatingDomain,
+    INegotiation,
+)
 from isakmp.logs import Logger
-from isakmp.numbers import ExchangeType
+from isakmp.numbers import ExchangeType, ProtocolID
 from isakmp.parts import Role
-from isakmp.wire.payloads import Delete
+from isakmp.wire.message import Message
+from isakmp.wire.payloads import Delete, Notification
 
 _log = Logger()
 
@@ -280,6 +288,48 @@ def bundle(
             side.append(doi.security_association(proposal, spi, keymat, agreed))
     name = f"{policy.connection}/{policy.name}/{inbound[0].key.spi.hex()}"
     return SABundle(name, sa.key, tuple(inbound), tuple(outbound), policy)
+
+
+def lifetime_notices(
+    exchange: INegotiation, negotiated: Sequence[Negotiated]
+) -> tuple[Notification, ...]:
+    """
+    As responder: says of each SA that lives shorter for us than was offered.  RFC 2407 section
+    4.6.3.1.
+    """
+    doi = exchange.doi
+    if not ILifetimeNotices.providedBy(doi):
+        return ()
+    notices = []
+    for one in negotiated:
+        for proposal in one.chosen.proposals:
+            offered = negotiating(exchange).terms(proposal).lifetime
+            lifetime = one.policy.lifetime.shorter(offered)
+            if lifetime != offered:
+                spi = one.spis[proposal.protocol]
+                notices.append(doi.lifetime_notice(proposal.protocol, spi, lifetime))
+    return tuple(notices)
+
+
+def shortened(
+    exchange: INegotiation, negotiated: Sequence[Negotiated], message: Message
+) -> tuple[Negotiated, ...]:
+    """
+    As initiator: with the lifetimes that the responder says it has, where they are shorter.
+
+    Once for each protocol or once for all: a bundle lives as long as its shortest SA.
+    """
+    doi = exchange.doi
+    if not ILifetimeNotices.providedBy(doi):
+        return tuple(negotiated)
+    said = Lifetime()
+    for notification in message.all(Notification):
+        if notification.protocol != ProtocolID.ISAKMP:
+            said = said.shorter(doi.noticed_lifetime(notification) or Lifetime())
+    return tuple(
+        replace(one, policy=replace(one.policy, lifetime=one.policy.lifetime.shorter(said)))
+        for one in negotiated
+    )
 
 
 async def install_inbound(exchange: INegotiation, bundle: SABundle) -> None:

@@ -10,7 +10,7 @@ from typing import Self, cast
 
 from zope.interface import implementer
 
-from isakmp.associations import Offer, ProtectionSuite
+from isakmp.associations import Lifetime, Offer, ProtectionSuite
 from isakmp.connections import Candidates, Connection
 from isakmp.crypto.groups import KeyPair, group
 from isakmp.crypto.keys import Phase1Keys, phase1_iv
@@ -40,16 +40,18 @@ from isakmp.interfaces import (
     IDomainOfInterpretation,
     IExchange,
     IKeyExchangeMethod,
+    ILifetimeNotices,
     IMessageProtection,
 )
-from isakmp.numbers import ExchangeType
+from isakmp.numbers import ExchangeType, ProtocolID
 from isakmp.parts import AUTH, ID, KE, NONCE, SA, Part, Role
 from isakmp.paths import endpoint
-from isakmp.wire.message import Message
+from isakmp.wire.message import Flags, Message
 from isakmp.wire.payloads import (
     Identification,
     KeyExchange,
     Nonce,
+    Notification,
     Payload,
     SecurityAssociation,
 )
@@ -99,6 +101,7 @@ class IKEMethod:
         self._pair: KeyPair | None = None
         self._skeyid: bytes | None = None
         self._keys: Keys | None = None
+        self._said = Lifetime()
 
     def __copy__(self) -> Self:
         # Every message is heard on a copy: the general way takes ten times as long.
@@ -140,6 +143,7 @@ class IKEMethod:
         payloads = [self._word(part) for part in _WORDS if part in parts]
         payloads += riding
         if AUTH in parts:
+            payloads += self._lifetime_notice()
             # Last, because the next initialization vector is the last block of the ciphertext: a
             # copy that was changed there must not prove itself.
             payloads += await self.authentication.proof(self)
@@ -160,6 +164,7 @@ class IKEMethod:
             self._identify(cast(Identification, heard[ID]))
         if AUTH in parts:
             await self.authentication.check(self, message)
+            self._note_lifetime(message)
         return message
 
     async def protection(self) -> IMessageProtection:
@@ -167,7 +172,7 @@ class IKEMethod:
         keys = await self._derived()
         g_xi, g_xr = self._of(Role.INITIATOR, KE), self._of(Role.RESPONDER, KE)
         iv = phase1_iv(self.prf.hash, g_xi, g_xr, keys.cipher.block)
-        return Phase1Protection(keys.cipher, iv, self.authentication.remedy)
+        return Phase1Protection(keys.cipher, iv, self.authentication.remedy, keys)
 
     async def established(self) -> object:
         """The ISAKMP SA."""
@@ -183,11 +188,34 @@ class IKEMethod:
             theirs=self.claimed,
             connection=connection.name,
             path=self.exchange.path,
-            lifetime=connection.lifetime.shorter(self.chosen.lifetime),
+            lifetime=connection.lifetime.shorter(self.chosen.lifetime).shorter(self._said),
             parameters=self.chosen,
             keys=await self._derived(),
             last_block=protection.iv,
         )
+
+    # -- RESPONDER-LIFETIME: RFC 2407 section 4.6.3.1 ------------------------------------------
+
+    def _lifetime_notice(self) -> Sequence[Payload]:
+        """As responder, in a sealed message: if the SA lives shorter for us than was offered."""
+        doi, exchange = self.exchange.doi, self.exchange
+        if exchange.role is not Role.RESPONDER or exchange.protection is None:
+            return ()
+        lifetime = self.candidates.first.lifetime.shorter(self.chosen.lifetime)
+        if lifetime == self.chosen.lifetime or not ILifetimeNotices.providedBy(doi):
+            return ()
+        return (doi.lifetime_notice(ProtocolID.ISAKMP, exchange.cookies.octets, lifetime),)
+
+    def _note_lifetime(self, message: Message) -> None:
+        """As initiator: what the responder says, sealed, beside the proof that was just checked."""
+        doi, exchange = self.exchange.doi, self.exchange
+        if exchange.role is not Role.INITIATOR or not message.flags & Flags.ENCRYPTION:
+            return
+        if ILifetimeNotices.providedBy(doi):
+            for notification in message.all(Notification):
+                if notification.protocol == ProtocolID.ISAKMP:
+                    said = doi.noticed_lifetime(notification) or Lifetime()
+                    self._said = self._said.shorter(said)
 
     # -- words ---------------------------------------------------------------------------------
 

@@ -158,6 +158,7 @@ class QuickMethod:
             self._make_bundles()
             for bundle in self._bundles:
                 await negotiation.install_inbound(self.exchange, bundle)
+            riding = [*riding, *negotiation.lifetime_notices(self.exchange, self._negotiated)]
         return [*payloads, *self._identities, *riding]
 
     async def hear(self, parts: frozenset[Part], message: Message) -> Message:
@@ -181,6 +182,7 @@ class QuickMethod:
             await self._choose(offers, identities)
         self._check_key_exchange(message.all(KeyExchange))
         if self.exchange.role is Role.INITIATOR:
+            self._negotiated = negotiation.shortened(self.exchange, self._negotiated, message)
             self._make_bundles()
         return message
 
