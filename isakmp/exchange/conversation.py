@@ -73,7 +73,8 @@ _FLAGS = 19
 
 _HAS_KEYS = (
     "It has the same keys, so it could read our message: most likely it does not know this end by "
-    "its identity."
+    "its identity. Compare the local id configured here with the remote id there, and which "
+    "exchange each end wants."
 )
 """What a sealed AUTHENTICATION-FAILED comes to."""
 
