@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
+from functools import lru_cache
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
@@ -79,6 +80,9 @@ _HAS_KEYS = (
 """What a sealed AUTHENTICATION-FAILED comes to."""
 
 
+_tally = lru_cache(maxsize=128)(Tally)  # there are as many as exchange types, four times
+
+
 class Conversation:
     """
     One exchange with one peer, over datagrams that may be lost, doubled, delayed or forged.
@@ -120,7 +124,7 @@ class Conversation:
         self.lenient = lenient
         self.budget: int | None = None
         """Octets that the next message may have: an address that has proved nothing."""
-        self.flags = Flags.NONE
+        self.flags = 0
         """Of the header of what we say, besides that of encryption."""
         self.may_be_clear = False
         """Whether the peer may say in clear text what should be sealed."""
@@ -207,7 +211,7 @@ class Conversation:
 
     def _transmit(self, repeated: bool) -> None:
         self._node.ports.send(Datagram(self._sent, self.path))
-        self._node.events.tally(Tally(self.kind.number, self.role is Role.INITIATOR, True))
+        self._node.events.tally(_tally(self.kind.number, self.role is Role.INITIATOR, True))
         if self._node.events.wanted(MessageSent):
             size = len(self._sent)
             message = self._message or Message.decode(self._sent, self.kind.payloads)
@@ -265,7 +269,7 @@ class Conversation:
         self.answers = False
         # The timer goes on: almost always there is one more message to wait for.
         waiting, self._waiting = self._waiting, None
-        self._node.events.tally(Tally(self.kind.number, self.role is Role.RESPONDER, False))
+        self._node.events.tally(_tally(self.kind.number, self.role is Role.RESPONDER, False))
         if self._node.events.wanted(MessageReceived):
             sealed = bool(octets[_FLAGS] & _ENCRYPTION)
             self._node.events.publish(
@@ -284,11 +288,13 @@ class Conversation:
         if self._preopened is not None and self._preopened[0] == octets:
             _, message, protection = self._preopened
             self._preopened = None
-        elif (protection := copy(self.protection)) is None:
+        elif self.protection is None:
+            protection = None
             if header.flags & _ENCRYPTION:
                 raise InvalidFlags("a sealed message before there are keys")
             message = Message.decode(octets, self.kind.payloads, set())
         elif header.flags & _ENCRYPTION:
+            protection = copy(self.protection)
             message = protection.unseal(octets)
             self._read_with = protection
         elif self.may_be_clear:

@@ -464,7 +464,7 @@ class Demultiplexer:
         protection = copy(sealing)
         message = protection.unseal(datagram.octets)
         lenient = self._node.policy.lenient(sa.connection)
-        if header.flags & Flags.AUTHENTICATION_ONLY:
+        if header.flags & _AUTHENTICATION_ONLY:
             check_authentication_only(message)
             # What leads the HASH itself is covered by nothing: a copy that was changed there must
             # not use up the message id.

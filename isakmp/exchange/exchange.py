@@ -91,7 +91,7 @@ class Exchange:
         """Our messages are proven and not encrypted: under an SA."""
         if self.sa is None:
             raise RuntimeError("nothing proves a message without an SA")
-        self.conversation.flags = Flags.AUTHENTICATION_ONLY
+        self.conversation.flags = int(Flags.AUTHENTICATION_ONLY)
 
     def otherwise(self, undo: Callable[[], object]) -> None:
         """Have ``undo`` called, last first, if the exchange ends without its result."""
