@@ -321,7 +321,7 @@ class Demultiplexer:
         exchange.start().addErrback(self._no_answer, datagram, cookies)
         answer = exchange.conversation.sent
         if answer:
-            self._openings.remember(opening, candidates, answer)
+            self._openings.remember(opening, candidates, answer, exchange.method)
             self.half_open.add(cookies, datagram, answer)
         exchange.abandon()
 
@@ -423,7 +423,11 @@ class Demultiplexer:
         opening = self._openings.read(first.octets)
         candidates = self._openings.candidates(opening, first.path)
         exchange = self._exchange(opening, candidates, cookies, first)
-        exchange.take_up(opening.message(cookies), opening.answer_message(half_open.answer))
+        exchange.take_up(
+            opening.message(cookies),
+            opening.answer_message(half_open.answer),
+            opening.resumable(candidates, half_open.answer),
+        )
         exchange.conversation.take_up(first.octets, half_open.answer)
         self.half_open.remove(cookies)
         self.open(exchange.conversation)

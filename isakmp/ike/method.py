@@ -39,9 +39,9 @@ from isakmp.ike.selection import acceptable_to, choose, confirm
 from isakmp.interfaces import (
     IDomainOfInterpretation,
     IExchange,
-    IKeyExchangeMethod,
     ILifetimeNotices,
     IMessageProtection,
+    IResumable,
 )
 from isakmp.numbers import ExchangeType, ProtocolID
 from isakmp.parts import AUTH, ID, KE, NONCE, SA, Part, Role
@@ -78,10 +78,10 @@ peers are known that say 17/0, or, behind a NAT, 17/4500.
 """
 
 
-@implementer(IKeyExchangeMethod)
+@implementer(IResumable)
 class IKEMethod:
     """
-    Implements IKeyExchangeMethod for phase 1.
+    Implements IKeyExchangeMethod for phase 1, and IResumable.
 
     Its attributes are immutable values, rebound: the framework hears on a shallow copy.
 
@@ -107,6 +107,14 @@ class IKEMethod:
         # Every message is heard on a copy: the general way takes ten times as long.
         made = object.__new__(type(self))
         made.__dict__.update(self.__dict__)
+        return made
+
+    # -- IResumable ----------------------------------------------------------------------------
+
+    def resumed(self, exchange: IExchange) -> Self:
+        """After message 2 of Main Mode: what was offered and chosen, and who can be meant."""
+        made = self.__copy__()
+        made.exchange = exchange
         return made
 
     # -- IKeyExchangeMethod --------------------------------------------------------------------
