@@ -48,7 +48,7 @@ from isakmp.interfaces import (
 )
 from isakmp.logs import Logger
 from isakmp.numbers import NotifyType
-from isakmp.parts import Role
+from isakmp.parts import INITIATOR, RESPONDER
 from isakmp.paths import Datagram, Path
 from isakmp.wire.message import CookiePair
 from isakmp.wire.payloads import Delete, Notification
@@ -199,7 +199,7 @@ class ISAKMPEndpoint:
         conversation = Conversation(
             self._node,
             kind,
-            Role.INITIATOR,
+            INITIATOR,
             sa.path,
             cookies_of(sa),
             message_id,
@@ -274,7 +274,7 @@ class ISAKMPEndpoint:
         conversation = Conversation(
             self._node,
             kind,
-            Role.INITIATOR,
+            INITIATOR,
             path,
             cookies,
             intervals=connection.intervals,
@@ -333,7 +333,7 @@ class ISAKMPEndpoint:
         if exchange.sa is None:
             assert IManagementSA.providedBy(result)
             return self._register(result, exchange)
-        if exchange.type is INFORMATIONAL and exchange.role is Role.RESPONDER:
+        if exchange.type is INFORMATIONAL and exchange.role is RESPONDER:
             self._heed(exchange, result)
         return result
 
@@ -387,7 +387,7 @@ class ISAKMPEndpoint:
 
     def _silent(self, exchange: Exchange, sa: IManagementSA) -> None:
         """A peer that answers nothing under its SA is gone, and the SA with it."""
-        if exchange.role is Role.INITIATOR and self._node.registry.find(sa.key) is sa:
+        if exchange.role is INITIATOR and self._node.registry.find(sa.key) is sa:
             self.delete((sa,), Removal.PEER_GONE)
 
     def _abandon(self, sa: IManagementSA) -> None:
@@ -422,7 +422,7 @@ class ISAKMPEndpoint:
         elif notice.kind < NotifyType.CONNECTED:
             # It does not say which exchange it is about; one that waits under this SA is refused.
             for running in tuple(self._running):
-                if running.sa is sa and running.role is Role.INITIATOR:
+                if running.sa is sa and running.role is INITIATOR:
                     running.conversation.refused_by_peer(notice.kind)
 
     def started_afresh(self, sa: IManagementSA) -> None:

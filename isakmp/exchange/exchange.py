@@ -29,7 +29,7 @@ from isakmp.interfaces import (
     IRider,
 )
 from isakmp.logs import Logger
-from isakmp.parts import Arrow, Part, Role
+from isakmp.parts import INITIATOR, RESPONDER, Arrow, Part, Role
 from isakmp.paths import Path
 from isakmp.wire.message import CookiePair, Flags, Header, Message, encode_chain
 from isakmp.wire.payloads import Payload, VendorID
@@ -77,11 +77,11 @@ class Exchange:
 
     def initiator(self, *parts: Part) -> Coroutine[Any, Any, None]:
         """The initiator's next message: ours is said, the peer's is heard."""
-        return self._arrow(Role.INITIATOR, parts)
+        return self._arrow(INITIATOR, parts)
 
     def responder(self, *parts: Part) -> Coroutine[Any, Any, None]:
         """The responder's next message."""
-        return self._arrow(Role.RESPONDER, parts)
+        return self._arrow(RESPONDER, parts)
 
     async def protect(self, last_may_be_clear: bool = False) -> None:
         """From here on sealed; nothing to do in phase 2, which is sealed from birth."""
