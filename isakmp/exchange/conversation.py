@@ -178,7 +178,7 @@ class Conversation:
         self._deadline = now + self._total
         # A responder never repeats on its own to an address that has proved nothing.
         repeats = self.role is INITIATOR or self.proven
-        waits = tuple(self.intervals)[:-1] if repeats and not self.kind.one_way else ()
+        waits = self.intervals.waits[:-1] if repeats and not self.kind.one_way else ()
         self._repeats = iter(waits)
         self._next_repeat(now)
 

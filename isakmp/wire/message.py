@@ -285,7 +285,7 @@ class Message:
         :param kind: the class, or several of which one must be there.
         :raises UnexpectedPayload: if there is none, or more than one.
         """
-        found = self.all(kind)
+        found = [payload for payload in self.payloads if isinstance(payload, kind)]
         if len(found) != 1:
             kinds = kind if isinstance(kind, tuple) else (kind,)
             names = " or ".join(each.__name__ for each in kinds)
