@@ -10,7 +10,6 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Generic, Protocol, TypeVar
 
 from isakmp.associations import Action, Handling, Lifetime, ProtectionSuite
@@ -27,31 +26,25 @@ class Intervals:
     :ivar first: seconds before the first repeat.
     :ivar factor: what each wait is longer than the last.
     :ivar repeats: how often a message is sent again.
+    :ivar waits: seconds before each repeat, then the last wait.
+    :ivar total: seconds from a message's first sending to giving up.
     """
 
     first: float = 1.0
     factor: float = 1.8
     repeats: int = 6
+    waits: tuple[float, ...] = field(init=False, repr=False, compare=False)
+    total: float = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Asked for with every message, and the same for all of a connection's.
+        waits = tuple(self.first * self.factor**n for n in range(self.repeats + 1))
+        object.__setattr__(self, "waits", waits)
+        object.__setattr__(self, "total", sum(waits))
 
     def __iter__(self) -> Iterator[float]:
         """The waits before each repeat, then the last wait."""
-        return iter(_waits(self))
-
-    @property
-    def total(self) -> float:
-        """Seconds from a message's first sending to giving up."""
-        return _total(self)
-
-
-@lru_cache(maxsize=256)
-def _waits(intervals: Intervals) -> tuple[float, ...]:
-    # Asked for with every message, and the same for all of a connection's.
-    return tuple(intervals.first * intervals.factor**n for n in range(intervals.repeats + 1))
-
-
-@lru_cache(maxsize=256)
-def _total(intervals: Intervals) -> float:
-    return sum(_waits(intervals))
+        return iter(self.waits)
 
 
 @dataclass(frozen=True, slots=True)

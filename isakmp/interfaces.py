@@ -264,6 +264,24 @@ class IKeyExchangeMethod(Interface):
         """
 
 
+class IResumable(IKeyExchangeMethod):
+    """
+    A method that can be taken over by another exchange in which the same has been said so far.
+
+    A responder runs nothing between message 2 and message 3 (RFC 2408 section 2.5.3); when message
+    3 has come, its exchange has to be where the first two messages had led.  Without this both are
+    heard and said once more.  With it the method is kept that has said a message 2, and is resumed
+    for each exchange that had the same message 1, the same candidates, and the same answer, octet
+    by octet but for their cookies.
+
+    Only for a method whose state after message 2 has nothing of its own exchange in it but the
+    exchange itself: no cookie, no address, no key.
+    """
+
+    def resumed(exchange: IExchange) -> IKeyExchangeMethod:
+        """The same state, for this exchange; this one stays as it is."""
+
+
 class IRider(Interface):
     """
     Something optional that travels with the messages of an exchange: a vendor ID, a notification.

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
+from functools import lru_cache
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
@@ -44,7 +45,7 @@ from isakmp.exchange.rules import judge
 from isakmp.interfaces import IExchangeType, IMessageProtection, INode, INoticeProtection
 from isakmp.logs import Logger
 from isakmp.numbers import NotifyType
-from isakmp.parts import Role
+from isakmp.parts import INITIATOR, RESPONDER, Role
 from isakmp.paths import Datagram, Path, endpoint
 from isakmp.wire.message import CookiePair, Flags, Header, Message
 from isakmp.wire.payloads import Notification, Payload
@@ -77,6 +78,9 @@ _HAS_KEYS = (
     "exchange each end wants."
 )
 """What a sealed AUTHENTICATION-FAILED comes to."""
+
+
+_tally = lru_cache(maxsize=128)(Tally)  # there are as many as exchange types, four times
 
 
 class Conversation:
@@ -120,7 +124,7 @@ class Conversation:
         self.lenient = lenient
         self.budget: int | None = None
         """Octets that the next message may have: an address that has proved nothing."""
-        self.flags = Flags.NONE
+        self.flags = 0
         """Of the header of what we say, besides that of encryption."""
         self.may_be_clear = False
         """Whether the peer may say in clear text what should be sealed."""
@@ -173,8 +177,8 @@ class Conversation:
         now = self._node.clock.seconds()
         self._deadline = now + self._total
         # A responder never repeats on its own to an address that has proved nothing.
-        repeats = self.role is Role.INITIATOR or self.proven
-        waits = tuple(self.intervals)[:-1] if repeats and not self.kind.one_way else ()
+        repeats = self.role is INITIATOR or self.proven
+        waits = self.intervals.waits[:-1] if repeats and not self.kind.one_way else ()
         self._repeats = iter(waits)
         self._next_repeat(now)
 
@@ -207,7 +211,7 @@ class Conversation:
 
     def _transmit(self, repeated: bool) -> None:
         self._node.ports.send(Datagram(self._sent, self.path))
-        self._node.events.tally(Tally(self.kind.number, self.role is Role.INITIATOR, True))
+        self._node.events.tally(_tally(self.kind.number, self.role is INITIATOR, True))
         if self._node.events.wanted(MessageSent):
             size = len(self._sent)
             message = self._message or Message.decode(self._sent, self.kind.payloads)
@@ -243,7 +247,7 @@ class Conversation:
         if self._accepted and octets == self._accepted[-1]:
             # The peer repeats itself, so our answer was lost: one datagram for one.  An initiator
             # repeats by the clock while it waits; if both answered repeats, they would never stop.
-            if self.answers and (self.role is Role.RESPONDER or self.finished):
+            if self.answers and (self.role is RESPONDER or self.finished):
                 self._transmit(repeated=True)
             return
         if octets in self._accepted or octets in self._refused or self.finished:
@@ -265,7 +269,7 @@ class Conversation:
         self.answers = False
         # The timer goes on: almost always there is one more message to wait for.
         waiting, self._waiting = self._waiting, None
-        self._node.events.tally(Tally(self.kind.number, self.role is Role.RESPONDER, False))
+        self._node.events.tally(_tally(self.kind.number, self.role is RESPONDER, False))
         if self._node.events.wanted(MessageReceived):
             sealed = bool(octets[_FLAGS] & _ENCRYPTION)
             self._node.events.publish(
@@ -284,11 +288,13 @@ class Conversation:
         if self._preopened is not None and self._preopened[0] == octets:
             _, message, protection = self._preopened
             self._preopened = None
-        elif (protection := copy(self.protection)) is None:
+        elif self.protection is None:
+            protection = None
             if header.flags & _ENCRYPTION:
                 raise InvalidFlags("a sealed message before there are keys")
             message = Message.decode(octets, self.kind.payloads, set())
         elif header.flags & _ENCRYPTION:
+            protection = copy(self.protection)
             message = protection.unseal(octets)
             self._read_with = protection
         elif self.may_be_clear:
@@ -312,11 +318,11 @@ class Conversation:
         """The pair as it is once this message is accepted.  RFC 2408 section 2.5.3."""
         ours, theirs = self.cookies, header.cookies
         blank = theirs.responder == CookiePair.ZERO
-        if self.role is Role.RESPONDER and not self._accepted and blank and not self.message_id:
+        if self.role is RESPONDER and not self._accepted and blank and not self.message_id:
             return ours  # message 1 cannot know the cookie that it is answered with
         if blank:
             raise InvalidCookie("an answer without the responder's cookie")
-        if self.role is Role.INITIATOR and ours.responder == CookiePair.ZERO:
+        if self.role is INITIATOR and ours.responder == CookiePair.ZERO:
             return theirs
         if theirs != ours:
             raise InvalidCookie("a message of another exchange")
@@ -345,7 +351,7 @@ class Conversation:
         self._refusals += self.protection is None
         datagram = self._datagram
         assert datagram is not None
-        first = self.role is Role.RESPONDER and not self._accepted
+        first = self.role is RESPONDER and not self._accepted
         self._report(error, datagram, self, self.proven)
         error.reported = True
         if self.proven or first or self._refusals >= self._node.limits.refusals:
@@ -401,7 +407,7 @@ class Conversation:
         """
         if self._opened_notice(datagram):
             return
-        if self.role is Role.INITIATOR:
+        if self.role is INITIATOR:
             refused = "our first sealed message, and says so in one"
         elif self.kind.waits_for_cookie:
             return

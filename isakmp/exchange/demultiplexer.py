@@ -48,7 +48,7 @@ from isakmp.interfaces import (
 )
 from isakmp.logs import Logger
 from isakmp.numbers import ExchangeType
-from isakmp.parts import Role
+from isakmp.parts import INITIATOR, RESPONDER
 from isakmp.paths import Datagram, Path
 from isakmp.wire.message import DEFINED_FLAGS, CookiePair, Flags, Header, Message
 from isakmp.wire.payloads import Notification
@@ -104,14 +104,14 @@ class Demultiplexer:
     @staticmethod
     def _key(conversation: Conversation) -> _Key:
         cookies = conversation.cookies
-        if conversation.message_id == 0 and conversation.role is Role.INITIATOR:
+        if conversation.message_id == 0 and conversation.role is INITIATOR:
             return cookies.initiator, b"", 0  # the responder's cookie is not known at first
         return cookies.initiator, cookies.responder, conversation.message_id
 
     def open(self, conversation: Conversation) -> None:
         """Route this conversation's datagrams to it, until it is closed."""
         self._conversations[self._key(conversation)] = conversation
-        if conversation.role is Role.RESPONDER:
+        if conversation.role is RESPONDER:
             if conversation.proven:
                 self._answering[conversation.cookies] += 1
             else:
@@ -148,7 +148,7 @@ class Demultiplexer:
         key = self._key(conversation)
         if self._conversations.get(key) is conversation:
             del self._conversations[key]
-            if conversation.role is Role.RESPONDER and conversation.proven:
+            if conversation.role is RESPONDER and conversation.proven:
                 _forget(self._answering, conversation.cookies)
 
     def forget(self, cookies: CookiePair) -> None:
@@ -321,7 +321,7 @@ class Demultiplexer:
         exchange.start().addErrback(self._no_answer, datagram, cookies)
         answer = exchange.conversation.sent
         if answer:
-            self._openings.remember(opening, candidates, answer)
+            self._openings.remember(opening, candidates, answer, exchange.method)
             self.half_open.add(cookies, datagram, answer)
         exchange.abandon()
 
@@ -392,7 +392,7 @@ class Demultiplexer:
         conversation = Conversation(
             self._node,
             opening.kind,
-            Role.RESPONDER,
+            RESPONDER,
             first.path,
             cookies,
             intervals=candidates.first.intervals,
@@ -423,7 +423,11 @@ class Demultiplexer:
         opening = self._openings.read(first.octets)
         candidates = self._openings.candidates(opening, first.path)
         exchange = self._exchange(opening, candidates, cookies, first)
-        exchange.take_up(opening.message(cookies), opening.answer_message(half_open.answer))
+        exchange.take_up(
+            opening.message(cookies),
+            opening.answer_message(half_open.answer),
+            opening.resumable(candidates, half_open.answer),
+        )
         exchange.conversation.take_up(first.octets, half_open.answer)
         self.half_open.remove(cookies)
         self.open(exchange.conversation)
@@ -464,7 +468,7 @@ class Demultiplexer:
         protection = copy(sealing)
         message = protection.unseal(datagram.octets)
         lenient = self._node.policy.lenient(sa.connection)
-        if header.flags & Flags.AUTHENTICATION_ONLY:
+        if header.flags & _AUTHENTICATION_ONLY:
             check_authentication_only(message)
             # What leads the HASH itself is covered by nothing: a copy that was changed there must
             # not use up the message id.
@@ -485,7 +489,7 @@ class Demultiplexer:
         conversation = Conversation(
             self._node,
             kind,
-            Role.RESPONDER,
+            RESPONDER,
             datagram.path,
             cookies,
             header.message_id,

@@ -48,7 +48,7 @@ from isakmp.interfaces import (
 )
 from isakmp.logs import Logger
 from isakmp.numbers import NotifyType
-from isakmp.parts import Role
+from isakmp.parts import INITIATOR, RESPONDER
 from isakmp.paths import Datagram, Path
 from isakmp.wire.message import CookiePair
 from isakmp.wire.payloads import Delete, Notification
@@ -89,7 +89,7 @@ class ISAKMPEndpoint:
         self._refusals = Refusals(node, self.begin)
         self.demultiplexer = Demultiplexer(node, self._refusals, self._answer)
         self._removals = Removals(node, self.begin, self._abandon)
-        self._running: dict[Exchange, Deferred[object]] = {}
+        self._running: dict[Exchange, None] = {}
         self._beginning: dict[tuple[str, Path | None], _Beginning] = {}
         self._turns: dict[ManagementKey, DeferredSemaphore] = {}
         self._closed = False
@@ -199,7 +199,7 @@ class ISAKMPEndpoint:
         conversation = Conversation(
             self._node,
             kind,
-            Role.INITIATOR,
+            INITIATOR,
             sa.path,
             cookies_of(sa),
             message_id,
@@ -274,7 +274,7 @@ class ISAKMPEndpoint:
         conversation = Conversation(
             self._node,
             kind,
-            Role.INITIATOR,
+            INITIATOR,
             path,
             cookies,
             intervals=connection.intervals,
@@ -289,14 +289,21 @@ class ISAKMPEndpoint:
 
     def _answer(self, exchange: Exchange) -> None:
         """An exchange that the peer begins: its failure is an event, and nobody's result."""
-        self._run(exchange).addErrback(lambda _: None)
+        self._start(exchange, None)
 
     def _run(self, exchange: Exchange) -> Deferred[object]:
-        running = self._running[exchange] = Deferred(lambda _: exchange.cancel())
+        running: Deferred[object] = Deferred(lambda _: exchange.cancel())
+        self._start(exchange, running)
+        return running
+
+    def _start(self, exchange: Exchange, running: Deferred[object] | None) -> None:
+        """
+        :param running: gets what becomes of it, if anybody waits for that.
+        """
+        self._running[exchange] = None
         exchange.start().addCallback(self._completed, exchange).addCallbacks(
             self._succeeded, self._failed, (exchange, running), errbackArgs=(exchange, running)
         )
-        return running
 
     def reauthenticate(self, sa: IManagementSA) -> Deferred[IManagementSA]:
         """
@@ -326,21 +333,26 @@ class ISAKMPEndpoint:
         if exchange.sa is None:
             assert IManagementSA.providedBy(result)
             return self._register(result, exchange)
-        if exchange.type is INFORMATIONAL and exchange.role is Role.RESPONDER:
+        if exchange.type is INFORMATIONAL and exchange.role is RESPONDER:
             self._heed(exchange, result)
         return result
 
-    def _succeeded(self, result: object, exchange: Exchange, running: Deferred[object]) -> None:
+    def _succeeded(
+        self, result: object, exchange: Exchange, running: Deferred[object] | None
+    ) -> None:
         del self._running[exchange]
         exchange.conversation.finish()
         self.demultiplexer.settled(exchange.conversation)
         if not exchange.type.one_way and not self._closed:
             self.demultiplexer.linger(exchange.conversation)
         exchange.release()
-        if not running.called:  # whoever waited may have given up in this very moment
+        # Whoever waited may have given up in this very moment.
+        if running is not None and not running.called:
             running.callback(result)
 
-    def _failed(self, failure: Failure, exchange: Exchange, running: Deferred[object]) -> None:
+    def _failed(
+        self, failure: Failure, exchange: Exchange, running: Deferred[object] | None
+    ) -> None:
         del self._running[exchange]
         exchange.conversation.finish()
         self.demultiplexer.close(exchange.conversation)
@@ -370,12 +382,12 @@ class ISAKMPEndpoint:
         elif not isinstance(error, ConfigurationError):
             self._log.failure("an exchange failed by a fault of ours", failure)
         exchange.release()
-        if not running.called:
+        if running is not None and not running.called:
             running.errback(failure)
 
     def _silent(self, exchange: Exchange, sa: IManagementSA) -> None:
         """A peer that answers nothing under its SA is gone, and the SA with it."""
-        if exchange.role is Role.INITIATOR and self._node.registry.find(sa.key) is sa:
+        if exchange.role is INITIATOR and self._node.registry.find(sa.key) is sa:
             self.delete((sa,), Removal.PEER_GONE)
 
     def _abandon(self, sa: IManagementSA) -> None:
@@ -410,7 +422,7 @@ class ISAKMPEndpoint:
         elif notice.kind < NotifyType.CONNECTED:
             # It does not say which exchange it is about; one that waits under this SA is refused.
             for running in tuple(self._running):
-                if running.sa is sa and running.role is Role.INITIATOR:
+                if running.sa is sa and running.role is INITIATOR:
                     running.conversation.refused_by_peer(notice.kind)
 
     def started_afresh(self, sa: IManagementSA) -> None:

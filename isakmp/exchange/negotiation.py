@@ -50,7 +50,7 @@ from isakmp.interfaces import (
 )
 from isakmp.logs import Logger
 from isakmp.numbers import ExchangeType, ProtocolID
-from isakmp.parts import Role
+from isakmp.parts import INITIATOR
 from isakmp.wire.message import Message
 from isakmp.wire.payloads import Delete, Notification
 
@@ -348,7 +348,7 @@ async def install(exchange: INegotiation, bundle: SABundle) -> None:
     node = exchange.node
     for sa in bundle.outbound:
         _check_free(exchange, sa.key)  # again: another exchange may have been faster
-    if exchange.role is Role.INITIATOR:
+    if exchange.role is INITIATOR:
         exchange.otherwise(lambda: _undone(node.sink.remove(bundle), bundle.name))
     await node.sink.install(bundle)
     lifetimes = [sa.lifetime.seconds for sa in bundle.inbound if sa.lifetime.seconds]

@@ -39,12 +39,12 @@ from isakmp.ike.selection import acceptable_to, choose, confirm
 from isakmp.interfaces import (
     IDomainOfInterpretation,
     IExchange,
-    IKeyExchangeMethod,
     ILifetimeNotices,
     IMessageProtection,
+    IResumable,
 )
 from isakmp.numbers import ExchangeType, ProtocolID
-from isakmp.parts import AUTH, ID, KE, NONCE, SA, Part, Role
+from isakmp.parts import AUTH, ID, INITIATOR, KE, NONCE, RESPONDER, SA, Part, Role
 from isakmp.paths import endpoint
 from isakmp.wire.message import Flags, Message
 from isakmp.wire.payloads import (
@@ -64,6 +64,9 @@ _WORDS: Mapping[Part, type[Payload]] = {
 }
 """In the order in which they stand in a message."""
 
+_ENCRYPTION = int(Flags.ENCRYPTION)
+
+
 @lru_cache(maxsize=64)
 def _payload_of(doi: IDomainOfInterpretation, suite: ProtectionSuite) -> SecurityAssociation:
     """The same is chosen of the same offer, and said twice: as message 2, and to go on from it."""
@@ -78,10 +81,10 @@ peers are known that say 17/0, or, behind a NAT, 17/4500.
 """
 
 
-@implementer(IKeyExchangeMethod)
+@implementer(IResumable)
 class IKEMethod:
     """
-    Implements IKeyExchangeMethod for phase 1.
+    Implements IKeyExchangeMethod for phase 1, and IResumable.
 
     Its attributes are immutable values, rebound: the framework hears on a shallow copy.
 
@@ -107,6 +110,14 @@ class IKEMethod:
         # Every message is heard on a copy: the general way takes ten times as long.
         made = object.__new__(type(self))
         made.__dict__.update(self.__dict__)
+        return made
+
+    # -- IResumable ----------------------------------------------------------------------------
+
+    def resumed(self, exchange: IExchange) -> Self:
+        """After message 2 of Main Mode: what was offered and chosen, and who can be meant."""
+        made = self.__copy__()
+        made.exchange = exchange
         return made
 
     # -- IKeyExchangeMethod --------------------------------------------------------------------
@@ -170,7 +181,7 @@ class IKEMethod:
     async def protection(self) -> IMessageProtection:
         """Derive the keys; the first initialization vector is the hash of both public values."""
         keys = await self._derived()
-        g_xi, g_xr = self._of(Role.INITIATOR, KE), self._of(Role.RESPONDER, KE)
+        g_xi, g_xr = self._of(INITIATOR, KE), self._of(RESPONDER, KE)
         iv = phase1_iv(self.prf.hash, g_xi, g_xr, keys.cipher.block)
         return Phase1Protection(keys.cipher, iv, self.authentication.remedy, keys)
 
@@ -199,7 +210,7 @@ class IKEMethod:
     def _lifetime_notice(self) -> Sequence[Payload]:
         """As responder, in a sealed message: if the SA lives shorter for us than was offered."""
         doi, exchange = self.exchange.doi, self.exchange
-        if exchange.role is not Role.RESPONDER or exchange.protection is None:
+        if exchange.role is not RESPONDER or exchange.protection is None:
             return ()
         lifetime = self.candidates.first.lifetime.shorter(self.chosen.lifetime)
         if lifetime == self.chosen.lifetime or not ILifetimeNotices.providedBy(doi):
@@ -209,7 +220,7 @@ class IKEMethod:
     def _note_lifetime(self, message: Message) -> None:
         """As initiator: what the responder says, sealed, beside the proof that was just checked."""
         doi, exchange = self.exchange.doi, self.exchange
-        if exchange.role is not Role.INITIATOR or not message.flags & Flags.ENCRYPTION:
+        if exchange.role is not INITIATOR or not message.flags & _ENCRYPTION:
             return
         if ILifetimeNotices.providedBy(doi):
             for notification in message.all(Notification):
@@ -226,7 +237,7 @@ class IKEMethod:
 
     def _make(self, part: Part) -> Payload:
         if part is SA:
-            return self._offer() if self.exchange.role is Role.INITIATOR else self._answer()
+            return self._offer() if self.exchange.role is INITIATOR else self._answer()
         if part is KE:
             chosen = self._chosen or self._offered()[0]
             self._pair = group(chosen.group).generate()
@@ -278,7 +289,7 @@ class IKEMethod:
     def _consider(self, payload: SecurityAssociation) -> None:
         """The initiator hears the answer; the responder whether anything fits at all."""
         offer = self._understood(payload)
-        if self.exchange.role is Role.INITIATOR:
+        if self.exchange.role is INITIATOR:
             self._bind(confirm(offer, self._offered(), self.candidates.first.lenient))
             return
         if self._aggressive:
@@ -371,7 +382,7 @@ class IKEMethod:
     @property
     def nonces(self) -> tuple[bytes, bytes]:
         """Ni_b and Nr_b."""
-        return self._of(Role.INITIATOR, NONCE), self._of(Role.RESPONDER, NONCE)
+        return self._of(INITIATOR, NONCE), self._of(RESPONDER, NONCE)
 
     def _of(self, role: Role, part: Part) -> bytes:
         """A part's payload body, as it stood on the wire."""
@@ -401,14 +412,14 @@ class IKEMethod:
         assert self._skeyid is not None
         cookies = self.exchange.cookies
         pair = cookies.initiator, cookies.responder
-        if role is Role.RESPONDER:
+        if role is RESPONDER:
             pair = pair[::-1]
         return self.prf(
             self._skeyid,
             self._of(role, KE)
             + self._of(role.other, KE)
             + b"".join(pair)
-            + self._of(Role.INITIATOR, SA)
+            + self._of(INITIATOR, SA)
             + self._of(role, ID),
         )
 

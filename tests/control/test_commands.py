@@ -250,7 +250,7 @@ class AskingTests(CommandTestCase):
         listing = Listing(self.both.a.node, self.both.a.assembly.renewals)
         compressed = replace(
             esp,
-            key=replace(esp.key, protocol=ProtocolID.IPCOMP, spi=b"\x12\x34"),
+            key=esp.key._replace(protocol=ProtocolID.IPCOMP, spi=b"\x12\x34"),
             parameters=IPsecParameters("tunnel", "none", "none", "deflate"),
         )
         found = listing.child(replace(bundle, inbound=(compressed, esp), outbound=()), 7)
@@ -258,7 +258,7 @@ class AskingTests(CommandTestCase):
         self.assertEqual((found["cpi-in"], "spi-out" in found), ("1234", False))
         authenticated = replace(
             esp,
-            key=replace(esp.key, protocol=ProtocolID.AH),
+            key=esp.key._replace(protocol=ProtocolID.AH),
             parameters=IPsecParameters("transport", "none", "hmac-sha1-96", extended=True),
         )
         found = listing.child(replace(bundle, inbound=(authenticated,)), 7)
