@@ -262,6 +262,17 @@ class StrangeValueTests(Attempts):
                 both = pair(**{speaker(name): meddler})  # type: ignore[arg-type]
                 self.attempt(both, f"identity {kind} {data!r} in {name}")
 
+    def test_identity_out_of_place(self) -> None:
+        """
+        A first message of a stranger with an identity in it that is none: nothing of it is a fault
+        of ours, in the log or elsewhere, and it is answered like any other.
+        """
+        for data in self.DATA:
+            for kind in (0, 1, 2, 4, 9, 255):
+                both = pair(alices_ike=appended(Identification(kind, 0, 0, data), "Main 1"))
+                both.up()
+                self.assertEqual(disagreements(both.a, both.b), [])
+
     def test_traffic(self) -> None:
         """
         CVE-2023-38711: client identities of any type with any data, a host name among them: the
