@@ -72,7 +72,8 @@ class KeyLog:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.close(self._open(ESP_TABLE))
         except OSError as error:
-            raise ConfigurationError(f"keys cannot be written to {directory}: {error}") from None
+            why = error.strerror or str(error)
+            raise ConfigurationError(f"keys cannot be written to {directory}: {why}") from None
         self._log.warn(
             "the keys of all SAs are written to {directory}: whoever reads them reads the traffic",
             directory=directory,
@@ -117,7 +118,8 @@ def _check_own(status: os.stat_result, kind: Callable[[int], bool], path: Path) 
         it should be.
     """
     if not kind(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o077:
-        raise PermissionError(errno.EPERM, "it must be this user's and nobody else's", str(path))
+        why = f"{path.name} must be this user's, and nobody else may look into it"
+        raise PermissionError(errno.EPERM, why, str(path))
 
 
 def esp_rows(bundle: SABundle) -> Iterator[str]:
