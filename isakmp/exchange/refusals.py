@@ -47,7 +47,9 @@ class Bucket:
     def take(self) -> bool:
         """Whether there was one."""
         now = self._clock.seconds()
-        self._tokens = min(self._size, self._tokens + (now - self._filled) * self._rate)
+        # A clock that is set back must not take away what is there.
+        passed = max(0.0, now - self._filled)
+        self._tokens = min(self._size, self._tokens + passed * self._rate)
         self._filled = now
         if self._tokens < 1.0:
             return False
