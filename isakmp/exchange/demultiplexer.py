@@ -366,7 +366,9 @@ class Demultiplexer:
     def _answer_again(self, half_open: HalfOpen) -> None:
         """Message 1 once more: message 2 once more, from memory."""
         if half_open.exchange is not None:
-            half_open.exchange.conversation.say_again()
+            # The answer may be longer than the question, but not each time it is asked.
+            if half_open.answerable_again(self._node.limits.aggressive_octets):
+                half_open.exchange.conversation.say_again()
             return
         path, octets = half_open.first.path, half_open.answer
         self._node.ports.send(Datagram(octets, path))

@@ -389,6 +389,28 @@ class StrangerTests(SynchronousTestCase):
         assert_clean(self, pair.b)
         self.assertEqual(pair.b.failures, [])
 
+    def test_repeated(self) -> None:
+        """
+        CVE-2016-5361: one datagram, repeated in somebody's name as often as one likes, does not
+        make that address get more than it seems to have sent, but for what one answer may be
+        longer; who is really there is still answered again.
+        """
+        measure = between()
+        first = first_message(measure)
+        self.knock(measure, first)
+        more = len(self.answers(measure)[0]) - len(first.octets)
+        for limit in (more, 2 * more, 512):
+            pair = limited(aggressive_octets=limit)
+            first = first_message(pair)
+            for count in range(1, 301):
+                pair.network.inject(first)
+                pair.wait(0.01)
+                answers = self.answers(pair)
+                octets = sum(map(len, answers))
+                self.assertLessEqual(octets, count * len(first.octets) + limit)
+                self.assertLessEqual(len(answers), count)
+            self.assertGreater(len(answers), 100)
+
     def test_bounded(self) -> None:
         """
         They count against the bounds on half-open exchanges; the oldest gives way, and leaves
