@@ -258,6 +258,30 @@ class LastMessageTests(SynchronousTestCase):
         self.assertEqual(disagreements(pair.a, pair.b), [])
 
 
+    def test_asked_for_elsewhere(self) -> None:
+        """
+        From another address nobody has the responder say its message again to the initiator, with
+        whatever cookies.
+        """
+        pair = between()
+        pair.network.taps.append(
+            lambda datagram: () if len(spoken(pair)) >= 3 and datagram.path.local[0] == ALICE else None
+        )
+        pair.a.establish().addErrback(lambda failure: None)
+        pair.wait(0.5)
+        self.assertEqual(senders(pair), "aba")
+        first, second, _ = spoken(pair)
+        for source, count in ((MALLORY, 3), (ALICE, 4)):
+            octets = bytearray(second.octets[:28] + bytes(16))
+            octets[18:20] = bytes([ExchangeType.QUICK_MODE, Flags.ENCRYPTION])
+            octets[20:28] = b"\0\0\0\5" + len(octets).to_bytes(4, "big")
+            pair.network.taps[:] = [lambda datagram: () if datagram.path.local[0] == BOB else None]
+            path = replace(first.path, local=(source, 500))
+            pair.network.inject(Datagram(bytes(octets), path))
+            pair.wait(0.1)
+            self.assertEqual(senders(pair), "aba" + "b" * (count - 3), source)
+
+
 class RefusalTests(SynchronousTestCase):
     def refused(self, pair: Pair) -> PeerError:
         """Alice's attempt fails, and Bob has nothing of it."""

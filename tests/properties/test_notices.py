@@ -15,7 +15,7 @@ from isakmp.exchange.types import INFORMATIONAL
 from isakmp.ike.protection import Phase2Protection
 from isakmp.interfaces import IManagementSA
 from isakmp.numbers import DOI, ExchangeType, NotifyType, ProtocolID
-from isakmp.paths import Datagram
+from isakmp.paths import Datagram, Path
 from isakmp.testing import settle
 from isakmp.wire.message import CookiePair, Flags, Message, encode_chain
 from isakmp.wire.payloads import Delete, Hash, Notification, Payload
@@ -160,6 +160,26 @@ class UnprovenTests(NoticeTests):
                 (failure,) = both.a.failures
                 self.assertIsInstance(failure, PeerRefused)
                 self.assertIn("NO-PROPOSAL-CHOSEN, unauthenticated", str(failure))
+
+    def test_error_from_elsewhere(self) -> None:
+        """
+        An error in clear text shortens nobody's patience if it comes from another address than the
+        one that the exchange was begun with, though it has the right cookies.
+        """
+        both = pair()
+        tap = lose(both, "Main 2")
+        both.a.establish().addErrback(lambda failure: None)
+        both.wait(0.1)
+        cookies = both.a.demultiplexer._conversations.copy().popitem()[1].cookies
+        refusal = (notification(NotifyType.NO_PROPOSAL_CHOSEN),)
+        message = Message(cookies, ExchangeType.INFORMATIONAL, Flags.NONE, 5, refusal)
+        both.network.inject(Datagram(message.encode(), Path((CAROL, 500), (ALICE, 500))))
+        both.wait(5.0)
+        self.assertEqual(both.a.failures, [])
+        self.assertEqual(both.a.published(NotificationReceived), [])
+        tap.remove()
+        both.wait(10.0)
+        self.assertEqual(len(both.b.bundles), 1)
 
     def test_hash(self) -> None:
         """
