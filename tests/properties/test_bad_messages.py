@@ -398,6 +398,33 @@ class SecretTests(Attempts):
         both.wait(both.quiet)
         assert_clean(self, both.a, both.b)
 
+    def test_never(self) -> None:
+        """
+        A store that never answers, or a sink, does not keep an exchange for ever: else there would
+        soon be no room for others.
+        """
+        for hers in (True, False):
+            store = Secrets()
+            both = pair(secrets=(store, SHARED) if hers else (SHARED, store))
+            begun = both.a.establish()
+            both.wait(7 * both.settings.intervals.total)
+            self.failureResultOf(begun, PeerError)
+            self.assertEqual((store.asked, store.cancelled), ([], 1))
+            self.assertEqual(unfinished(both.a, both.b), [])
+            both.wait(both.expired)
+            assert_clean(self, both.a, both.b)
+        for member, what in (("a", "reserve_spi"), ("b", "reserve_spi"), ("a", "install")):
+            both = pair()
+            sink = getattr(both, member).sink
+            setattr(sink, what, lambda *asked: Deferred())
+            both.a.establish().addErrback(lambda failure: None)
+            both.wait(0.5)
+            delattr(sink, what)
+            both.wait(7 * both.settings.intervals.total)
+            self.assertEqual(both.a.bundles + both.b.bundles, [], what)
+            both.up()
+            self.assertEqual(disagreements(both.a, both.b), [])
+
     def test_different(self) -> None:
         """
         With different secrets both ends fail within ``grace`` of the first sealed message, and both
