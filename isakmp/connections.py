@@ -68,8 +68,8 @@ class Limits:
     :ivar begun_per_sa: exchanges for children that we have running at once under one management SA;
         the others wait.  strongSwan's charon keeps the cipher states of three exchanges, and cannot
         read what belongs to an older one (its ``max_ikev1_exchanges``).
-    :ivar children_per_sa: bundles that may stand under one management SA before its peer can have no
-        more; each costs memory, and time whenever SAs are compared.
+    :ivar children_per_sa: bundles that may stand under one management SA before its peer can have
+        no more; each costs memory, and time whenever SAs are compared.
     :ivar message_ids: message ids one management SA may use before it is to be replaced.
     :ivar refusals: messages in clear text that the method may refuse in one exchange; each can cost
         a key agreement.

@@ -61,7 +61,8 @@ class KeyLog:
     Writes the keys of every SA as it comes up.
 
     :param directory: made if it is not there.
-    :raises ConfigurationError: if it cannot be made or written to, or somebody else may look into it.
+    :raises ConfigurationError: if it cannot be made or written to, or somebody else may look
+        into it.
     """
 
     _log = Logger()

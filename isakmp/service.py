@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from isakmp.node import Node
 
 STOPPING = 0.9
-"""Seconds for which a sink, or a store, is waited for at the end, twice: then it ends without them."""
+"""Seconds for which a sink, or a store, is waited for at the end, twice; then it ends anyway."""
 
 
 class ISAKMPService(Service):

@@ -264,9 +264,11 @@ class LastMessageTests(SynchronousTestCase):
         whatever cookies.
         """
         pair = between()
-        pair.network.taps.append(
-            lambda datagram: () if len(spoken(pair)) >= 3 and datagram.path.local[0] == ALICE else None
-        )
+
+        def tap(datagram: Datagram) -> Iterable[Datagram] | None:
+            return () if len(spoken(pair)) >= 3 and datagram.path.local[0] == ALICE else None
+
+        pair.network.taps.append(tap)
         pair.a.establish().addErrback(lambda failure: None)
         pair.wait(0.5)
         self.assertEqual(senders(pair), "aba")

@@ -1,5 +1,5 @@
 """
-Datagrams that were real once and were changed at random, before, between and after those of two nodes.
+Datagrams that were real once and were changed at random, among those of two nodes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ RECORDED = tuple(
 
 
 def changed(octets: bytes, random: Random, others: Sequence[bytes]) -> bytes:
-    """One to three changes; mostly the header's length is put right, or nothing else is looked at."""
+    """One to three changes; mostly the length is put right, or nothing else is looked at."""
     made = bytearray(octets)
     for _ in range(random.randrange(1, 4)):
         at = random.randrange(len(made)) if made else 0
@@ -75,7 +75,7 @@ class Meddler:
         return passing
 
     def pour(self, count: int) -> None:
-        """What was recorded elsewhere, changed; half of it with cookies that mean something here."""
+        """What was recorded elsewhere, changed; half of it with cookies that are known here."""
         random = self.random
         for _ in range(count):
             octets = changed(random.choice(RECORDED), random, RECORDED)
