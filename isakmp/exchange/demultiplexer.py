@@ -352,6 +352,11 @@ class Demultiplexer:
         if self._conversations.get(self._key(conversation)) is conversation:
             return failure  # its cookie had come back
         self.half_open.remove(conversation.cookies)
+        error = failure.value
+        arrow = error.reason.arrow if isinstance(error, PeerError) else None
+        if arrow is not None and arrow.sender is Role.INITIATOR:
+            # Refused for what it says: nothing was computed, and others shall not wait for that.
+            self._at_once.give_back()
         if not failure.check(CancelledError, ExchangeTimeout):
             self._no_answer(failure, datagram, conversation.cookies)
         exchange.release()

@@ -56,6 +56,10 @@ class Bucket:
         self._tokens -= 1.0
         return True
 
+    def give_back(self) -> None:
+        """What was taken was not needed."""
+        self._tokens = min(self._size, self._tokens + 1.0)
+
 
 class Refusals:
     """

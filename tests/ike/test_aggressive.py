@@ -464,6 +464,21 @@ class StrangerTests(SynchronousTestCase):
         self.knock(pair, another(first), 10)
         self.assertEqual(len(self.answers(pair)), 6)
 
+    def test_unknown_ones_cost_nothing(self) -> None:
+        """
+        First messages that are refused for what they say, as of an identity that nobody knows, do
+        not keep those out for whom there is a connection.
+        """
+        pair = limited(aggressive_per_second=3)
+        first = first_message(pair)
+        octets = first.octets.replace(b"i.lab", b"x.lab")
+        self.assertNotEqual(octets, first.octets)
+        self.knock(pair, replace(first, octets=octets), 20)
+        self.assertEqual(drops(pair.b), [InvalidIdentity] * 20)
+        self.knock(pair, first, 10)
+        answers = [octets for octets in self.answers(pair) if octets[18] == AGGRESSIVE]
+        self.assertEqual(len(answers), 3)
+
     def test_other_address(self) -> None:
         """The cookie that comes back from another address is not taken."""
         pair = between()
