@@ -375,6 +375,31 @@ class OtherPeersTests(SynchronousTestCase):
         self.assertEqual(disagreements(both.a, both.b), [])
 
 
+    def test_not_her_exchange(self) -> None:
+        """
+        Carol says, under her SA, that she will not go on: what Bob has begun with Alice goes on,
+        and so does what Alice has begun with him.
+        """
+        both = pair(bobs_others=[connection(BOB, CAROL, "r.lab", "c.lab", name="carol")])
+        hers = connection(CAROL, BOB, "c.lab", "r.lab", name="carol")
+        carol = Member(both.network, both.clock, CAROL, [hers])
+        both.up()
+        settle(both.clock, carol.establish(name="carol"))
+        (mine,) = carol.sas
+        for beginner in (both.b, both.a):
+            tap = lose(both, "Quick 2")
+            results: list[object] = []
+            beginner.establish().addBoth(results.append)
+            both.wait(0.1)
+            for kind in (NotifyType.NO_PROPOSAL_CHOSEN, NotifyType.INVALID_SPI):
+                say(carol, mine, notification(kind))
+            self.assertEqual(results, [])
+            tap.remove()
+            both.wait(10.0)
+            self.assertIsInstance(results[0], (list, tuple))
+        self.assertEqual(both.b.failures, [])
+
+
 class RefusalTests(NoticeTests):
     def test_spi_about_an_isakmp_sa(self) -> None:
         """
