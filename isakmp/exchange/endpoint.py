@@ -50,7 +50,7 @@ from isakmp.interfaces import (
 from isakmp.logs import Logger
 from isakmp.numbers import NotifyType
 from isakmp.parts import Role
-from isakmp.paths import Datagram, Path
+from isakmp.paths import Datagram, Path, endpoint
 from isakmp.wire.message import CookiePair
 from isakmp.wire.payloads import Delete, Notification
 
