@@ -18,6 +18,7 @@ from isakmp.errors import (
     ExchangeTimeout,
     InvalidIdentity,
     PeerError,
+    PeerRefused,
     UnexpectedPayload,
     Unreadable,
 )
@@ -188,7 +189,7 @@ class SecretTests(SynchronousTestCase):
                     her_secrets=[shared(ONE)],
                     his_secrets=[shared(ONE, hers), shared(TWO, owner)],
                 )
-                fails(self, pair, Unreadable)
+                fails(self, pair, PeerRefused)
                 self.assertIn("another key than that of its identity", published(pair.b))
         for claimed in ("192.0.2.99", "c.lab", ALICE):
             pair = two(
