@@ -61,6 +61,8 @@ class Limits:
     :ivar begun_per_sa: exchanges for children that we have running at once under one management SA;
         the others wait.  strongSwan's charon keeps the cipher states of three exchanges, and cannot
         read what belongs to an older one (its ``max_ikev1_exchanges``).
+    :ivar children_per_sa: bundles that may stand under one management SA before its peer can have
+        no more; each costs memory, and time whenever SAs are compared.
     :ivar message_ids: message ids one management SA may use before it is to be replaced.
     :ivar refusals: messages in clear text that the method may refuse in one exchange; each can cost
         a key agreement.
@@ -80,6 +82,7 @@ class Limits:
     conversations_per_address: int = 64
     exchanges_per_sa: int = 64
     begun_per_sa: int = 1
+    children_per_sa: int = 1024
     message_ids: int = 16384
     refusals: int = 3
     grace: float = 2.0

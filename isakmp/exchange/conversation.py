@@ -93,6 +93,7 @@ class Conversation:
     :param proven: whether every message's proof is checked in ``unseal``: phase 2.
     :param lenient: what is overlooked in the peer's messages: see :mod:`isakmp.departures`.
     :param report: told of every datagram that was dropped or refused.
+    :ivar untold: what was refused, and the peer is yet to be told of.
     :ivar answers: whether the last word was ours, so that a repeated question is answered again.
     """
 
@@ -130,6 +131,7 @@ class Conversation:
         """Whether the peer may say in clear text what should be sealed."""
         self.finished = False
         self.answers = False
+        self.untold: tuple[PeerError, Datagram] | None = None
         self._node = node
         self._report = report
         self._sent = b""
@@ -380,6 +382,15 @@ class Conversation:
             error = PeerRefused(Reason(f"the peer refused: {says}", rejected=dropped), kind)
         self._remember(error, b"")
         self._lose_patience(error)
+
+    def refuses_last(self, error: PeerError) -> bool:
+        """Whether what is refused may be the peer's last message, after which it has the SA."""
+        return (
+            self.role is INITIATOR
+            and self.protection is not None
+            and not self.proven
+            and not isinstance(error, Unreadable)
+        )
 
     def sealing_notice(self, error: PeerError, message_id: int) -> IMessageProtection | None:
         """

@@ -352,6 +352,11 @@ class Demultiplexer:
         if self._conversations.get(self._key(conversation)) is conversation:
             return failure  # its cookie had come back
         self.half_open.remove(conversation.cookies)
+        error = failure.value
+        arrow = error.reason.arrow if isinstance(error, PeerError) else None
+        if arrow is not None and arrow.sender is INITIATOR:
+            # Refused for what it says: nothing was computed, and others shall not wait for that.
+            self._at_once.give_back()
         if not failure.check(CancelledError, ExchangeTimeout):
             self._no_answer(failure, datagram, conversation.cookies)
         exchange.release()
@@ -366,7 +371,9 @@ class Demultiplexer:
     def _answer_again(self, half_open: HalfOpen) -> None:
         """Message 1 once more: message 2 once more, from memory."""
         if half_open.exchange is not None:
-            half_open.exchange.conversation.say_again()
+            # The answer may be longer than the question, but not each time it is asked.
+            if half_open.answerable_again(self._node.limits.aggressive_octets):
+                half_open.exchange.conversation.say_again()
             return
         path, octets = half_open.first.path, half_open.answer
         self._node.ports.send(Datagram(octets, path))
@@ -532,6 +539,18 @@ class Demultiplexer:
         if conversation is not None and conversation in self._lingering.get(cookies, ()):
             self.close(conversation)
 
+    def given_up(self, conversation: Conversation) -> None:
+        """An exchange has failed: the peer is told of what was refused meanwhile."""
+        if conversation.untold is not None:
+            error, datagram = conversation.untold
+            self._refusals.tell(
+                error,
+                datagram,
+                conversation.cookies,
+                sealing=partial(conversation.sealing_notice, error),
+                path=conversation.path,
+            )
+
     def report(
         self, error: PeerError, datagram: Datagram, conversation: Conversation, proven: bool
     ) -> None:
@@ -543,6 +562,11 @@ class Demultiplexer:
         # Under an SA, what is not proven is not answered: anybody could have said it.  And what
         # belongs to another exchange is no reason to doubt this one.
         answered = not conversation.proven and not isinstance(error, InvalidCookie)
+        # A peer may have the SA before us, and take what its keys seal as proven.  But anybody can
+        # have changed its last message, and the real one may come: it is told when we give up.
+        if answered and conversation.refuses_last(error):
+            conversation.untold = (error, datagram)
+            answered = False
         cookies = conversation.cookies if answered else None
         # One that does not run yet has nobody else to say why it was refused.
         first = not proven and self._conversations.get(self._key(conversation)) is not conversation

@@ -12,6 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, 
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from isakmp.agenda import Agenda, Appointment
 from isakmp.associations import ManagementKey, SABundle
 from isakmp.connections import Candidates, Child, Connection
 from isakmp.errors import (
@@ -49,9 +50,15 @@ from isakmp.interfaces import (
 from isakmp.logs import Logger
 from isakmp.numbers import NotifyType
 from isakmp.parts import INITIATOR, RESPONDER
-from isakmp.paths import Datagram, Path
+from isakmp.paths import Datagram, Path, endpoint
 from isakmp.wire.message import CookiePair
 from isakmp.wire.payloads import Delete, Notification
+
+_WAITS = 6
+"""
+An exchange that has not ended after as many times as it would wait for one message waits for
+somebody here: the longest diagram has three such waits at one end.
+"""
 
 _TRIES = 64
 """Of random message ids: that so many were all used before is no chance."""
@@ -90,6 +97,8 @@ class ISAKMPEndpoint:
         self.demultiplexer = Demultiplexer(node, self._refusals, self._answer)
         self._removals = Removals(node, self.begin, self._abandon)
         self._running: dict[Exchange, None] = {}
+        self._overdue = Agenda(node.clock, self._too_long)
+        self._ends: dict[Exchange, Appointment[Exchange]] = {}
         self._beginning: dict[tuple[str, Path | None], _Beginning] = {}
         self._turns: dict[ManagementKey, DeferredSemaphore] = {}
         self._closed = False
@@ -304,6 +313,24 @@ class ISAKMPEndpoint:
         exchange.start().addCallback(self._completed, exchange).addCallbacks(
             self._succeeded, self._failed, (exchange, running), errbackArgs=(exchange, running)
         )
+        if exchange in self._running:
+            seconds = _WAITS * exchange.conversation.intervals.total
+            self._ends[exchange] = self._overdue.later(seconds, exchange)
+
+    def _too_long(self, exchange: Exchange) -> None:
+        """A store, or a sink, that never answers must not keep what strangers may have few of."""
+        self._log.error(
+            "{exchange} with {peer} is given up: what it asked here was never answered",
+            exchange=exchange.type.name,
+            peer=endpoint(exchange.path.remote),
+        )
+        exchange.cancel()
+
+    def _ended(self, exchange: Exchange) -> None:
+        del self._running[exchange]
+        end = self._ends.pop(exchange, None)
+        if end is not None:
+            end.cancel()
 
     def reauthenticate(self, sa: IManagementSA) -> Deferred[IManagementSA]:
         """
@@ -340,7 +367,7 @@ class ISAKMPEndpoint:
     def _succeeded(
         self, result: object, exchange: Exchange, running: Deferred[object] | None
     ) -> None:
-        del self._running[exchange]
+        self._ended(exchange)
         exchange.conversation.finish()
         self.demultiplexer.settled(exchange.conversation)
         if not exchange.type.one_way and not self._closed:
@@ -353,7 +380,7 @@ class ISAKMPEndpoint:
     def _failed(
         self, failure: Failure, exchange: Exchange, running: Deferred[object] | None
     ) -> None:
-        del self._running[exchange]
+        self._ended(exchange)
         exchange.conversation.finish()
         self.demultiplexer.close(exchange.conversation)
         error = failure.value
@@ -361,6 +388,7 @@ class ISAKMPEndpoint:
             error = Cancelled("given up here")
             failure = Failure(error)
         if isinstance(error, PeerError):
+            self.demultiplexer.given_up(exchange.conversation)
             error = explained(exchange, exchange.order, error)
             name = exchange.connection.name if exchange.connection is not None else ""
             if exchange.sa is not None:

@@ -158,9 +158,14 @@ def choose(
     """
     As responder: the child that takes all offers, and what is chosen of each.
 
-    :raises NoProposalChosen: with what differed, for every child.
+    :raises NoProposalChosen: with what differed, for every child; or if as many stand under the SA
+        as may: who is not told takes us for gone, and ends what stands.
     """
     doi = negotiating(exchange)
+    standing = len(exchange.node.registry.children(_sa(exchange).key))
+    if standing + len(offers) > exchange.node.limits.children_per_sa:
+        most = str(exchange.node.limits.children_per_sa)
+        raise NoProposalChosen(Reason("children standing under one SA", str(standing), most))
     chosen: dict[str, tuple[ProtectionSuite, ...]] = {}
     refusals: dict[str, PeerError] = {}
     for policy in candidates.remaining:

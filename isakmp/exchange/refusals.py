@@ -47,12 +47,18 @@ class Bucket:
     def take(self) -> bool:
         """Whether there was one."""
         now = self._clock.seconds()
-        self._tokens = min(self._size, self._tokens + (now - self._filled) * self._rate)
+        # A clock that is set back must not take away what is there.
+        passed = max(0.0, now - self._filled)
+        self._tokens = min(self._size, self._tokens + passed * self._rate)
         self._filled = now
         if self._tokens < 1.0:
             return False
         self._tokens -= 1.0
         return True
+
+    def give_back(self) -> None:
+        """What was taken was not needed."""
+        self._tokens = min(self._size, self._tokens + 1.0)
 
 
 class Refusals:
@@ -100,6 +106,21 @@ class Refusals:
                 "dropped from {peer}: {why}", peer=peer, why=error, event=error.event
             )
         self._node.events.publish(MessageDropped(datagram.path, error))
+        self.tell(error, datagram, cookies, sa, sealing=sealing, path=path)
+
+    def tell(
+        self,
+        error: PeerError,
+        datagram: Datagram,
+        cookies: CookiePair | None = None,
+        sa: IManagementSA | None = None,
+        *,
+        sealing: Sealing | None = None,
+        path: Path | None = None,
+    ) -> None:
+        """
+        Send the peer a notification, if there is one for that error; parameters as above.
+        """
         kind = self._notification(error, sa)
         if kind is None:
             return

@@ -380,6 +380,13 @@ class IKEMethod:
         return self.chosen.prf
 
     @property
+    def skeyid(self) -> bytes:
+        """SKEYID, which the authentication method has made."""
+        if self._skeyid is None:
+            raise RuntimeError("nothing has been derived yet")
+        return self._skeyid
+
+    @property
     def nonces(self) -> tuple[bytes, bytes]:
         """Ni_b and Nr_b."""
         return self._of(INITIATOR, NONCE), self._of(RESPONDER, NONCE)
@@ -409,13 +416,12 @@ class IKEMethod:
             HASH_R = prf(SKEYID, g^xr | g^xi | CKY-R | CKY-I | SAi_b | IDir_b)
         """
         await self._derived()
-        assert self._skeyid is not None
         cookies = self.exchange.cookies
         pair = cookies.initiator, cookies.responder
         if role is RESPONDER:
             pair = pair[::-1]
         return self.prf(
-            self._skeyid,
+            self.skeyid,
             self._of(role, KE)
             + self._of(role.other, KE)
             + b"".join(pair)

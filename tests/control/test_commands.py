@@ -5,7 +5,7 @@ from __future__ import annotations
 import pathlib
 from dataclasses import replace
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.logger import LogLevel, formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
@@ -20,7 +20,7 @@ from isakmp.credentials.pre_shared_keys import SharedSecret
 from isakmp.numbers import ProtocolID
 from isakmp.testing import settle
 from tests.control.harness import Client, MemberDaemon
-from tests.nodes import ALICE, BOB, Pair, Settings, connection, pair
+from tests.nodes import ALICE, BOB, SECRET, Pair, Settings, connection, pair
 from tests.renewing import configure
 from tests.samples import logged
 
@@ -240,6 +240,25 @@ class AskingTests(CommandTestCase):
         self.client.received()
         answers[1].callback(Usage())
         (answer,) = self.client.received()
+        self.assertEqual(answer.message, {})
+
+    def test_beginning_goes(self) -> None:
+        """What was being negotiated and ends while the client does not read is told as it was."""
+        other = replace(self.both.a.connection(), name="other")
+        self.prepare()
+        known = (self.both.a.connection(), other)
+        self.both.a.assembly.configure(known, [SharedSecret(SECRET, ())])
+        self.both.network.cut = True
+        begun = [self.both.a.endpoint.begin_management_sa(each) for each in known]
+        self.client.register("list-sa")
+        self.client.wire.full_after = 1
+        self.client.ask("list-sas")
+        for one in begun:
+            one.cancel()
+            self.failureResultOf(one, CancelledError)
+        self.client.wire.drain()
+        *told, answer = self.client.received()
+        self.assertEqual([list(event.message) for event in told], [["lab"], ["other"]])
         self.assertEqual(answer.message, {})
 
     def test_protocols(self) -> None:
