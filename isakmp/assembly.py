@@ -126,7 +126,8 @@ class Assembly:
 
     def datagram_received(self, datagram: Datagram) -> None:
         """A datagram has arrived: it is for whoever speaks it."""
-        self._spoken_by(datagram).datagram_received(datagram)
+        endpoint = self._spoken_by(datagram) if self.headers else self.endpoint
+        endpoint.datagram_received(datagram)
 
     def _spoken_by(self, datagram: Datagram) -> IKeyExchangeEndpoint:
         """By port and major version; what nobody speaks is for whoever has the port."""

@@ -13,7 +13,7 @@ import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from isakmp.departures import NONE, Departures
 from isakmp.errors import BadProposalSyntax, Reason
@@ -57,10 +57,11 @@ class Situation(Protocol):
         """As it stands in the SA payload, after the DOI number."""
 
 
-@dataclass(frozen=True, slots=True)
-class SPIKey:
+class SPIKey(NamedTuple):
     """
     What names an SA of a security protocol: RFC 2408 section 2.4.
+
+    A tuple for the reason that :class:`CookiePair` is one.
 
     :ivar doi: the domain of interpretation that numbers the protocols.
     :ivar protocol: the Protocol-ID.

@@ -10,7 +10,6 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Generic, Protocol, TypeVar
 
 from isakmp.associations import Action, Handling, Lifetime, ProtectionSuite
@@ -27,31 +26,25 @@ class Intervals:
     :ivar first: seconds before the first repeat.
     :ivar factor: what each wait is longer than the last.
     :ivar repeats: how often a message is sent again.
+    :ivar waits: seconds before each repeat, then the last wait.
+    :ivar total: seconds from a message's first sending to giving up.
     """
 
     first: float = 1.0
     factor: float = 1.8
     repeats: int = 6
+    waits: tuple[float, ...] = field(init=False, repr=False, compare=False)
+    total: float = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Asked for with every message, and the same for all of a connection's.
+        waits = tuple(self.first * self.factor**n for n in range(self.repeats + 1))
+        object.__setattr__(self, "waits", waits)
+        object.__setattr__(self, "total", sum(waits))
 
     def __iter__(self) -> Iterator[float]:
         """The waits before each repeat, then the last wait."""
-        return iter(_waits(self))
-
-    @property
-    def total(self) -> float:
-        """Seconds from a message's first sending to giving up."""
-        return _total(self)
-
-
-@lru_cache(maxsize=256)
-def _waits(intervals: Intervals) -> tuple[float, ...]:
-    # Asked for with every message, and the same for all of a connection's.
-    return tuple(intervals.first * intervals.factor**n for n in range(intervals.repeats + 1))
-
-
-@lru_cache(maxsize=256)
-def _total(intervals: Intervals) -> float:
-    return sum(_waits(intervals))
+        return iter(self.waits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +61,8 @@ class Limits:
     :ivar begun_per_sa: exchanges for children that we have running at once under one management SA;
         the others wait.  strongSwan's charon keeps the cipher states of three exchanges, and cannot
         read what belongs to an older one (its ``max_ikev1_exchanges``).
+    :ivar children_per_sa: bundles that may stand under one management SA before its peer can have
+        no more; each costs memory, and time whenever SAs are compared.
     :ivar message_ids: message ids one management SA may use before it is to be replaced.
     :ivar refusals: messages in clear text that the method may refuse in one exchange; each can cost
         a key agreement.
@@ -87,6 +82,7 @@ class Limits:
     conversations_per_address: int = 64
     exchanges_per_sa: int = 64
     begun_per_sa: int = 1
+    children_per_sa: int = 1024
     message_ids: int = 16384
     refusals: int = 3
     grace: float = 2.0

@@ -217,11 +217,18 @@ class Daemon(ISAKMPService):
             self._control.bind(self._description.settings.vici)
 
     def startService(self) -> None:
-        """Say what was ignored, begin to answer, and begin what shall stand."""
+        """
+        Say what was ignored, begin to answer, and begin what shall stand.
+
+        :raises SystemExit: with one line, if keys were to be written and cannot be.
+        """
         self._speak(self._description.settings)
         self._warn()
         if self._description.settings.log.keys:
-            self._keys = KeyLog(self._description.settings.log.keys, self.node.events)
+            try:
+                self._keys = KeyLog(self._description.settings.log.keys, self.node.events)
+            except ConfigurationError as error:
+                raise SystemExit(f"isakmp: {error}") from None
         super().startService()
         self.began = self.node.clock.seconds()
         self._hangup = signal.signal(signal.SIGHUP, self._hung_up)

@@ -208,7 +208,14 @@ class IdentityPattern:
 
     def __post_init__(self) -> None:
         # Here, where whoever configured it is told, and not when a peer comes.
-        if self.text != "%any" and not self.text.startswith("*"):
+        if self.text.startswith("*"):
+            tail = self.text[1:].encode("utf-8", "surrogateescape")
+            if tail and not _printable(tail):
+                raise ConfigurationError(
+                    f"{self.text!r} matches nobody: a name is ASCII without blanks or control "
+                    "characters"
+                )
+        elif self.text != "%any":
             Identity.parse(self.text)
 
     @property
@@ -223,7 +230,7 @@ class IdentityPattern:
         if self.text == "%any":
             return True
         if self.text.startswith("*"):
-            tail = self.text[1:].lower().encode("ascii", "replace")
+            tail = self.text[1:].lower().encode("ascii")
             # Only a name of the kind the tail is of: else the domain name x@example.org would be
             # taken for a user of example.org, and user@host.example.org for a host.
             kind = IdentityType.USER_FQDN if b"@" in tail else IdentityType.FQDN

@@ -106,6 +106,21 @@ class IMessageProtection(Interface):
         """
 
 
+class INoticeProtection(Interface):
+    """
+    What the protection of a phase 1 may provide besides: Informational exchanges under its keys.
+
+    RFC 2408 section 4.8: once keying material has been exchanged, they are sent under it.
+    """
+
+    def for_notice(kind: IExchangeType, message_id: int) -> IMessageProtection:
+        """
+        The cipher state of an Informational exchange about this phase 1, whose SA is not yet.
+
+        It proves that the peer has agreed on these keys; who that is, phase 1 has yet to prove.
+        """
+
+
 class INegotiation(Interface):
     """
     What protection SAs are negotiated in: an exchange, or what another header has for it.
@@ -248,6 +263,24 @@ class IKeyExchangeMethod(Interface):
 
         :return: phase 1: an IManagementSA; phase 2: the SABundles, or what the type makes.
         """
+
+
+class IResumable(IKeyExchangeMethod):
+    """
+    A method that can be taken over by another exchange in which the same has been said so far.
+
+    A responder runs nothing between message 2 and message 3 (RFC 2408 section 2.5.3); when message
+    3 has come, its exchange has to be where the first two messages had led.  Without this both are
+    heard and said once more.  With it the method is kept that has said a message 2, and is resumed
+    for each exchange that had the same message 1, the same candidates, and the same answer, octet
+    by octet but for their cookies.
+
+    Only for a method whose state after message 2 has nothing of its own exchange in it but the
+    exchange itself: no cookie, no address, no key.
+    """
+
+    def resumed(exchange: IExchange) -> IKeyExchangeMethod:
+        """The same state, for this exchange; this one stays as it is."""
 
 
 class IRider(Interface):
@@ -578,6 +611,23 @@ class INegotiatingDomain(IDomainOfInterpretation):
         """Cut keying material into the value that a sink installs."""
 
 
+class ILifetimeNotices(Interface):
+    """
+    What a domain of interpretation may provide besides: a responder says that its lifetime is
+    shorter than the one it was offered.  RFC 2407 section 4.6.3.1.
+    """
+
+    def lifetime_notice(protocol: int, spi: bytes, lifetime: Lifetime) -> Notification:
+        """
+        Says how long an SA lives for us.
+
+        :param spi: what we receive by; both cookies for a management SA.
+        """
+
+    def noticed_lifetime(notification: Notification) -> Lifetime | None:
+        """The life that one says an SA has; None: it is about something else."""
+
+
 class ISARegistry(Interface):
     """
     This process's SAs.  Look-ups are memory; a change is true when the call returns and stored
@@ -877,8 +927,10 @@ __all__ = [
     "INegotiation",
     "IManagementSA",
     "IMessageProtection",
+    "ILifetimeNotices",
     "INegotiatingDomain",
     "INode",
+    "INoticeProtection",
     "IPolicy",
     "IPorts",
     "IRider",

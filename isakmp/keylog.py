@@ -12,8 +12,10 @@ set to the directory, Wireshark and tshark find both.
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import stat
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -25,6 +27,11 @@ from isakmp.logs import Logger
 from isakmp.numbers import ProtocolID
 
 ESP_TABLE = "esp_sa"
+
+# A pipe that somebody has put there must not be waited for.
+_FLAGS = (
+    os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+)
 
 _ENCRYPTION: Mapping[str, str] = {
     "null": "NULL",
@@ -54,7 +61,8 @@ class KeyLog:
     Writes the keys of every SA as it comes up.
 
     :param directory: made if it is not there.
-    :raises ConfigurationError: if it cannot be made or written to.
+    :raises ConfigurationError: if it cannot be made or written to, or somebody else may look
+        into it.
     """
 
     _log = Logger()
@@ -65,7 +73,8 @@ class KeyLog:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.close(self._open(ESP_TABLE))
         except OSError as error:
-            raise ConfigurationError(f"keys cannot be written to {directory}: {error}") from None
+            why = error.strerror or str(error)
+            raise ConfigurationError(f"keys cannot be written to {directory}: {why}") from None
         self._log.warn(
             "the keys of all SAs are written to {directory}: whoever reads them reads the traffic",
             directory=directory,
@@ -91,8 +100,27 @@ class KeyLog:
 
     def _open(self, name: str) -> int:
         # Opened for each row: the file may be moved away meanwhile, and SAs come up seldom.
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        return os.open(self.directory / name, flags, 0o600)
+        _check_own(os.stat(self.directory), stat.S_ISDIR, self.directory)
+        path = self.directory / name
+        file = os.open(path, _FLAGS, 0o600)
+        try:
+            _check_own(os.fstat(file), stat.S_ISREG, path)
+        except OSError:
+            os.close(file)
+            raise
+        return file
+
+
+def _check_own(status: os.stat_result, kind: Callable[[int], bool], path: Path) -> None:
+    """
+    What was there before us may be somebody else's.
+
+    :raises PermissionError: if others can read it or put something in its place, or it is not what
+        it should be.
+    """
+    if not kind(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o077:
+        why = f"{path.name} must be this user's, and nobody else may look into it"
+        raise PermissionError(errno.EPERM, why, str(path))
 
 
 def esp_rows(bundle: SABundle) -> Iterator[str]:

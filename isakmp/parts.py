@@ -24,7 +24,11 @@ class Role(enum.Enum):
     @property
     def other(self) -> Role:
         """The opposite end."""
-        return Role.RESPONDER if self is Role.INITIATOR else Role.INITIATOR
+        return RESPONDER if self is INITIATOR else INITIATOR
+
+
+INITIATOR, RESPONDER = Role.INITIATOR, Role.RESPONDER
+"""The same; an attribute of an enumeration is looked up by Python, each time."""
 
 
 class Part(str):

@@ -41,6 +41,9 @@ from isakmp.udp import UDPPorts
 if TYPE_CHECKING:
     from isakmp.node import Node
 
+STOPPING = 0.9
+"""Seconds for which a sink, or a store, is waited for at the end, twice; then it ends anyway."""
+
 
 class ISAKMPService(Service):
     """
@@ -300,11 +303,23 @@ class ISAKMPService(Service):
         """Tell the peers, empty the sink, close the sockets."""
         super().stopService()
         self._stopped = True
-        closed = self._assembly.stop()
+        closed = self._in_time(self._assembly.stop(), "what stands could not be removed")
         if self._ladder is not None:
             self._ladder.stop()
-        closed.addBoth(lambda result: self.node.sink.stop().addCallback(lambda _: result))
+        closed.addBoth(
+            lambda result: self._in_time(
+                self.node.sink.stop(), "the sink does not stop"
+            ).addCallback(lambda _: result)
+        )
         return closed.addBoth(lambda result: self._ports.close().addCallback(lambda _: result))
+
+    def _in_time(self, stopping: Deferred[None], what: str) -> Deferred[None]:
+        """Whoever never answers does not keep the process."""
+
+        def late(result: object, seconds: float) -> None:
+            self._log.error("{what} in {seconds} s", what=what, seconds=seconds)
+
+        return stopping.addTimeout(STOPPING, cast(IReactorTime, self.reactor), late)
 
 
 def _names(connection: Connection) -> tuple[str | None, ...]:

@@ -32,7 +32,9 @@ What the peer is told is a number, in an Informational exchange, and no more.  A
 exchange is never answered.  Towards an address that has proved nothing notifications are few
 (``notifications`` of ``[limits]``) and no longer than what they answer.  Of who a peer is and how
 it proves that, it learns only that it failed: in phase 1 what is wrong with an identity or a
-proof is AUTHENTICATION-FAILED, whatever the table says.  Under an ISAKMP SA, what is not proven
+proof is AUTHENTICATION-FAILED, whatever the table says.  Once both ends have keys, what phase 1
+refuses is said sealed with them, but for a message that they do not open: whoever sent that has
+others, and is told in clear text.  Under an ISAKMP SA, what is not proven
 is dropped and nobody is told.
 
 A first message that is refused, and a payload that is discarded, are logged at level ``info``; a

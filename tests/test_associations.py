@@ -197,4 +197,4 @@ class SATests(SynchronousTestCase):
             {"spi": b"\0\0\1\2"},
             {"destination": "192.0.2.2"},
         ):
-            self.assertNotEqual(replace(key, **changes), key)
+            self.assertNotEqual(key._replace(**changes), key)

@@ -147,6 +147,39 @@ class KeyLogTests(SynchronousTestCase):
         (row,) = rows("null", "hmac-sha1-96")
         self.assertTrue(row.startswith('"IPv4","*",'))
 
+    def test_somebody_elses(self) -> None:
+        """
+        No key is written where somebody else has made the place for it: a directory that others may
+        enter, a file that they may read, a pipe, a link.  Nothing waits for a pipe's reader.
+        """
+        self.directory.mkdir()
+        self.directory.chmod(0o755)
+        self.assertRaises(ConfigurationError, self.log)
+        self.directory.chmod(0o700)
+        table = self.directory / "esp_sa"
+        elsewhere = self.mktemp()
+
+        def readable() -> None:
+            with open(table, "w"):
+                os.chmod(table, 0o644)
+
+        makers = (
+            readable,
+            lambda: os.mkfifo(table, 0o600),
+            lambda: os.symlink(elsewhere, table),
+            lambda: os.mkdir(table, 0o700),
+        )
+        for make in makers:
+            make()
+            self.assertRaises(ConfigurationError, self.log)
+            (os.rmdir if os.path.isdir(table) else os.unlink)(table)
+        self.assertFalse(os.path.exists(elsewhere))
+        self.log()
+        os.chmod(table, 0o640)
+        self.events.publish(Established(bundle()))
+        self.assertIn("could not be written", str(self.notes[-1]["log_format"]))
+        self.assertEqual(self.lines("esp_sa"), [])
+
     def test_cannot(self) -> None:
         """Where keys cannot be written, that is said at once; later it is logged."""
         file = FilePath(self.mktemp())

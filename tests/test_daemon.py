@@ -271,6 +271,16 @@ class StartTests(DaemonTestCase):
         )
         self.assertFalse(made.running)
 
+    async def test_keys_of_somebody_else(self) -> None:
+        """Where the keys would lie open the daemon does not start, and one line says why."""
+        open_to_all = self.mktemp()
+        os.mkdir(open_to_all, 0o755)
+        self.settings("[log]", f'keys = "{open_to_all}"')
+        made = self.daemon()
+        made.privilegedStartService()
+        error = self.assertRaises(SystemExit, made.startService)
+        self.assertIn("nobody else may look into it", str(error))
+
     async def test_hangup(self) -> None:
         """SIGHUP is ours while it runs, and whoever's it was before and after."""
         before = signal.getsignal(signal.SIGHUP)

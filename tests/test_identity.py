@@ -278,6 +278,17 @@ class PatternTests(SynchronousTestCase):
         self.assertIsInstance(IdentityPattern(text).matches(identity), bool)
 
 
+    def test_no_names(self) -> None:
+        """
+        A pattern of octets that no name has is refused where it is configured: it would match
+        nobody, or whom it does not mean, and could write what it likes into the log.
+        """
+        for text in ("*.\x1b[31m", "*\nb.example.org", "*@a b", "*\0", "*\u00e9.org", "*\udcff"):
+            with self.assertRaises(ConfigurationError) as raised:
+                IdentityPattern(text)
+            self.assertTrue(str(raised.exception).isprintable())
+
+
 class SelectorTests(SynchronousTestCase):
     def test_parse(self) -> None:
         """Traffic is spelled as strongSwan's users spell it."""

@@ -304,6 +304,36 @@ class BothEndsTests(SynchronousTestCase):
             self.assertEqual(disagreements(both.a, both.b), [], what)
             self.assertLessEqual(watch.most, 5, what)
 
+    def test_at_the_same_moment_in_bad_weather(self) -> None:
+        """
+        Both renew the same SA within a tenth of a second, on a network that loses, doubles and
+        reorders: neither is ever without a child, and what came up twice is one again in the end.
+        """
+        for seed in range(40):
+            what = ("child", "parent")[seed % 2]
+            offset = (seed // 2 % 10 - 5) / 50
+            # The other kind of SA lives for ever: what it would lose is not the point here.
+            settings = Settings(child_seconds=10**6) if what == "parent" else Settings(sa_seconds=0)
+            both = renewing(
+                settings,
+                a={what: Renewal(600.0)},
+                b={what: Renewal(599.9 + offset)},
+                seed=seed,
+            )
+            watch = Watch(both)
+            watch.until(590.0)
+            network = both.network
+            network.drop = network.duplicate = network.reorder = 0.2
+            network.jitter = 0.05
+            watch.until(700.0)
+            network.drop = network.duplicate = network.reorder = network.jitter = 0.0
+            watch.until(1150.0)
+            self.assertEqual(watch.gaps, [], (what, seed))
+            self.assertLessEqual(watch.most, 8, (what, seed))
+            watch.until(4300.0)
+            self.assertEqual(watch.gaps, [], (what, seed))
+            self.assertEqual(disagreements(both.a, both.b), [], (what, seed))
+
     def test_good_and_bad_weather(self) -> None:
         """
         On a network that loses, doubles and reorders, with both ends renewing, neither end is ever

@@ -212,6 +212,24 @@ class TwoServicesTests(PairTestCase):
         self.assertTrue(self.flushLoggedErrors(ZeroDivisionError))
         self.assertTrue(bindable(self.one))
 
+    async def test_sink_never_answers(self) -> None:
+        """
+        A sink that does not answer does not keep the process: it ends within two seconds, its ports
+        are free, and the log says what is left.
+        """
+        await self.up()
+        notes = logged(self)
+        sink = self.ours.node.sink
+        self.patch(sink, "remove", lambda bundle: Deferred())
+        self.patch(sink, "stop", Deferred)
+        began = reactor.seconds()  # type: ignore[attr-defined]
+        await self.ours.stopService()
+        self.assertLess(reactor.seconds() - began, 2.0)  # type: ignore[attr-defined]
+        late = [note["what"] for note in notes if note["log_level"].name == "error"]
+        self.assertEqual(len(late), 2, late)
+        self.assertTrue(bindable(self.one))
+        self.assert_nothing_pending()
+
     async def test_wrap(self) -> None:
         """What is put between a node and its sockets sees everything that is sent."""
         taps: list[Tap] = []

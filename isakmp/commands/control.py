@@ -134,7 +134,8 @@ class Down:
                 message = {"child": options.name}
             done = client.ask("terminate", message)
         count = str(done.get("terminated") or done.get("matches") or "")
-        answer(options, done, [f"{options.name} is down" + (f": {count} SAs" if count else "")])
+        ended = f"{options.name} is down" + (f": {count} SA{'s' * (count != '1')}" if count else "")
+        answer(options, done, [ended])
         return OK
 
 

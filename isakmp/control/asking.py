@@ -88,11 +88,16 @@ class Asking:
             if found:
                 await call.stream("list-sa", found)
         if not selector.of_children and not selector.ike_id:
-            for exchange in node.exchanges.running():
-                connection = exchange.connection
-                if exchange.sa is None and connection is not None:
-                    if selector.ike in ("", connection.name):
-                        await call.stream("list-sa", self._listing.beginning(exchange))
+            # Described before any is told: what ends meanwhile can be asked nothing any more.
+            beginning = [
+                self._listing.beginning(exchange)
+                for exchange in node.exchanges.running()
+                if exchange.sa is None
+                and exchange.connection is not None
+                and selector.ike in ("", exchange.connection.name)
+            ]
+            for found in beginning:
+                await call.stream("list-sa", found)
         return {}
 
     async def list_conns(self, call: Call) -> Content:

@@ -289,11 +289,12 @@ class Session(Int32StringReceiver):
             self.sendString(octets)
 
     def clogged(self) -> None:
-        """As much waits for it as may."""
+        """As much waits for it as may; that is said again with every write."""
         self._clogged = True
-        self._stalled = self._server.clock.callLater(
-            STALLED, self._leave, f"it has read nothing for {STALLED:.0f} s"
-        )
+        if self._stalled is None:
+            self._stalled = self._server.clock.callLater(
+                STALLED, self._leave, f"it has read nothing for {STALLED:.0f} s"
+            )
 
     def flowing(self) -> None:
         """It has read what waited for it, or has gone."""

@@ -94,7 +94,8 @@ class Prf:
 
     def __call__(self, key: bytes, data: bytes) -> bytes:
         """prf(key, data): ``size`` octets."""
-        return self.keyed(key)(data)
+        new, inner, outer = self._padded(key)
+        return new(outer + new(inner + data).digest()).digest()
 
     def keyed(self, key: bytes) -> Callable[[bytes], bytes]:
         """
@@ -103,12 +104,16 @@ class Prf:
         :param key: of any length.
         :returns: takes data to prf(key, data).  It keeps the two padded keys of RFC 2104 section 2.
         """
+        new, inner, outer = self._padded(key)
+        return lambda data: new(outer + new(inner + data).digest()).digest()
+
+    def _padded(self, key: bytes) -> tuple[Callable[[bytes], hashlib._Hash], bytes, bytes]:
+        """The hash, and the two padded keys."""
         new, block = _NEW[self.hash.name], self.hash.block
         if len(key) > block:
             key = new(key).digest()
         key = key.ljust(block, b"\0")
-        inner, outer = key.translate(_INNER), key.translate(_OUTER)
-        return lambda data: new(outer + new(inner + data).digest()).digest()
+        return new, key.translate(_INNER), key.translate(_OUTER)
 
 
 def prf(hash_number: int) -> Prf:

@@ -18,7 +18,7 @@ from isakmp.connections import Connection
 from isakmp.identity import Identity
 from isakmp.interfaces import Effect, IExchange, IManagementSA, IRider
 from isakmp.numbers import DOI, ExchangeType, NotifyType, ProtocolID
-from isakmp.parts import AUTH, Arrow
+from isakmp.parts import AUTH, ID, Arrow
 from isakmp.wire.message import Flags, Message
 from isakmp.wire.payloads import Identification, Notification, Payload
 
@@ -84,7 +84,8 @@ class InitialContact:
         """Note who the peer is, and whether it says so, of this SA, and encrypted."""
         if exchange.sa is not None:
             return
-        for said in message.all(Identification):
+        # Where no identity belongs nobody has looked at it, and it may be anything.
+        for said in message.all(Identification) if ID in arrow else ():
             self._theirs = exchange.doi.identity(said.kind, said.protocol, said.port, said.data)
         if (
             exchange.protection is not None

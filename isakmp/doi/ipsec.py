@@ -23,7 +23,7 @@ from isakmp.associations import (
     SPIKey,
     Terms,
 )
-from isakmp.doi import selection, suites
+from isakmp.doi import responder_lifetime, selection, suites
 from isakmp.doi.selection import PROTOCOLS, normal_spi, valid_spi
 from isakmp.doi.transforms import (
     CIPHERS,
@@ -42,7 +42,7 @@ from isakmp.errors import (
     SituationNotSupported,
 )
 from isakmp.identity import Identity
-from isakmp.interfaces import Effect, IExchangeType, INegotiatingDomain
+from isakmp.interfaces import Effect, IExchangeType, ILifetimeNotices, INegotiatingDomain
 from isakmp.numbers import DOI, Encapsulation, NotifyType, ProtocolID
 from isakmp.numbers import Situation as Bits
 from isakmp.paths import Path
@@ -100,7 +100,7 @@ class KeyingMaterial(Mapping[str, bytes]):
         return 2
 
 
-@implementer(INegotiatingDomain)
+@implementer(INegotiatingDomain, ILifetimeNotices)
 class IPsecDOI:
     """
     Implements INegotiatingDomain for RFC 2407.  Without state: :data:`ipsec` is all that is needed.
@@ -157,6 +157,14 @@ class IPsecDOI:
             raise InvalidSPI(
                 Reason(f"an SPI of {ProtocolID(protocol).spelled}", f"0x{spi[:16].hex()}")
             )
+
+    def lifetime_notice(self, protocol: int, spi: bytes, lifetime: Lifetime) -> Notification:
+        """See :func:`isakmp.doi.responder_lifetime.lifetime_notice`."""
+        return responder_lifetime.lifetime_notice(protocol, spi, lifetime)
+
+    def noticed_lifetime(self, notification: Notification) -> Lifetime | None:
+        """See :func:`isakmp.doi.responder_lifetime.noticed_lifetime`."""
+        return responder_lifetime.noticed_lifetime(notification)
 
     def notified(self, notification: Notification) -> Effect | None:
         """

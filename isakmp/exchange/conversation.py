@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
+from functools import lru_cache
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
@@ -38,14 +39,16 @@ from isakmp.errors import (
     Unreadable,
 )
 from isakmp.events import MessageReceived, MessageSent, NotificationReceived, Tally
+from isakmp.exchange.informational import INFORMATIONAL
+from isakmp.exchange.notices import check_type
 from isakmp.exchange.rules import judge
-from isakmp.interfaces import IExchangeType, IMessageProtection, INode
+from isakmp.interfaces import IExchangeType, IMessageProtection, INode, INoticeProtection
 from isakmp.logs import Logger
 from isakmp.numbers import NotifyType
-from isakmp.parts import Role
+from isakmp.parts import INITIATOR, RESPONDER, Role
 from isakmp.paths import Datagram, Path, endpoint
 from isakmp.wire.message import CookiePair, Flags, Header, Message
-from isakmp.wire.payloads import Payload
+from isakmp.wire.payloads import Notification, Payload
 
 Expected = Sequence[type[Payload] | tuple[type[Payload], ...]]
 
@@ -69,6 +72,16 @@ _ENCRYPTION = int(Flags.ENCRYPTION)
 _FLAGS = 19
 """Where they stand in a message."""
 
+_HAS_KEYS = (
+    "It has the same keys, so it could read our message: most likely it does not know this end by "
+    "its identity. Compare the local id configured here with the remote id there, and which "
+    "exchange each end wants."
+)
+"""What a sealed AUTHENTICATION-FAILED comes to."""
+
+
+_tally = lru_cache(maxsize=128)(Tally)  # there are as many as exchange types, four times
+
 
 class Conversation:
     """
@@ -80,6 +93,7 @@ class Conversation:
     :param proven: whether every message's proof is checked in ``unseal``: phase 2.
     :param lenient: what is overlooked in the peer's messages: see :mod:`isakmp.departures`.
     :param report: told of every datagram that was dropped or refused.
+    :ivar untold: what was refused, and the peer is yet to be told of.
     :ivar answers: whether the last word was ours, so that a repeated question is answered again.
     """
 
@@ -111,17 +125,19 @@ class Conversation:
         self.lenient = lenient
         self.budget: int | None = None
         """Octets that the next message may have: an address that has proved nothing."""
-        self.flags = Flags.NONE
+        self.flags = 0
         """Of the header of what we say, besides that of encryption."""
         self.may_be_clear = False
         """Whether the peer may say in clear text what should be sealed."""
         self.finished = False
         self.answers = False
+        self.untold: tuple[PeerError, Datagram] | None = None
         self._node = node
         self._report = report
         self._sent = b""
         self._message: Message | None = None
         self._sealed = False
+        self._read_with: IMessageProtection | None = None
         self._preopened: tuple[bytes, Message, IMessageProtection] | None = None
         self._accepted: list[bytes] = []
         self._refused: deque[bytes] = deque(maxlen=node.limits.drops)
@@ -163,8 +179,8 @@ class Conversation:
         now = self._node.clock.seconds()
         self._deadline = now + self._total
         # A responder never repeats on its own to an address that has proved nothing.
-        repeats = self.role is Role.INITIATOR or self.proven
-        waits = tuple(self.intervals)[:-1] if repeats and not self.kind.one_way else ()
+        repeats = self.role is INITIATOR or self.proven
+        waits = self.intervals.waits[:-1] if repeats and not self.kind.one_way else ()
         self._repeats = iter(waits)
         self._next_repeat(now)
 
@@ -197,7 +213,7 @@ class Conversation:
 
     def _transmit(self, repeated: bool) -> None:
         self._node.ports.send(Datagram(self._sent, self.path))
-        self._node.events.tally(Tally(self.kind.number, self.role is Role.INITIATOR, True))
+        self._node.events.tally(_tally(self.kind.number, self.role is INITIATOR, True))
         if self._node.events.wanted(MessageSent):
             size = len(self._sent)
             message = self._message or Message.decode(self._sent, self.kind.payloads)
@@ -233,7 +249,7 @@ class Conversation:
         if self._accepted and octets == self._accepted[-1]:
             # The peer repeats itself, so our answer was lost: one datagram for one.  An initiator
             # repeats by the clock while it waits; if both answered repeats, they would never stop.
-            if self.answers and (self.role is Role.RESPONDER or self.finished):
+            if self.answers and (self.role is RESPONDER or self.finished):
                 self._transmit(repeated=True)
             return
         if octets in self._accepted or octets in self._refused or self.finished:
@@ -244,6 +260,7 @@ class Conversation:
                 self._queued = datagram
             return
         self._before = self.cookies, self.protection, self.path
+        self._read_with = None
         try:
             message = self._read(datagram)
         except PeerError as error:
@@ -254,7 +271,7 @@ class Conversation:
         self.answers = False
         # The timer goes on: almost always there is one more message to wait for.
         waiting, self._waiting = self._waiting, None
-        self._node.events.tally(Tally(self.kind.number, self.role is Role.RESPONDER, False))
+        self._node.events.tally(_tally(self.kind.number, self.role is RESPONDER, False))
         if self._node.events.wanted(MessageReceived):
             sealed = bool(octets[_FLAGS] & _ENCRYPTION)
             self._node.events.publish(
@@ -273,12 +290,15 @@ class Conversation:
         if self._preopened is not None and self._preopened[0] == octets:
             _, message, protection = self._preopened
             self._preopened = None
-        elif (protection := copy(self.protection)) is None:
+        elif self.protection is None:
+            protection = None
             if header.flags & _ENCRYPTION:
                 raise InvalidFlags("a sealed message before there are keys")
             message = Message.decode(octets, self.kind.payloads, set())
         elif header.flags & _ENCRYPTION:
+            protection = copy(self.protection)
             message = protection.unseal(octets)
+            self._read_with = protection
         elif self.may_be_clear:
             # It proves nothing of what sealed messages prove: path and cipher state stay.
             message, protection = Message.decode(octets, self.kind.payloads, set()), None
@@ -300,11 +320,11 @@ class Conversation:
         """The pair as it is once this message is accepted.  RFC 2408 section 2.5.3."""
         ours, theirs = self.cookies, header.cookies
         blank = theirs.responder == CookiePair.ZERO
-        if self.role is Role.RESPONDER and not self._accepted and blank and not self.message_id:
+        if self.role is RESPONDER and not self._accepted and blank and not self.message_id:
             return ours  # message 1 cannot know the cookie that it is answered with
         if blank:
             raise InvalidCookie("an answer without the responder's cookie")
-        if self.role is Role.INITIATOR and ours.responder == CookiePair.ZERO:
+        if self.role is INITIATOR and ours.responder == CookiePair.ZERO:
             return theirs
         if theirs != ours:
             raise InvalidCookie("a message of another exchange")
@@ -333,7 +353,7 @@ class Conversation:
         self._refusals += self.protection is None
         datagram = self._datagram
         assert datagram is not None
-        first = self.role is Role.RESPONDER and not self._accepted
+        first = self.role is RESPONDER and not self._accepted
         self._report(error, datagram, self, self.proven)
         error.reported = True
         if self.proven or first or self._refusals >= self._node.limits.refusals:
@@ -363,14 +383,42 @@ class Conversation:
         self._remember(error, b"")
         self._lose_patience(error)
 
-    def answered_sealed(self) -> None:
+    def refuses_last(self, error: PeerError) -> bool:
+        """Whether what is refused may be the peer's last message, after which it has the SA."""
+        return (
+            self.role is INITIATOR
+            and self.protection is not None
+            and not self.proven
+            and not isinstance(error, Unreadable)
+        )
+
+    def sealing_notice(self, error: PeerError, message_id: int) -> IMessageProtection | None:
+        """
+        What seals a notification about what was just refused; None: it has to be in clear text.
+
+        RFC 2408 section 4.8: once keying material has been exchanged, its keys do.  Of a message
+        that they do not open the peer has other keys, and could not read what they seal.
+        """
+        protection = self._read_with or self.protection
+        if self.proven or isinstance(error, Unreadable):
+            return None
+        if not INoticeProtection.providedBy(protection):
+            return None
+        return protection.for_notice(INFORMATIONAL, message_id)
+
+    def answered_sealed(self, datagram: Datagram) -> None:
         """
         The peer answers our first sealed message, or in an exchange that did not wait for the
         cookie our proof, with a notification under an SA that is not yet.
 
-        It cannot be read; but a peer that could take our message would have gone on.
+        If the keys of this exchange open it, it is the peer's own word, and the reason with which
+        the exchange will end: from whoever has agreed on these keys, which is not yet proven to be
+        the peer.  Else it cannot be read; but a peer that could take our message would have gone
+        on.
         """
-        if self.role is Role.INITIATOR:
+        if self._opened_notice(datagram):
+            return
+        if self.role is INITIATOR:
             refused = "our first sealed message, and says so in one"
         elif self.kind.waits_for_cookie:
             return
@@ -387,6 +435,42 @@ class Conversation:
                     )
                 )
             )
+
+    def _opened_notice(self, datagram: Datagram) -> bool:
+        """Whether it is a notification that the keys of this exchange open."""
+        protection = self.protection
+        if self.finished or not INoticeProtection.providedBy(protection):
+            return False
+        header = Header.decode(datagram.octets)
+        if header.exchange_type != INFORMATIONAL.number or not header.flags & _ENCRYPTION:
+            return False
+        try:
+            message = protection.for_notice(INFORMATIONAL, header.message_id).unseal(
+                datagram.octets
+            )
+            judge(message.departures, self.lenient)
+            kinds = []
+            for payload in message.all(Notification):
+                check_type(payload)
+                kinds.append(payload.kind)
+        except PeerError:
+            return False
+        for kind in kinds:
+            self._node.events.publish(
+                NotificationReceived(datagram.path, kind, authenticated=False)
+            )
+            if kind < NotifyType.CONNECTED:
+                # It counts for more than what anybody could have said in clear text.
+                self._verdict = PeerRefused(
+                    Reason(
+                        f"the peer refused: it says {NotifyType(kind).spelled}, sealed",
+                        remedy=_HAS_KEYS if kind == NotifyType.AUTHENTICATION_FAILED else "",
+                        rejected=tuple(self._drops),
+                    ),
+                    kind,
+                )
+                self._lose_patience(self._verdict)
+        return bool(kinds)
 
     def refused_by_peer(self, kind: int) -> None:
         """

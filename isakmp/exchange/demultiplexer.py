@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from copy import copy
+from functools import partial
 from typing import TypeVar
 
 from twisted.internet.defer import CancelledError
@@ -47,7 +48,7 @@ from isakmp.interfaces import (
 )
 from isakmp.logs import Logger
 from isakmp.numbers import ExchangeType
-from isakmp.parts import Role
+from isakmp.parts import INITIATOR, RESPONDER
 from isakmp.paths import Datagram, Path
 from isakmp.wire.message import DEFINED_FLAGS, CookiePair, Flags, Header, Message
 from isakmp.wire.payloads import Notification
@@ -103,14 +104,14 @@ class Demultiplexer:
     @staticmethod
     def _key(conversation: Conversation) -> _Key:
         cookies = conversation.cookies
-        if conversation.message_id == 0 and conversation.role is Role.INITIATOR:
+        if conversation.message_id == 0 and conversation.role is INITIATOR:
             return cookies.initiator, b"", 0  # the responder's cookie is not known at first
         return cookies.initiator, cookies.responder, conversation.message_id
 
     def open(self, conversation: Conversation) -> None:
         """Route this conversation's datagrams to it, until it is closed."""
         self._conversations[self._key(conversation)] = conversation
-        if conversation.role is Role.RESPONDER:
+        if conversation.role is RESPONDER:
             if conversation.proven:
                 self._answering[conversation.cookies] += 1
             else:
@@ -147,7 +148,7 @@ class Demultiplexer:
         key = self._key(conversation)
         if self._conversations.get(key) is conversation:
             del self._conversations[key]
-            if conversation.role is Role.RESPONDER and conversation.proven:
+            if conversation.role is RESPONDER and conversation.proven:
                 _forget(self._answering, conversation.cookies)
 
     def forget(self, cookies: CookiePair) -> None:
@@ -320,7 +321,7 @@ class Demultiplexer:
         exchange.start().addErrback(self._no_answer, datagram, cookies)
         answer = exchange.conversation.sent
         if answer:
-            self._openings.remember(opening, candidates, answer)
+            self._openings.remember(opening, candidates, answer, exchange.method)
             self.half_open.add(cookies, datagram, answer)
         exchange.abandon()
 
@@ -351,6 +352,11 @@ class Demultiplexer:
         if self._conversations.get(self._key(conversation)) is conversation:
             return failure  # its cookie had come back
         self.half_open.remove(conversation.cookies)
+        error = failure.value
+        arrow = error.reason.arrow if isinstance(error, PeerError) else None
+        if arrow is not None and arrow.sender is INITIATOR:
+            # Refused for what it says: nothing was computed, and others shall not wait for that.
+            self._at_once.give_back()
         if not failure.check(CancelledError, ExchangeTimeout):
             self._no_answer(failure, datagram, conversation.cookies)
         exchange.release()
@@ -365,7 +371,9 @@ class Demultiplexer:
     def _answer_again(self, half_open: HalfOpen) -> None:
         """Message 1 once more: message 2 once more, from memory."""
         if half_open.exchange is not None:
-            half_open.exchange.conversation.say_again()
+            # The answer may be longer than the question, but not each time it is asked.
+            if half_open.answerable_again(self._node.limits.aggressive_octets):
+                half_open.exchange.conversation.say_again()
             return
         path, octets = half_open.first.path, half_open.answer
         self._node.ports.send(Datagram(octets, path))
@@ -391,7 +399,7 @@ class Demultiplexer:
         conversation = Conversation(
             self._node,
             opening.kind,
-            Role.RESPONDER,
+            RESPONDER,
             first.path,
             cookies,
             intervals=candidates.first.intervals,
@@ -422,7 +430,11 @@ class Demultiplexer:
         opening = self._openings.read(first.octets)
         candidates = self._openings.candidates(opening, first.path)
         exchange = self._exchange(opening, candidates, cookies, first)
-        exchange.take_up(opening.message(cookies), opening.answer_message(half_open.answer))
+        exchange.take_up(
+            opening.message(cookies),
+            opening.answer_message(half_open.answer),
+            opening.resumable(candidates, half_open.answer),
+        )
         exchange.conversation.take_up(first.octets, half_open.answer)
         self.half_open.remove(cookies)
         self.open(exchange.conversation)
@@ -448,7 +460,7 @@ class Demultiplexer:
             beginning = self._conversations.get((cookies.initiator, b"", 0))
             if beginning is not None and beginning.cookies == cookies:
                 if beginning.path.remote[0] == datagram.path.remote[0]:
-                    beginning.answered_sealed()
+                    beginning.answered_sealed(datagram)
             self._goes_on(header, datagram)
             raise InvalidCookie("no SA has these cookies")
         assert IManagementSA.providedBy(sa)
@@ -463,7 +475,7 @@ class Demultiplexer:
         protection = copy(sealing)
         message = protection.unseal(datagram.octets)
         lenient = self._node.policy.lenient(sa.connection)
-        if header.flags & Flags.AUTHENTICATION_ONLY:
+        if header.flags & _AUTHENTICATION_ONLY:
             check_authentication_only(message)
             # What leads the HASH itself is covered by nothing: a copy that was changed there must
             # not use up the message id.
@@ -484,7 +496,7 @@ class Demultiplexer:
         conversation = Conversation(
             self._node,
             kind,
-            Role.RESPONDER,
+            RESPONDER,
             datagram.path,
             cookies,
             header.message_id,
@@ -512,7 +524,7 @@ class Demultiplexer:
             if waiting.path == datagram.path:
                 waiting.say_again()
                 if header.exchange_type == ExchangeType.INFORMATIONAL:
-                    waiting.answered_sealed()
+                    waiting.answered_sealed(datagram)
 
     def _beginning(self, cookies: CookiePair) -> Conversation | None:
         """The one that is to become the SA of these cookies, as responder; it may be half open."""
@@ -527,6 +539,18 @@ class Demultiplexer:
         if conversation is not None and conversation in self._lingering.get(cookies, ()):
             self.close(conversation)
 
+    def given_up(self, conversation: Conversation) -> None:
+        """An exchange has failed: the peer is told of what was refused meanwhile."""
+        if conversation.untold is not None:
+            error, datagram = conversation.untold
+            self._refusals.tell(
+                error,
+                datagram,
+                conversation.cookies,
+                sealing=partial(conversation.sealing_notice, error),
+                path=conversation.path,
+            )
+
     def report(
         self, error: PeerError, datagram: Datagram, conversation: Conversation, proven: bool
     ) -> None:
@@ -538,7 +562,20 @@ class Demultiplexer:
         # Under an SA, what is not proven is not answered: anybody could have said it.  And what
         # belongs to another exchange is no reason to doubt this one.
         answered = not conversation.proven and not isinstance(error, InvalidCookie)
+        # A peer may have the SA before us, and take what its keys seal as proven.  But anybody can
+        # have changed its last message, and the real one may come: it is told when we give up.
+        if answered and conversation.refuses_last(error):
+            conversation.untold = (error, datagram)
+            answered = False
         cookies = conversation.cookies if answered else None
         # One that does not run yet has nobody else to say why it was refused.
         first = not proven and self._conversations.get(self._key(conversation)) is not conversation
-        self._refusals.dropped(error, datagram, cookies, sa, first=first)
+        self._refusals.dropped(
+            error,
+            datagram,
+            cookies,
+            sa,
+            first=first,
+            sealing=partial(conversation.sealing_notice, error),
+            path=conversation.path,
+        )

@@ -12,6 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, 
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from isakmp.agenda import Agenda, Appointment
 from isakmp.associations import ManagementKey, SABundle
 from isakmp.connections import Candidates, Child, Connection
 from isakmp.errors import (
@@ -27,12 +28,12 @@ from isakmp.exchange.conversation import Conversation
 from isakmp.exchange.demultiplexer import Demultiplexer
 from isakmp.exchange.exchange import Exchange
 from isakmp.exchange.explanations import explained
+from isakmp.exchange.informational import INFORMATIONAL
 from isakmp.exchange.notices import check_delete, check_notification
 from isakmp.exchange.phase1 import path_of
 from isakmp.exchange.refusals import Refusals
 from isakmp.exchange.removal import Removals
 from isakmp.exchange.types import (
-    INFORMATIONAL,
     PHASE_1,
     cookies_of,
     establishing_type,
@@ -48,10 +49,16 @@ from isakmp.interfaces import (
 )
 from isakmp.logs import Logger
 from isakmp.numbers import NotifyType
-from isakmp.parts import Role
-from isakmp.paths import Datagram, Path
+from isakmp.parts import INITIATOR, RESPONDER
+from isakmp.paths import Datagram, Path, endpoint
 from isakmp.wire.message import CookiePair
 from isakmp.wire.payloads import Delete, Notification
+
+_WAITS = 6
+"""
+An exchange that has not ended after as many times as it would wait for one message waits for
+somebody here: the longest diagram has three such waits at one end.
+"""
 
 _TRIES = 64
 """Of random message ids: that so many were all used before is no chance."""
@@ -89,7 +96,9 @@ class ISAKMPEndpoint:
         self._refusals = Refusals(node, self.begin)
         self.demultiplexer = Demultiplexer(node, self._refusals, self._answer)
         self._removals = Removals(node, self.begin, self._abandon)
-        self._running: dict[Exchange, Deferred[object]] = {}
+        self._running: dict[Exchange, None] = {}
+        self._overdue = Agenda(node.clock, self._too_long)
+        self._ends: dict[Exchange, Appointment[Exchange]] = {}
         self._beginning: dict[tuple[str, Path | None], _Beginning] = {}
         self._turns: dict[ManagementKey, DeferredSemaphore] = {}
         self._closed = False
@@ -199,7 +208,7 @@ class ISAKMPEndpoint:
         conversation = Conversation(
             self._node,
             kind,
-            Role.INITIATOR,
+            INITIATOR,
             sa.path,
             cookies_of(sa),
             message_id,
@@ -274,7 +283,7 @@ class ISAKMPEndpoint:
         conversation = Conversation(
             self._node,
             kind,
-            Role.INITIATOR,
+            INITIATOR,
             path,
             cookies,
             intervals=connection.intervals,
@@ -289,14 +298,39 @@ class ISAKMPEndpoint:
 
     def _answer(self, exchange: Exchange) -> None:
         """An exchange that the peer begins: its failure is an event, and nobody's result."""
-        self._run(exchange).addErrback(lambda _: None)
+        self._start(exchange, None)
 
     def _run(self, exchange: Exchange) -> Deferred[object]:
-        running = self._running[exchange] = Deferred(lambda _: exchange.cancel())
+        running: Deferred[object] = Deferred(lambda _: exchange.cancel())
+        self._start(exchange, running)
+        return running
+
+    def _start(self, exchange: Exchange, running: Deferred[object] | None) -> None:
+        """
+        :param running: gets what becomes of it, if anybody waits for that.
+        """
+        self._running[exchange] = None
         exchange.start().addCallback(self._completed, exchange).addCallbacks(
             self._succeeded, self._failed, (exchange, running), errbackArgs=(exchange, running)
         )
-        return running
+        if exchange in self._running:
+            seconds = _WAITS * exchange.conversation.intervals.total
+            self._ends[exchange] = self._overdue.later(seconds, exchange)
+
+    def _too_long(self, exchange: Exchange) -> None:
+        """A store, or a sink, that never answers must not keep what strangers may have few of."""
+        self._log.error(
+            "{exchange} with {peer} is given up: what it asked here was never answered",
+            exchange=exchange.type.name,
+            peer=endpoint(exchange.path.remote),
+        )
+        exchange.cancel()
+
+    def _ended(self, exchange: Exchange) -> None:
+        del self._running[exchange]
+        end = self._ends.pop(exchange, None)
+        if end is not None:
+            end.cancel()
 
     def reauthenticate(self, sa: IManagementSA) -> Deferred[IManagementSA]:
         """
@@ -326,22 +360,27 @@ class ISAKMPEndpoint:
         if exchange.sa is None:
             assert IManagementSA.providedBy(result)
             return self._register(result, exchange)
-        if exchange.type is INFORMATIONAL and exchange.role is Role.RESPONDER:
+        if exchange.type is INFORMATIONAL and exchange.role is RESPONDER:
             self._heed(exchange, result)
         return result
 
-    def _succeeded(self, result: object, exchange: Exchange, running: Deferred[object]) -> None:
-        del self._running[exchange]
+    def _succeeded(
+        self, result: object, exchange: Exchange, running: Deferred[object] | None
+    ) -> None:
+        self._ended(exchange)
         exchange.conversation.finish()
         self.demultiplexer.settled(exchange.conversation)
         if not exchange.type.one_way and not self._closed:
             self.demultiplexer.linger(exchange.conversation)
         exchange.release()
-        if not running.called:  # whoever waited may have given up in this very moment
+        # Whoever waited may have given up in this very moment.
+        if running is not None and not running.called:
             running.callback(result)
 
-    def _failed(self, failure: Failure, exchange: Exchange, running: Deferred[object]) -> None:
-        del self._running[exchange]
+    def _failed(
+        self, failure: Failure, exchange: Exchange, running: Deferred[object] | None
+    ) -> None:
+        self._ended(exchange)
         exchange.conversation.finish()
         self.demultiplexer.close(exchange.conversation)
         error = failure.value
@@ -349,6 +388,7 @@ class ISAKMPEndpoint:
             error = Cancelled("given up here")
             failure = Failure(error)
         if isinstance(error, PeerError):
+            self.demultiplexer.given_up(exchange.conversation)
             error = explained(exchange, exchange.order, error)
             name = exchange.connection.name if exchange.connection is not None else ""
             if exchange.sa is not None:
@@ -370,12 +410,12 @@ class ISAKMPEndpoint:
         elif not isinstance(error, ConfigurationError):
             self._log.failure("an exchange failed by a fault of ours", failure)
         exchange.release()
-        if not running.called:
+        if running is not None and not running.called:
             running.errback(failure)
 
     def _silent(self, exchange: Exchange, sa: IManagementSA) -> None:
         """A peer that answers nothing under its SA is gone, and the SA with it."""
-        if exchange.role is Role.INITIATOR and self._node.registry.find(sa.key) is sa:
+        if exchange.role is INITIATOR and self._node.registry.find(sa.key) is sa:
             self.delete((sa,), Removal.PEER_GONE)
 
     def _abandon(self, sa: IManagementSA) -> None:
@@ -410,7 +450,7 @@ class ISAKMPEndpoint:
         elif notice.kind < NotifyType.CONNECTED:
             # It does not say which exchange it is about; one that waits under this SA is refused.
             for running in tuple(self._running):
-                if running.sa is sa and running.role is Role.INITIATOR:
+                if running.sa is sa and running.role is INITIATOR:
                     running.conversation.refused_by_peer(notice.kind)
 
     def started_afresh(self, sa: IManagementSA) -> None:

@@ -25,10 +25,11 @@ from isakmp.interfaces import (
     IManagementSA,
     IMessageProtection,
     INode,
+    IResumable,
     IRider,
 )
 from isakmp.logs import Logger
-from isakmp.parts import Arrow, Part, Role
+from isakmp.parts import INITIATOR, RESPONDER, Arrow, Part, Role
 from isakmp.paths import Path
 from isakmp.wire.message import CookiePair, Flags, Header, Message, encode_chain
 from isakmp.wire.payloads import Payload, VendorID
@@ -65,6 +66,7 @@ class Exchange:
         self.began = node.clock.seconds()
         self.vendor_ids: frozenset[bytes] = frozenset()
         self._passed: list[Message] = []
+        self._resumed = False
         self._undo: list[Callable[[], object]] = []
         self._running: Deferred[object] | None = None
         self._coroutine: Coroutine[Any, Any, object] | None = None
@@ -75,11 +77,11 @@ class Exchange:
 
     def initiator(self, *parts: Part) -> Coroutine[Any, Any, None]:
         """The initiator's next message: ours is said, the peer's is heard."""
-        return self._arrow(Role.INITIATOR, parts)
+        return self._arrow(INITIATOR, parts)
 
     def responder(self, *parts: Part) -> Coroutine[Any, Any, None]:
         """The responder's next message."""
-        return self._arrow(Role.RESPONDER, parts)
+        return self._arrow(RESPONDER, parts)
 
     async def protect(self, last_may_be_clear: bool = False) -> None:
         """From here on sealed; nothing to do in phase 2, which is sealed from birth."""
@@ -91,7 +93,7 @@ class Exchange:
         """Our messages are proven and not encrypted: under an SA."""
         if self.sa is None:
             raise RuntimeError("nothing proves a message without an SA")
-        self.conversation.flags = Flags.AUTHENTICATION_ONLY
+        self.conversation.flags = int(Flags.AUTHENTICATION_ONLY)
 
     def otherwise(self, undo: Callable[[], object]) -> None:
         """Have ``undo`` called, last first, if the exchange ends without its result."""
@@ -109,11 +111,16 @@ class Exchange:
         except PeerError as refusal:
             raise refusal.at(arrow) from None
 
-    def take_up(self, *passed: Message) -> None:
+    def take_up(self, heard: Message, said: Message, method: IResumable | None = None) -> None:
         """
-        The first messages of the diagram have passed already, in a run that was given up.
+        The first two messages of the diagram have passed already, in a run that was given up.
+
+        :param method: what has heard and said the same; None: it is heard and said again.
         """
-        self._passed = list(reversed(passed))
+        self._passed = [said, heard]
+        if method is not None:
+            self.method = method.resumed(self)
+            self._resumed = True
 
     async def _again(self, arrow: Arrow, message: Message) -> None:
         """
@@ -123,9 +130,13 @@ class Exchange:
         """
         if arrow.sender is not self.role:
             self._note_vendor_ids(message)
-            self._ridden(arrow, await self.method.hear(arrow.parts, message))
+            if not self._resumed:
+                message = await self.method.hear(arrow.parts, message)
+            self._ridden(arrow, message)
             return
         self._riding(arrow)
+        if self._resumed:
+            return
         said = tuple(await self.method.say(arrow.parts, ()))
         if message.payloads[: len(said)] != said:
             raise Cancelled("what is configured has changed since message 2")

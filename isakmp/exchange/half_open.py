@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from isakmp.exchange.exchange import Exchange
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class HalfOpen:
     """
     One first message and what it was answered.
@@ -32,6 +32,7 @@ class HalfOpen:
     :ivar answer: message 2's octets.
     :ivar until: when it is forgotten.
     :ivar exchange: what runs already, as it could not wait; given up with the record.
+    :ivar heard: how often message 1 came; ``said`` how often such an exchange has answered it.
     """
 
     cookies: CookiePair
@@ -39,6 +40,22 @@ class HalfOpen:
     answer: bytes = field(repr=False)
     until: float
     exchange: Exchange | None = None
+    heard: int = 1
+    said: int = 1
+
+    def answerable_again(self, more: int) -> bool:
+        """
+        Message 1 came once more: whether what runs may answer it as often, noted if so.
+
+        :param more: octets that all answers together may have more than what came.
+        """
+        assert self.exchange is not None
+        self.heard += 1
+        answers = (self.said + 1) * len(self.exchange.conversation.sent)
+        if answers > self.heard * len(self.first.octets) + more:
+            return False
+        self.said += 1
+        return True
 
 
 class HalfOpenTable:

@@ -138,3 +138,7 @@ class Notices:
     async def established(self) -> object:
         """The payloads said, or heard."""
         return self._notices
+
+
+INFORMATIONAL: IExchangeType = Informational()
+"""The one that there is."""

@@ -21,6 +21,7 @@ from twisted.internet.defer import Deferred
 from isakmp.associations import (
     Agreed,
     ChildPolicy,
+    Lifetime,
     Offer,
     Proposal,
     ProtectionSA,
@@ -40,11 +41,18 @@ from isakmp.errors import (
     Reason,
 )
 from isakmp.events import Removal, SPIReleased
-from isakmp.interfaces import Expiry, IManagementSA, INegotiatingDomain, INegotiation
+from isakmp.interfaces import (
+    Expiry,
+    ILifetimeNotices,
+    IManagementSA,
+    INegotiatingDomain,
+    INegotiation,
+)
 from isakmp.logs import Logger
-from isakmp.numbers import ExchangeType
-from isakmp.parts import Role
-from isakmp.wire.payloads import Delete
+from isakmp.numbers import ExchangeType, ProtocolID
+from isakmp.parts import INITIATOR
+from isakmp.wire.message import Message
+from isakmp.wire.payloads import Delete, Notification
 
 _log = Logger()
 
@@ -150,9 +158,14 @@ def choose(
     """
     As responder: the child that takes all offers, and what is chosen of each.
 
-    :raises NoProposalChosen: with what differed, for every child.
+    :raises NoProposalChosen: with what differed, for every child; or if as many stand under the SA
+        as may: who is not told takes us for gone, and ends what stands.
     """
     doi = negotiating(exchange)
+    standing = len(exchange.node.registry.children(_sa(exchange).key))
+    if standing + len(offers) > exchange.node.limits.children_per_sa:
+        most = str(exchange.node.limits.children_per_sa)
+        raise NoProposalChosen(Reason("children standing under one SA", str(standing), most))
     chosen: dict[str, tuple[ProtectionSuite, ...]] = {}
     refusals: dict[str, PeerError] = {}
     for policy in candidates.remaining:
@@ -282,6 +295,48 @@ def bundle(
     return SABundle(name, sa.key, tuple(inbound), tuple(outbound), policy, exchange.path)
 
 
+def lifetime_notices(
+    exchange: INegotiation, negotiated: Sequence[Negotiated]
+) -> tuple[Notification, ...]:
+    """
+    As responder: says of each SA that lives shorter for us than was offered.  RFC 2407 section
+    4.6.3.1.
+    """
+    doi = exchange.doi
+    if not ILifetimeNotices.providedBy(doi):
+        return ()
+    notices = []
+    for one in negotiated:
+        for proposal in one.chosen.proposals:
+            offered = negotiating(exchange).terms(proposal).lifetime
+            lifetime = one.policy.lifetime.shorter(offered)
+            if lifetime != offered:
+                spi = one.spis[proposal.protocol]
+                notices.append(doi.lifetime_notice(proposal.protocol, spi, lifetime))
+    return tuple(notices)
+
+
+def shortened(
+    exchange: INegotiation, negotiated: Sequence[Negotiated], message: Message
+) -> tuple[Negotiated, ...]:
+    """
+    As initiator: with the lifetimes that the responder says it has, where they are shorter.
+
+    Once for each protocol or once for all: a bundle lives as long as its shortest SA.
+    """
+    doi = exchange.doi
+    if not ILifetimeNotices.providedBy(doi):
+        return tuple(negotiated)
+    said = Lifetime()
+    for notification in message.all(Notification):
+        if notification.protocol != ProtocolID.ISAKMP:
+            said = said.shorter(doi.noticed_lifetime(notification) or Lifetime())
+    return tuple(
+        replace(one, policy=replace(one.policy, lifetime=one.policy.lifetime.shorter(said)))
+        for one in negotiated
+    )
+
+
 async def install_inbound(exchange: INegotiation, bundle: SABundle) -> None:
     """
     As responder, before the answer leaves: from then on the peer may send.
@@ -297,7 +352,7 @@ async def install(exchange: INegotiation, bundle: SABundle) -> None:
     node = exchange.node
     for sa in bundle.outbound:
         _check_free(exchange, sa.key)  # again: another exchange may have been faster
-    if exchange.role is Role.INITIATOR:
+    if exchange.role is INITIATOR:
         exchange.otherwise(lambda: _undone(node.sink.remove(bundle), bundle.name))
     await node.sink.install(bundle)
     lifetimes = [sa.lifetime.seconds for sa in bundle.inbound if sa.lifetime.seconds]

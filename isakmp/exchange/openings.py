@@ -17,7 +17,13 @@ from isakmp.errors import InvalidExchangeType, InvalidFlags, NoConnection, Reaso
 from isakmp.exchange.phase1 import domain_of, key_exchange_of, read_offer
 from isakmp.exchange.rules import ALL, departed, judge
 from isakmp.exchange.types import PHASE_1
-from isakmp.interfaces import IDomainOfInterpretation, IExchangeType, INode
+from isakmp.interfaces import (
+    IDomainOfInterpretation,
+    IExchangeType,
+    IKeyExchangeMethod,
+    INode,
+    IResumable,
+)
 from isakmp.paths import Path, endpoint
 from isakmp.wire.message import DEFINED_FLAGS, CookiePair, Flags, Header, Message
 from isakmp.wire.payloads import Payload, SecurityAssociation
@@ -39,6 +45,9 @@ class Opening:
     :ivar answer: message 2 without its cookies; empty: not known.
     :ivar answered: the connections that could be meant when it was answered so.
     :ivar said: the payloads of the answer.
+    :ivar candidates: the connections that could be meant then, and why the others fell; only with
+        ``method``.
+    :ivar method: what has said it, if it can be resumed.
     """
 
     kind: IExchangeType
@@ -49,6 +58,8 @@ class Opening:
     answer: bytes = field(default=b"", repr=False)
     answered: tuple[Connection, ...] = ()
     said: tuple[Payload, ...] = ()
+    candidates: Candidates[Connection] | None = None
+    method: IResumable | None = None
 
     def message(self, cookies: CookiePair) -> Message:
         """The message, of one exchange."""
@@ -64,6 +75,18 @@ class Opening:
             return Message.decode(octets, self.kind.payloads)
         cookies = CookiePair(octets[:8], octets[8:_COOKIES])
         return Message(cookies, self.kind.number, 0, 0, self.said)
+
+    def resumable(
+        self, candidates: Candidates[Connection], octets: bytes
+    ) -> IResumable | None:
+        """
+        The method to go on with; None: both messages have to be gone through again.
+
+        :param candidates: the connections that can be meant now.
+        :param octets: message 2, as it was sent.
+        """
+        same = octets[_COOKIES:] == self.answer and candidates == self.candidates
+        return self.method if same else None
 
     def answer_to(self, candidates: Candidates[Connection]) -> bytes:
         """What it was answered when the same connections could be meant; empty: it never was."""
@@ -157,12 +180,19 @@ class Openings:
         )
 
     def remember(
-        self, opening: Opening, candidates: Candidates[Connection], answer: bytes
+        self,
+        opening: Opening,
+        candidates: Candidates[Connection],
+        answer: bytes,
+        method: IKeyExchangeMethod,
     ) -> None:
         """
         That is what it is answered, for as long as the same connections can be meant.
 
         :param answer: message 2.
+        :param method: what has said it.
         """
         opening.answer, opening.answered = answer[_COOKIES:], candidates.remaining
         opening.said = Message.decode(answer, opening.kind.payloads).payloads
+        if IResumable.providedBy(method):
+            opening.candidates, opening.method = candidates, method

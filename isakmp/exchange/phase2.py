@@ -38,7 +38,7 @@ from isakmp.interfaces import (
     IManagementSA,
     IMessageProtection,
 )
-from isakmp.parts import AUTH, ID, KE, NONCE, SA, Part, Role
+from isakmp.parts import AUTH, ID, INITIATOR, KE, NONCE, RESPONDER, SA, Part, Role
 from isakmp.wire.payloads import (
     Hash,
     Identification,
@@ -119,7 +119,7 @@ class Phase2Method(Words):
     async def make(self, part: Part) -> Sequence[Payload]:
         """Our word."""
         if part is SA:
-            initiating = self.exchange.role is Role.INITIATOR
+            initiating = self.exchange.role is INITIATOR
             offer = await (self._propose() if initiating else self._accept())
             return (offer.payload(),)
         if part is ID:
@@ -141,7 +141,7 @@ class Phase2Method(Words):
                 )
             self._offer = offer_of(self.exchange.doi, heard[0])
         elif part is ID:
-            initiating = self.exchange.role is Role.INITIATOR
+            initiating = self.exchange.role is INITIATOR
             await (self._confirm() if initiating else self._choose(tuple(heard)))
         elif part is NONCE and len(heard[0].data) not in _NONCE_SIZES:
             size = f"{len(heard[0].data)} octets"
@@ -166,7 +166,7 @@ class Phase2Method(Words):
         return self._proposed.offer
 
     async def _confirm(self) -> None:
-        mine, theirs = self.said[Role.INITIATOR][ID], self.said[Role.RESPONDER][ID]
+        mine, theirs = self.said[INITIATOR][ID], self.said[RESPONDER][ID]
         if mine != theirs:
             raise InvalidIdentity(Reason("the answer is about other traffic"))
         assert self._proposed is not None and self._offer is not None
@@ -205,7 +205,7 @@ class Phase2Method(Words):
         """Our proof is the last word, and commits us, or the peer may send once it has it."""
         if AUTH in self.said[self.exchange.role.other]:
             await self._install()
-        elif self.exchange.role is Role.RESPONDER:
+        elif self.exchange.role is RESPONDER:
             self._make_bundle()
             assert self._bundle is not None
             await negotiation.install_inbound(self.exchange, self._bundle)

@@ -3,8 +3,8 @@ The one place where what was dropped or refused is logged, published, and perhap
 
 RFC 2408 section 5 lets a notification be sent for most faults.  None is sent in answer to an
 Informational exchange; none says more than a number; towards an address that has proved nothing
-they are few and no longer than what caused them; of a failed authentication they do not say what
-it was that failed.
+they are few and no longer than what caused them; once there are keys they are sealed with these;
+of a failed authentication they do not say what it was that failed.
 """
 
 from __future__ import annotations
@@ -17,13 +17,16 @@ from twisted.internet.interfaces import IReactorTime
 from isakmp.errors import AuthenticationFailed, Malformed, PeerError
 from isakmp.events import MessageDropped, MessageSent, PayloadDiscarded
 from isakmp.exchange.rules import Told, rule_of
-from isakmp.interfaces import IManagementSA, INode
+from isakmp.interfaces import IManagementSA, IMessageProtection, INode
 from isakmp.logs import Logger
 from isakmp.numbers import DOI, ExchangeType, NotifyType, ProtocolID
 from isakmp.parts import AUTH, ID
 from isakmp.paths import Datagram, Path, endpoint
 from isakmp.wire.message import CookiePair, Flags, Header, Message
 from isakmp.wire.payloads import Notification
+
+Sealing = Callable[[int], IMessageProtection | None]
+"""From a message id, what seals a notification; None: nothing does."""
 
 
 class Bucket:
@@ -44,12 +47,18 @@ class Bucket:
     def take(self) -> bool:
         """Whether there was one."""
         now = self._clock.seconds()
-        self._tokens = min(self._size, self._tokens + (now - self._filled) * self._rate)
+        # A clock that is set back must not take away what is there.
+        passed = max(0.0, now - self._filled)
+        self._tokens = min(self._size, self._tokens + passed * self._rate)
         self._filled = now
         if self._tokens < 1.0:
             return False
         self._tokens -= 1.0
         return True
+
+    def give_back(self) -> None:
+        """What was taken was not needed."""
+        self._tokens = min(self._size, self._tokens + 1.0)
 
 
 class Refusals:
@@ -77,6 +86,8 @@ class Refusals:
         sa: IManagementSA | None = None,
         *,
         first: bool = False,
+        sealing: Sealing | None = None,
+        path: Path | None = None,
     ) -> None:
         """
         A datagram was not accepted.
@@ -84,6 +95,8 @@ class Refusals:
         :param cookies: of the exchange it was meant for, or made up to be answered with.
         :param sa: under which it was proven that the peer had said it.
         :param first: it was to begin an exchange; of one that runs, the exchange will say it.
+        :param sealing: gives what seals a notification about the exchange it was meant for.
+        :param path: of that exchange.
         """
         peer = endpoint(datagram.path.remote)
         if first and self._lines.take():
@@ -93,6 +106,21 @@ class Refusals:
                 "dropped from {peer}: {why}", peer=peer, why=error, event=error.event
             )
         self._node.events.publish(MessageDropped(datagram.path, error))
+        self.tell(error, datagram, cookies, sa, sealing=sealing, path=path)
+
+    def tell(
+        self,
+        error: PeerError,
+        datagram: Datagram,
+        cookies: CookiePair | None = None,
+        sa: IManagementSA | None = None,
+        *,
+        sealing: Sealing | None = None,
+        path: Path | None = None,
+    ) -> None:
+        """
+        Send the peer a notification, if there is one for that error; parameters as above.
+        """
         kind = self._notification(error, sa)
         if kind is None:
             return
@@ -101,7 +129,7 @@ class Refusals:
             sent = self._begin(sa, ExchangeType.INFORMATIONAL, (notification,))
             sent.addErrback(lambda f: self._log.failure("no notification could be sent", f))
         elif cookies is not None:
-            self._notify_stranger(kind, datagram, cookies)
+            self._notify(kind, datagram, cookies, sealing, path)
 
     def discarded(self, error: PeerError, path: Path) -> None:
         """
@@ -128,12 +156,29 @@ class Refusals:
                 return AuthenticationFailed.notify
         return error.notify
 
-    def _notify_stranger(self, kind: NotifyType, datagram: Datagram, cookies: CookiePair) -> None:
+    def _notify(
+        self,
+        kind: NotifyType,
+        datagram: Datagram,
+        cookies: CookiePair,
+        sealing: Sealing | None,
+        path: Path | None,
+    ) -> None:
         notification = Notification(DOI.ISAKMP, ProtocolID.ISAKMP, kind, b"", b"")
         message_id = int.from_bytes(self._node.entropy(4), "big") | 1
         message = Message(
             cookies, ExchangeType.INFORMATIONAL, Flags.NONE, message_id, (notification,)
         )
+        protection = sealing(message_id) if sealing is not None else None
+        if protection is not None and path is not None:
+            # It goes where the exchange has its peer: that address has proved itself.
+            if self._notifications.take():
+                octets = protection.seal(message)
+                self._node.ports.send(Datagram(octets, path))
+                self._node.events.publish(
+                    MessageSent(path, message, True, len(octets), proven=True)
+                )
+            return
         octets = message.encode()
         if len(octets) <= len(datagram.octets) and self._notifications.take():
             self._node.ports.send(Datagram(octets, datagram.path))

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from isakmp.associations import ChildPolicy
 from isakmp.identity import Identities, Identity, TrafficSelector
 from isakmp.interfaces import IExchange
-from isakmp.parts import Role
+from isakmp.parts import INITIATOR
 from isakmp.wire.payloads import Identification
 
 Traffic = tuple[TrafficSelector, TrafficSelector, Identities | None]
@@ -27,7 +27,7 @@ def traffic_of(exchange: IExchange, payloads: Sequence[Identification]) -> Traff
 
     :raises InvalidIdentity: if the domain of interpretation does not take one.
     """
-    initiating = exchange.role is Role.INITIATOR
+    initiating = exchange.role is INITIATOR
     named = None
     if payloads:
         ends = [_identity(exchange, payload) for payload in payloads]

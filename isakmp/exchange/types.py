@@ -11,12 +11,10 @@ from isakmp.exchange.aggressive import Aggressive
 from isakmp.exchange.authentication_only import AuthenticationOnly
 from isakmp.exchange.base import Base
 from isakmp.exchange.identity_protection import IdentityProtection
-from isakmp.exchange.informational import Informational
+from isakmp.exchange.informational import INFORMATIONAL
 from isakmp.exchange.phase1 import key_exchange_named
 from isakmp.interfaces import IExchangeType, IManagementSA, INode
 from isakmp.wire.message import CookiePair
-
-INFORMATIONAL = Informational()
 
 PHASE_1: Mapping[int, IExchangeType] = {
     kind.number: kind

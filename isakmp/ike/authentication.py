@@ -95,6 +95,37 @@ class PreSharedKey(Authentication):
         )
         return skeyid_pre_shared_key(method.prf, secret, *method.nonces)
 
+    async def check(self, method: IKEMethod, message: Message) -> None:
+        """
+        :raises InvalidHashValue: if the peer's proof is not what it must be.
+        :raises AuthenticationFailed: if it proves another key than that of who the peer says it is.
+            In Main Mode the address has chosen the key, and a connection may be for any identity:
+            whoever has a key could take the name of whoever has another.
+        """
+        await super().check(method, message)
+        named: set[str] = set()
+        for connection in method.candidates.remaining:
+            if connection.remote_identity.exact is not None or await self._names(
+                method, connection
+            ):
+                named.add(connection.name)
+        method.candidates = method.candidates.narrow(
+            "pre-shared key",
+            method.claimed,
+            lambda connection: "the peer has proved another key than that of its identity",
+            lambda connection: connection.name in named,
+            AuthenticationFailed,
+        )
+
+    async def _names(self, method: IKEMethod, connection: Connection) -> bool:
+        """Whether the key that was used is the one of the identity that the peer claims."""
+        try:
+            secret = await self._secret(method, connection)
+        except LookupError:
+            return False
+        skeyid = skeyid_pre_shared_key(method.prf, secret, *method.nonces)
+        return hmac.compare_digest(skeyid, method.skeyid)
+
     async def _secret(self, method: IKEMethod, connection: Connection) -> bytes:
         return await method.exchange.node.credentials.shared_secret(
             method.identity_of(connection),

@@ -10,7 +10,7 @@ from typing import Self, cast
 
 from zope.interface import implementer
 
-from isakmp.associations import Offer, ProtectionSuite
+from isakmp.associations import Lifetime, Offer, ProtectionSuite
 from isakmp.connections import Candidates, Connection
 from isakmp.crypto.groups import KeyPair, group
 from isakmp.crypto.keys import Phase1Keys, phase1_iv
@@ -39,17 +39,19 @@ from isakmp.ike.selection import acceptable_to, choose, confirm
 from isakmp.interfaces import (
     IDomainOfInterpretation,
     IExchange,
-    IKeyExchangeMethod,
+    ILifetimeNotices,
     IMessageProtection,
+    IResumable,
 )
-from isakmp.numbers import ExchangeType
-from isakmp.parts import AUTH, ID, KE, NONCE, SA, Part, Role
+from isakmp.numbers import ExchangeType, ProtocolID
+from isakmp.parts import AUTH, ID, INITIATOR, KE, NONCE, RESPONDER, SA, Part, Role
 from isakmp.paths import endpoint
-from isakmp.wire.message import Message
+from isakmp.wire.message import Flags, Message
 from isakmp.wire.payloads import (
     Identification,
     KeyExchange,
     Nonce,
+    Notification,
     Payload,
     SecurityAssociation,
 )
@@ -61,6 +63,9 @@ _WORDS: Mapping[Part, type[Payload]] = {
     ID: Identification,
 }
 """In the order in which they stand in a message."""
+
+_ENCRYPTION = int(Flags.ENCRYPTION)
+
 
 @lru_cache(maxsize=64)
 def _payload_of(doi: IDomainOfInterpretation, suite: ProtectionSuite) -> SecurityAssociation:
@@ -76,10 +81,10 @@ peers are known that say 17/0, or, behind a NAT, 17/4500.
 """
 
 
-@implementer(IKeyExchangeMethod)
+@implementer(IResumable)
 class IKEMethod:
     """
-    Implements IKeyExchangeMethod for phase 1.
+    Implements IKeyExchangeMethod for phase 1, and IResumable.
 
     Its attributes are immutable values, rebound: the framework hears on a shallow copy.
 
@@ -99,11 +104,20 @@ class IKEMethod:
         self._pair: KeyPair | None = None
         self._skeyid: bytes | None = None
         self._keys: Keys | None = None
+        self._said = Lifetime()
 
     def __copy__(self) -> Self:
         # Every message is heard on a copy: the general way takes ten times as long.
         made = object.__new__(type(self))
         made.__dict__.update(self.__dict__)
+        return made
+
+    # -- IResumable ----------------------------------------------------------------------------
+
+    def resumed(self, exchange: IExchange) -> Self:
+        """After message 2 of Main Mode: what was offered and chosen, and who can be meant."""
+        made = self.__copy__()
+        made.exchange = exchange
         return made
 
     # -- IKeyExchangeMethod --------------------------------------------------------------------
@@ -140,6 +154,7 @@ class IKEMethod:
         payloads = [self._word(part) for part in _WORDS if part in parts]
         payloads += riding
         if AUTH in parts:
+            payloads += self._lifetime_notice()
             # Last, because the next initialization vector is the last block of the ciphertext: a
             # copy that was changed there must not prove itself.
             payloads += await self.authentication.proof(self)
@@ -160,14 +175,15 @@ class IKEMethod:
             self._identify(cast(Identification, heard[ID]))
         if AUTH in parts:
             await self.authentication.check(self, message)
+            self._note_lifetime(message)
         return message
 
     async def protection(self) -> IMessageProtection:
         """Derive the keys; the first initialization vector is the hash of both public values."""
         keys = await self._derived()
-        g_xi, g_xr = self._of(Role.INITIATOR, KE), self._of(Role.RESPONDER, KE)
+        g_xi, g_xr = self._of(INITIATOR, KE), self._of(RESPONDER, KE)
         iv = phase1_iv(self.prf.hash, g_xi, g_xr, keys.cipher.block)
-        return Phase1Protection(keys.cipher, iv, self.authentication.remedy)
+        return Phase1Protection(keys.cipher, iv, self.authentication.remedy, keys)
 
     async def established(self) -> object:
         """The ISAKMP SA."""
@@ -183,11 +199,34 @@ class IKEMethod:
             theirs=self.claimed,
             connection=connection.name,
             path=self.exchange.path,
-            lifetime=connection.lifetime.shorter(self.chosen.lifetime),
+            lifetime=connection.lifetime.shorter(self.chosen.lifetime).shorter(self._said),
             parameters=self.chosen,
             keys=await self._derived(),
             last_block=protection.iv,
         )
+
+    # -- RESPONDER-LIFETIME: RFC 2407 section 4.6.3.1 ------------------------------------------
+
+    def _lifetime_notice(self) -> Sequence[Payload]:
+        """As responder, in a sealed message: if the SA lives shorter for us than was offered."""
+        doi, exchange = self.exchange.doi, self.exchange
+        if exchange.role is not RESPONDER or exchange.protection is None:
+            return ()
+        lifetime = self.candidates.first.lifetime.shorter(self.chosen.lifetime)
+        if lifetime == self.chosen.lifetime or not ILifetimeNotices.providedBy(doi):
+            return ()
+        return (doi.lifetime_notice(ProtocolID.ISAKMP, exchange.cookies.octets, lifetime),)
+
+    def _note_lifetime(self, message: Message) -> None:
+        """As initiator: what the responder says, sealed, beside the proof that was just checked."""
+        doi, exchange = self.exchange.doi, self.exchange
+        if exchange.role is not INITIATOR or not message.flags & _ENCRYPTION:
+            return
+        if ILifetimeNotices.providedBy(doi):
+            for notification in message.all(Notification):
+                if notification.protocol == ProtocolID.ISAKMP:
+                    said = doi.noticed_lifetime(notification) or Lifetime()
+                    self._said = self._said.shorter(said)
 
     # -- words ---------------------------------------------------------------------------------
 
@@ -198,7 +237,7 @@ class IKEMethod:
 
     def _make(self, part: Part) -> Payload:
         if part is SA:
-            return self._offer() if self.exchange.role is Role.INITIATOR else self._answer()
+            return self._offer() if self.exchange.role is INITIATOR else self._answer()
         if part is KE:
             chosen = self._chosen or self._offered()[0]
             self._pair = group(chosen.group).generate()
@@ -250,7 +289,7 @@ class IKEMethod:
     def _consider(self, payload: SecurityAssociation) -> None:
         """The initiator hears the answer; the responder whether anything fits at all."""
         offer = self._understood(payload)
-        if self.exchange.role is Role.INITIATOR:
+        if self.exchange.role is INITIATOR:
             self._bind(confirm(offer, self._offered(), self.candidates.first.lenient))
             return
         if self._aggressive:
@@ -341,9 +380,16 @@ class IKEMethod:
         return self.chosen.prf
 
     @property
+    def skeyid(self) -> bytes:
+        """SKEYID, which the authentication method has made."""
+        if self._skeyid is None:
+            raise RuntimeError("nothing has been derived yet")
+        return self._skeyid
+
+    @property
     def nonces(self) -> tuple[bytes, bytes]:
         """Ni_b and Nr_b."""
-        return self._of(Role.INITIATOR, NONCE), self._of(Role.RESPONDER, NONCE)
+        return self._of(INITIATOR, NONCE), self._of(RESPONDER, NONCE)
 
     def _of(self, role: Role, part: Part) -> bytes:
         """A part's payload body, as it stood on the wire."""
@@ -370,17 +416,16 @@ class IKEMethod:
             HASH_R = prf(SKEYID, g^xr | g^xi | CKY-R | CKY-I | SAi_b | IDir_b)
         """
         await self._derived()
-        assert self._skeyid is not None
         cookies = self.exchange.cookies
         pair = cookies.initiator, cookies.responder
-        if role is Role.RESPONDER:
+        if role is RESPONDER:
             pair = pair[::-1]
         return self.prf(
-            self._skeyid,
+            self.skeyid,
             self._of(role, KE)
             + self._of(role.other, KE)
             + b"".join(pair)
-            + self._of(Role.INITIATOR, SA)
+            + self._of(INITIATOR, SA)
             + self._of(role, ID),
         )
 

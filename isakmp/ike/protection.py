@@ -7,14 +7,21 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
-from typing import Self
+from typing import Protocol, Self, cast
 
 from zope.interface import implementer
 
 from isakmp.crypto.ciphers import BlockCipher
+from isakmp.crypto.keys import phase2_iv
+from isakmp.crypto.prf import Prf
 from isakmp.departures import NONE
 from isakmp.errors import InvalidHash, InvalidHashValue, Malformed, Reason, Unreadable
-from isakmp.interfaces import IExchangeType, IManagementSA, IMessageProtection
+from isakmp.interfaces import (
+    IExchangeType,
+    IManagementSA,
+    IMessageProtection,
+    INoticeProtection,
+)
 from isakmp.wire.message import Flags, Header, Message, chained, decode_chain, encode_chain
 from isakmp.wire.payloads import PAYLOADS, Hash, Nonce, Payload
 
@@ -22,18 +29,39 @@ _ENCRYPTION = int(Flags.ENCRYPTION)
 _AUTHENTICATION_ONLY = int(Flags.AUTHENTICATION_ONLY)
 
 
-@implementer(IMessageProtection)
+class Authenticating(Protocol):
+    """What has SKEYID_a: an ISAKMP SA, or the keys that will be its."""
+
+    def authenticate(self, octets: bytes) -> bytes:
+        """prf(SKEYID_a, octets)."""
+
+
+class _Phase1Keys(Authenticating, Protocol):
+    @property
+    def prf(self) -> Prf:
+        """The negotiated one."""
+
+
+@implementer(IMessageProtection, INoticeProtection)
 class Phase1Protection:
     """
     Encryption alone: what phase 1 says proves itself.
 
     :ivar iv: for the next message, in either direction: the last block of the one before.
     :param remedy: what to tell an administrator if nothing can be read.
+    :param keys: what proves notices about this phase 1.
     """
 
-    def __init__(self, cipher: BlockCipher, iv: bytes, remedy: str = "") -> None:
+    def __init__(
+        self,
+        cipher: BlockCipher,
+        iv: bytes,
+        remedy: str = "",
+        keys: _Phase1Keys | None = None,
+    ) -> None:
         self._cipher = cipher
         self._remedy = remedy
+        self._keys = keys
         self.iv = iv
 
     def __copy__(self) -> Self:
@@ -57,6 +85,16 @@ class Phase1Protection:
         payloads, _, departures = self._open(header, data)
         self.iv = data[-self._cipher.block :]
         return _message(header, payloads, departures)
+
+    def for_notice(self, kind: IExchangeType, message_id: int) -> IMessageProtection:
+        """
+        As under the SA that is to be: the first initialization vector comes from the last block of
+        phase 1 so far (RFC 2409 appendix B), and a HASH(1) leads the message (section 5.7).
+        """
+        if self._keys is None:
+            raise RuntimeError("only phase 1 has no SA yet to send notices under")
+        iv = phase2_iv(self._keys.prf.hash, self.iv, message_id, self._cipher.block)
+        return Phase2Protection(self._cipher, iv, self._keys, kind, message_id)
 
     def _seal(self, message: Message, chain: bytes) -> bytes:
         padded = chain + bytes(-len(chain) % self._cipher.block)
@@ -112,7 +150,7 @@ class Phase2Protection(Phase1Protection):
         self,
         cipher: BlockCipher,
         iv: bytes,
-        sa: IManagementSA,
+        sa: Authenticating,
         kind: IExchangeType,
         message_id: int,
     ) -> None:
@@ -176,7 +214,9 @@ class Phase2Protection(Phase1Protection):
         return payloads, chain, departures
 
     def _hash(self, rest: bytes) -> bytes:
-        return self._kind.hashed(self._sa, self._message_id, self._nonces, rest)
+        # Of the SA a HASH asks nothing but to authenticate: what is to become one can do that.
+        sa = cast(IManagementSA, self._sa)
+        return self._kind.hashed(sa, self._message_id, self._nonces, rest)
 
     def _remember(self, payloads: tuple[Payload, ...]) -> None:
         for payload in payloads:

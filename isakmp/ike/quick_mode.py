@@ -35,7 +35,7 @@ from isakmp.interfaces import (
     Sealed,
 )
 from isakmp.numbers import ExchangeType
-from isakmp.parts import NONCE, SA, Part, Role
+from isakmp.parts import INITIATOR, NONCE, RESPONDER, SA, Part, Role
 from isakmp.wire.message import Message
 from isakmp.wire.payloads import (
     PAYLOADS,
@@ -147,7 +147,7 @@ class QuickMethod:
         if SA not in parts:
             await self._install()
             return ()
-        initiating = self.exchange.role is Role.INITIATOR
+        initiating = self.exchange.role is INITIATOR
         offers = await (self._propose() if initiating else self._accept())
         nonce = self.exchange.node.entropy(NONCE_SIZE)
         self._nonces = {**self._nonces, self.exchange.role: nonce}
@@ -158,6 +158,7 @@ class QuickMethod:
             self._make_bundles()
             for bundle in self._bundles:
                 await negotiation.install_inbound(self.exchange, bundle)
+            riding = [*riding, *negotiation.lifetime_notices(self.exchange, self._negotiated)]
         return [*payloads, *self._identities, *riding]
 
     async def hear(self, parts: frozenset[Part], message: Message) -> Message:
@@ -175,12 +176,13 @@ class QuickMethod:
             raise UnexpectedPayload(
                 Reason("two client identities or none", str(len(identities)))
             )
-        if self.exchange.role is Role.INITIATOR:
+        if self.exchange.role is INITIATOR:
             await self._confirm(offers, identities)
         else:
             await self._choose(offers, identities)
         self._check_key_exchange(message.all(KeyExchange))
-        if self.exchange.role is Role.INITIATOR:
+        if self.exchange.role is INITIATOR:
+            self._negotiated = negotiation.shortened(self.exchange, self._negotiated, message)
             self._make_bundles()
         return message
 
@@ -190,7 +192,7 @@ class QuickMethod:
 
     async def established(self) -> object:
         """The SA bundles, one for each SA payload."""
-        if self.exchange.role is Role.RESPONDER:
+        if self.exchange.role is RESPONDER:
             await self._install()
         return self._bundles
 
@@ -290,7 +292,7 @@ class QuickMethod:
         return self._agreement
 
     def _make_bundles(self) -> None:
-        n_i, n_r = self._nonces[Role.INITIATOR], self._nonces[Role.RESPONDER]
+        n_i, n_r = self._nonces[INITIATOR], self._nonces[RESPONDER]
         self._bundles = tuple(
             negotiation.bundle(self.exchange, one, self._g_xy, n_i, n_r) for one in self._negotiated
         )
@@ -298,6 +300,6 @@ class QuickMethod:
     async def _install(self) -> None:
         for bundle in self._bundles:
             await negotiation.install(self.exchange, bundle)
-        if self.exchange.role is Role.INITIATOR:
+        if self.exchange.role is INITIATOR:
             # Last: what has been given back may be another exchange's when this one fails.
             await negotiation.release_unused(self.exchange, self._proposed, self._negotiated)

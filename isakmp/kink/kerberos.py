@@ -88,10 +88,9 @@ class IKerberos(Interface):
 
     def ticket(ours: str, theirs: str, until: float) -> Deferred[ITicket]:
         """
-        A service ticket.
+        A service ticket; fails with :class:`KerberosRefusal`.
 
         :param until: it is valid then, in seconds of the node's clock.
-        Fails with :class:`KerberosRefusal`.
         """
 
     def open(request: bytes) -> IAPRequest:

@@ -21,8 +21,8 @@ from isakmp.credentials.pre_shared_keys import SharedSecret
 from isakmp.doi.ipsec import ipsec
 from isakmp.errors import ConfigurationError, PeerError
 from isakmp.events import Removal
-from isakmp.exchange.informational import AuthenticatedOnly
-from isakmp.exchange.types import INFORMATIONAL, PHASE_1
+from isakmp.exchange.informational import INFORMATIONAL, AuthenticatedOnly
+from isakmp.exchange.types import PHASE_1
 from isakmp.interfaces import (
     ICredentialStore,
     IExchangeType,

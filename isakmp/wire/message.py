@@ -9,7 +9,7 @@ import struct
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import ClassVar, Final, Self, TypeVar
+from typing import ClassVar, Final, NamedTuple, Self, TypeVar
 
 from isakmp.departures import NONE, RESERVED_OCTETS, RESERVED_PAYLOAD_TYPE
 from isakmp.errors import (
@@ -59,19 +59,24 @@ class Flags(enum.IntFlag):
 DEFINED_FLAGS = int(Flags.ENCRYPTION | Flags.COMMIT | Flags.AUTHENTICATION_ONLY)
 """The others are reserved."""
 
-@dataclass(frozen=True, slots=True)
-class CookiePair:
+class _Cookies(NamedTuple):
+    initiator: bytes
+    responder: bytes
+
+
+class CookiePair(_Cookies):
     """
     What names an ISAKMP SA.  RFC 2408 section 2.5.3.
+
+    A tuple, because everything is looked up by it, and tuples are hashed without running Python.
 
     :ivar initiator: 8 octets.
     :ivar responder: 8 octets; :attr:`ZERO` until the responder has chosen.
     """
 
-    ZERO: ClassVar[bytes] = bytes(8)
+    __slots__ = ()
 
-    initiator: bytes
-    responder: bytes
+    ZERO: ClassVar[bytes] = bytes(8)
 
     @property
     def octets(self) -> bytes:
@@ -280,7 +285,7 @@ class Message:
         :param kind: the class, or several of which one must be there.
         :raises UnexpectedPayload: if there is none, or more than one.
         """
-        found = self.all(kind)
+        found = [payload for payload in self.payloads if isinstance(payload, kind)]
         if len(found) != 1:
             kinds = kind if isinstance(kind, tuple) else (kind,)
             names = " or ".join(each.__name__ for each in kinds)

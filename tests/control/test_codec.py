@@ -80,7 +80,9 @@ class MessageTests(SynchronousTestCase):
 
     def test_depth(self) -> None:
         """Sections that are too deep inside one another are refused, coming and going."""
-        self.assertRaises(Malformed, decode, b"\x01\x01s" * 100_000)
+        for depth in (MAX_DEPTH + 1, 100_000):
+            octets = b"\x01\x01s" * depth + b"\x02" * depth
+            self.assertRaises(Malformed, decode, octets)
         self.assertTrue(decode(b"\x01\x01s" * MAX_DEPTH + b"\x02" * MAX_DEPTH))
         message: Section = {}
         for _ in range(MAX_DEPTH + 1):

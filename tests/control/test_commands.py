@@ -5,7 +5,7 @@ from __future__ import annotations
 import pathlib
 from dataclasses import replace
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.logger import LogLevel, formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
@@ -20,7 +20,7 @@ from isakmp.credentials.pre_shared_keys import SharedSecret
 from isakmp.numbers import ProtocolID
 from isakmp.testing import settle
 from tests.control.harness import Client, MemberDaemon
-from tests.nodes import ALICE, BOB, Pair, Settings, connection, pair
+from tests.nodes import ALICE, BOB, SECRET, Pair, Settings, connection, pair
 from tests.renewing import configure
 from tests.samples import logged
 
@@ -242,6 +242,25 @@ class AskingTests(CommandTestCase):
         (answer,) = self.client.received()
         self.assertEqual(answer.message, {})
 
+    def test_beginning_goes(self) -> None:
+        """What was being negotiated and ends while the client does not read is told as it was."""
+        other = replace(self.both.a.connection(), name="other")
+        self.prepare()
+        known = (self.both.a.connection(), other)
+        self.both.a.assembly.configure(known, [SharedSecret(SECRET, ())])
+        self.both.network.cut = True
+        begun = [self.both.a.endpoint.begin_management_sa(each) for each in known]
+        self.client.register("list-sa")
+        self.client.wire.full_after = 1
+        self.client.ask("list-sas")
+        for one in begun:
+            one.cancel()
+            self.failureResultOf(one, CancelledError)
+        self.client.wire.drain()
+        *told, answer = self.client.received()
+        self.assertEqual([list(event.message) for event in told], [["lab"], ["other"]])
+        self.assertEqual(answer.message, {})
+
     def test_protocols(self) -> None:
         """AH is listed as what it is; of ESP with compression the SPI is that of ESP."""
         self.both.up()
@@ -250,7 +269,7 @@ class AskingTests(CommandTestCase):
         listing = Listing(self.both.a.node, self.both.a.assembly.renewals)
         compressed = replace(
             esp,
-            key=replace(esp.key, protocol=ProtocolID.IPCOMP, spi=b"\x12\x34"),
+            key=esp.key._replace(protocol=ProtocolID.IPCOMP, spi=b"\x12\x34"),
             parameters=IPsecParameters("tunnel", "none", "none", "deflate"),
         )
         found = listing.child(replace(bundle, inbound=(compressed, esp), outbound=()), 7)
@@ -258,7 +277,7 @@ class AskingTests(CommandTestCase):
         self.assertEqual((found["cpi-in"], "spi-out" in found), ("1234", False))
         authenticated = replace(
             esp,
-            key=replace(esp.key, protocol=ProtocolID.AH),
+            key=esp.key._replace(protocol=ProtocolID.AH),
             parameters=IPsecParameters("transport", "none", "hmac-sha1-96", extended=True),
         )
         found = listing.child(replace(bundle, inbound=(authenticated,)), 7)

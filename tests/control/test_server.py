@@ -275,6 +275,21 @@ class SlowTests(ServerTestCase):
         self.client.wire.drain()
         self.assertEqual(self.served, ["1"])
 
+    def test_told_twice(self) -> None:
+        """
+        A full buffer is told of with every write, an answer's too: a client that reads late is not
+        left because of it.
+        """
+        self.client.ask("wait")
+        self.client.wire.fill()
+        self.clock.run_until(1.0)
+        self.waiting.pop().callback(None)
+        self.client.wire.fill()
+        self.client.wire.drain()
+        self.clock.run_until(5 * STALLED)
+        self.assertFalse(self.client.wire.ended)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_stalled(self) -> None:
         """A client that reads nothing for a minute is left; one that reads at last is not."""
         self.client.wire.fill()

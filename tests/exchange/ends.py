@@ -148,6 +148,7 @@ class End:
             events=self.events,
             registry=self.registry,
             clock=self.clock,
+            limits=Limits(),
             exchanges=SimpleNamespace(begin=self._begin),
         )
         self._undo: list[Callable[[], object]] = []

@@ -13,6 +13,7 @@ from isakmp.connections import Limits
 from isakmp.errors import (
     InvalidCookie,
     InvalidFlags,
+    InvalidHashValue,
     InvalidMessageID,
     InvalidMinorVersion,
     LimitReached,
@@ -26,7 +27,7 @@ from isakmp.testing import settle
 from isakmp.wire.message import Flags, Header, Message
 from isakmp.wire.payloads import Notification, SecurityAssociation, VendorID
 from tests.nodes import BOB, MALLORY, Pair, Settings, assert_clean, disagreements, pair, unfinished
-from tests.properties.wiretap import Wiretap, lose, seen_from
+from tests.properties.wiretap import Wiretap, flipped, lose, seen_from
 
 INFORMATIONAL = int(ExchangeType.INFORMATIONAL)
 
@@ -305,6 +306,29 @@ class UnderAnSATests(Doors):
         tap.remove()
         both.wait(10.0)
         self.assertEqual(len(both.b.bundles), 6)
+        self.assertEqual(disagreements(both.a, both.b), [])
+
+    def test_unproven_in_a_running_exchange(self) -> None:
+        """
+        What comes to an exchange that runs under an SA and is not proven is answered by nobody,
+        neither in clear text, which anybody could have asked for, nor under the SA.
+
+        Proves: RFC 2408 section 5
+        """
+        both = pair()
+        tap = lose(both, "Quick 3")
+        both.a.establish().addErrback(lambda failure: None)
+        both.wait(0.1)
+        real = tap.first["Quick 3"].octets
+        kinds = set()
+        for bit in range(8 * 28, 8 * len(real), 5):
+            said = self.arrive(both, flipped(real, bit))
+            # Its message 2 it repeats by the clock.
+            self.assertEqual([o for o in said if o[18] != ExchangeType.QUICK_MODE], [], bit)
+            kinds.add(type(self.error(both)))
+        self.assertIn(InvalidHashValue, kinds)
+        tap.remove()
+        both.wait(3.0)
         self.assertEqual(disagreements(both.a, both.b), [])
 
     def test_end_of_lingering(self) -> None:

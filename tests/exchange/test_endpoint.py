@@ -155,6 +155,29 @@ class EstablishTests(SynchronousTestCase):
         begun = both.a.endpoint.begin(both.a.sas[0], 99, ())
         self.failureResultOf(begun, LookupError)
 
+    def test_children(self) -> None:
+        """
+        A peer that has proved itself cannot have more children under one SA than the limit says;
+        those that stand stay, and for one that is deleted another can come up.
+        """
+        few = Settings(children=4, limits=Limits(children_per_sa=2))
+        both = pair(replace(few, limits=Limits()), bobs_settings=few)
+        for child in ("net", "net1"):
+            settle(both.clock, both.a.establish(child))
+        refused: list[object] = []
+        both.a.establish("net2").addErrback(lambda failure: refused.append(failure.value))
+        both.wait(1.0)
+        self.assertIsInstance(refused[0], PeerRefused)
+        self.assertEqual([type(error) for error in both.b.failures], [NoProposalChosen])
+        self.assertEqual(len(both.b.bundles), 2)
+        self.assertEqual(disagreements(both.a, both.b), [])
+        settle(both.clock, both.a.endpoint.delete(both.a.bundles[:1]))
+        both.wait(0.1)
+        settle(both.clock, both.a.establish("net3"))
+        both.wait(0.1)
+        self.assertEqual(len(both.b.bundles), 2)
+        self.assertEqual(disagreements(both.a, both.b), [])
+
     def test_worn_out(self) -> None:
         """
         When an SA has used its message ids, by the peer's doing or ours, nothing more can be begun

@@ -14,11 +14,14 @@ from isakmp.errors import Cancelled, NoConnection, NoProposalChosen, PeerError
 from isakmp.events import MessageReceived, MessageSent
 from isakmp.exchange.openings import Openings
 from isakmp.ike.key_exchange import IKE, ike
+from isakmp.ike.method import IKEMethod
 from isakmp.paths import Datagram
 from isakmp.wire.message import Message
 from isakmp.wire.payloads import SecurityAssociation, VendorID
 from tests.nodes import ALICE, BOB, MALLORY, Pair, connection, disagreements, pair
 from tests.properties.wiretap import Wiretap
+
+_ANSWER = IKEMethod._answer
 
 OTHER = "aes256-sha512-curve25519"
 
@@ -76,6 +79,44 @@ class AnswerTests(Unwatched):
             self.answers(both, bytes([n]) * 8 + octets[8:])
         both.up()
         self.assertEqual(disagreements(both.a, both.b), [])
+
+    def test_resumed(self) -> None:
+        """
+        Who was answered from memory goes on where the first one was, without what that one said
+        being gone through again; each has a key agreement and a result of its own.
+
+        Proves: RFC 2408 section 2.5.3
+        """
+        both, octets = self.pair(), self.first()
+        answered = mock.patch.object(IKEMethod, "_answer", autospec=True, side_effect=_ANSWER)
+        answering = self.enterContext(answered)
+        self.answers(both, b"1" * 8 + octets[8:])
+        self.assertEqual(answering.call_count, 1)
+        both.up()
+        self.assertEqual(answering.call_count, 1)
+        (opening,) = both.b.demultiplexer._openings._known.values()
+        self.assertEqual(opening.method._pair, None)
+        self.assertEqual(disagreements(both.a, both.b), [])
+
+    def test_not_resumed(self) -> None:
+        """
+        Somebody who is answered the same, but whom another connection was nearer to, is gone
+        through all of it: an explanation names what is true of each.
+        """
+        his = connection(BOB, MALLORY, "r.lab", "m.lab", name="other")
+        both, octets = self.pair(bobs_others=[his]), self.first()
+        self.answers(both, b"1" * 8 + octets[8:])
+        (opening,) = both.b.demultiplexer._openings._known.values()
+        (half_open,) = both.b.demultiplexer.half_open._all.values()
+        openings, path = both.b.demultiplexer._openings, half_open.first.path
+        candidates = openings.candidates(opening, path)
+        self.assertIs(opening.resumable(candidates, half_open.answer), opening.method)
+        self.assertIsNone(
+            opening.resumable(replace(candidates, rejected=()), half_open.answer)
+        )
+        self.assertIsNone(opening.resumable(candidates, half_open.answer + b"\0"))
+        elsewhere = openings.candidates(opening, both.b.path_to(MALLORY))
+        self.assertIsNone(opening.resumable(elsewhere, half_open.answer))
 
     def test_watched(self) -> None:
         """Where somebody listens to the messages, those answered from memory are not left out."""

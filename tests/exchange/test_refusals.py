@@ -27,7 +27,7 @@ from isakmp.errors import (
     UnsupportedExchangeType,
 )
 from isakmp.events import MessageDropped
-from isakmp.exchange.refusals import Refusals, answerable
+from isakmp.exchange.refusals import Bucket, Refusals, answerable
 from isakmp.interfaces import IManagementSA
 from isakmp.numbers import DOI, ExchangeType, NotifyType, ProtocolID
 from isakmp.parts import AUTH, ID, KE, SA, Arrow, Part, Role
@@ -223,3 +223,26 @@ class AnswerableTests(SynchronousTestCase):
         """
         for error in (InvalidCookie(Reason("x")), InvalidMajorVersion("x")):
             self.assertIsNone(answerable(error, self.header(ExchangeType.INFORMATIONAL)))
+
+
+class BucketTests(SynchronousTestCase):
+    def test_clock_set_back(self) -> None:
+        """
+        A clock that is set back by an hour, as at the start of a host, takes nothing away: who was
+        answered before is answered now, and no more of them.
+        """
+
+        class Clock(VirtualClock):
+            back = 0.0
+
+            def seconds(self) -> float:
+                return super().seconds() - self.back
+
+        clock = Clock()
+        bucket = Bucket(clock, 5)
+        self.assertEqual([bucket.take() for _ in range(6)], [True] * 5 + [False])
+        clock.advance(3.0)
+        clock.back = 3600.0
+        self.assertFalse(bucket.take())
+        clock.advance(1.0)
+        self.assertEqual([bucket.take() for _ in range(2)], [True, False])

@@ -100,6 +100,7 @@ class WalkTests(SynchronousTestCase):
 
         Proves: RFC 2408 section 5.1
         Proves: RFC 2408 section 5.2
+        Proves: RFC 2408 section 5.2 (row 5.2-3)
         Proves: RFC 2408 section 5.3
         Proves: RFC 2408 section 5.4
         Proves: RFC 2408 section 5.5

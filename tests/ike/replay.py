@@ -14,7 +14,7 @@ from dataclasses import replace
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
-from isakmp.associations import ProtectionSuite, SABundle
+from isakmp.associations import Lifetime, ProtectionSuite, SABundle
 from isakmp.connections import Child, Connection
 from isakmp.credentials.pre_shared_keys import SharedSecret
 from isakmp.crypto.groups import Group, KeyPair
@@ -275,7 +275,7 @@ def child_of(number: int, messages: Sequence[Said], role: Role) -> Child:
         for one in messages[0].clear.all(Identification)
     )
     local, remote = (client_i, client_r) if role is Role.INITIATOR else (client_r, client_i)
-    return Child(f"net{number}", suites, (local,), (remote,))
+    return Child(f"net{number}", suites, (local,), (remote,), Lifetime())
 
 
 def player(conversation: Recorded, role: Role) -> tuple[Connection, Node]:
@@ -290,6 +290,7 @@ def player(conversation: Recorded, role: Role) -> tuple[Connection, Node]:
         (path.remote[0],),
         Identity.parse(ours),
         IdentityPattern(theirs),
+        lifetime=Lifetime(),  # what was offered: nothing shorter was said then
         children=tuple(child_of(number, messages, role) for number, messages in quick_modes),
     )
     assert configured(connection)

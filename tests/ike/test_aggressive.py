@@ -258,6 +258,32 @@ class LastMessageTests(SynchronousTestCase):
         self.assertEqual(disagreements(pair.a, pair.b), [])
 
 
+    def test_asked_for_elsewhere(self) -> None:
+        """
+        From another address nobody has the responder say its message again to the initiator, with
+        whatever cookies.
+        """
+        pair = between()
+
+        def tap(datagram: Datagram) -> Iterable[Datagram] | None:
+            return () if len(spoken(pair)) >= 3 and datagram.path.local[0] == ALICE else None
+
+        pair.network.taps.append(tap)
+        pair.a.establish().addErrback(lambda failure: None)
+        pair.wait(0.5)
+        self.assertEqual(senders(pair), "aba")
+        first, second, _ = spoken(pair)
+        for source, count in ((MALLORY, 3), (ALICE, 4)):
+            octets = bytearray(second.octets[:28] + bytes(16))
+            octets[18:20] = bytes([ExchangeType.QUICK_MODE, Flags.ENCRYPTION])
+            octets[20:28] = b"\0\0\0\5" + len(octets).to_bytes(4, "big")
+            pair.network.taps[:] = [lambda datagram: () if datagram.path.local[0] == BOB else None]
+            path = replace(first.path, local=(source, 500))
+            pair.network.inject(Datagram(bytes(octets), path))
+            pair.wait(0.1)
+            self.assertEqual(senders(pair), "aba" + "b" * (count - 3), source)
+
+
 class RefusalTests(SynchronousTestCase):
     def refused(self, pair: Pair) -> PeerError:
         """Alice's attempt fails, and Bob has nothing of it."""
@@ -389,6 +415,28 @@ class StrangerTests(SynchronousTestCase):
         assert_clean(self, pair.b)
         self.assertEqual(pair.b.failures, [])
 
+    def test_repeated(self) -> None:
+        """
+        CVE-2016-5361: one datagram, repeated in somebody's name as often as one likes, does not
+        make that address get more than it seems to have sent, but for what one answer may be
+        longer; who is really there is still answered again.
+        """
+        measure = between()
+        first = first_message(measure)
+        self.knock(measure, first)
+        more = len(self.answers(measure)[0]) - len(first.octets)
+        for limit in (more, 2 * more, 512):
+            pair = limited(aggressive_octets=limit)
+            first = first_message(pair)
+            for count in range(1, 301):
+                pair.network.inject(first)
+                pair.wait(0.01)
+                answers = self.answers(pair)
+                octets = sum(map(len, answers))
+                self.assertLessEqual(octets, count * len(first.octets) + limit)
+                self.assertLessEqual(len(answers), count)
+            self.assertGreater(len(answers), 100)
+
     def test_bounded(self) -> None:
         """
         They count against the bounds on half-open exchanges; the oldest gives way, and leaves
@@ -415,6 +463,21 @@ class StrangerTests(SynchronousTestCase):
         pair.wait(1.0)
         self.knock(pair, another(first), 10)
         self.assertEqual(len(self.answers(pair)), 6)
+
+    def test_unknown_ones_cost_nothing(self) -> None:
+        """
+        First messages that are refused for what they say, as of an identity that nobody knows, do
+        not keep those out for whom there is a connection.
+        """
+        pair = limited(aggressive_per_second=3)
+        first = first_message(pair)
+        octets = first.octets.replace(b"i.lab", b"x.lab")
+        self.assertNotEqual(octets, first.octets)
+        self.knock(pair, replace(first, octets=octets), 20)
+        self.assertEqual(drops(pair.b), [InvalidIdentity] * 20)
+        self.knock(pair, first, 10)
+        answers = [octets for octets in self.answers(pair) if octets[18] == AGGRESSIVE]
+        self.assertEqual(len(answers), 3)
 
     def test_other_address(self) -> None:
         """The cookie that comes back from another address is not taken."""

@@ -18,6 +18,7 @@ from isakmp.errors import (
     ExchangeTimeout,
     InvalidIdentity,
     PeerError,
+    PeerRefused,
     UnexpectedPayload,
     Unreadable,
 )
@@ -171,6 +172,33 @@ class SecretTests(SynchronousTestCase):
         self.assertIsInstance(failure, InvalidIdentity)
         self.assertIn("identity (offered: two.lab; configured: one.lab, three.lab", str(failure))
         self.assertIn("two: pre-shared key", str(failure))
+
+    def test_name_of_another(self) -> None:
+        """
+        Where a connection is for any identity, whoever has a secret of its own cannot take the name
+        of somebody who has another: else it could delete what that one has.
+        """
+        def anybody(connection: Connection) -> Connection:
+            return replace(connection, remote=(), remote_identity=IdentityPattern("%any"))
+
+        for claimed, owner in (("192.0.2.99", "192.0.2.99"), ("C.Lab", "c.lab")):
+            for hers in (ALICE, "192.0.2.0/28", "%any"):
+                pair = two(
+                    named(claimed),
+                    anybody,
+                    her_secrets=[shared(ONE)],
+                    his_secrets=[shared(ONE, hers), shared(TWO, owner)],
+                )
+                fails(self, pair, PeerRefused)
+                self.assertIn("another key than that of its identity", published(pair.b))
+        for claimed in ("192.0.2.99", "c.lab", ALICE):
+            pair = two(
+                named(claimed),
+                anybody,
+                her_secrets=[shared(ONE)],
+                his_secrets=[shared(ONE, ALICE), shared(TWO, "somebody.else")],
+            )
+            self.assertEqual(len(established(pair)), 1)
 
     def test_none(self) -> None:
         """

@@ -150,8 +150,8 @@ class AgreementTests(SynchronousTestCase):
 
     def test_lifetime(self) -> None:
         """
-        A responder takes the shorter of what was offered and its own; it says nothing of its own,
-        so the initiator keeps to what it has offered.
+        A responder takes the shorter of what was offered and its own; if that is its own it says
+        so, and the initiator takes it too.
         """
         here, there = "10.1.0.0/24", "10.2.0.0/24"
         for hers, his in ((600, 900), (900, 600)):
@@ -160,7 +160,7 @@ class AgreementTests(SynchronousTestCase):
                 with_children(child(there, here, seconds=his)),
             )
             (bundle,) = self.agreed(pair)
-            self.assertEqual(bundle.inbound[0].lifetime.seconds, hers)
+            self.assertEqual(bundle.inbound[0].lifetime.seconds, min(hers, his))
             self.assertEqual(pair.b.bundles[0].inbound[0].lifetime.seconds, min(hers, his))
 
     def test_several_children(self) -> None:

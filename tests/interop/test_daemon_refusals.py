@@ -58,8 +58,8 @@ class RefusalsAsInitiatorTests(ConfiguredTestCase):
         ),
         "unknown-initiator": (
             "Identity Protection with 10.77.20.2:500 failed: ",
-            " did not accept our first sealed message",
-            " it does not know this end by its identity",
+            " says AUTHENTICATION-FAILED, sealed",
+            " does not know this end by its identity",
         ),
         "unknown-responder": (
             "Identity Protection with 10.77.21.2:500 failed: ",

@@ -91,9 +91,7 @@ class DeleteTests(SynchronousTestCase):
 
     def test_unknown(self) -> None:
         """
-        The peer has nothing of it: INVALID-SPI says so, and what was kept for it goes.
-
-        Proves: RFC 4430 section 3.3 (row 3.3-3)
+        The peer has nothing of it, and says so: what was kept for it goes.
         """
         pair = ends()
         pair.up()

@@ -14,17 +14,18 @@ from twisted.trial.unittest import SynchronousTestCase
 from isakmp.connections import Renewal, StartAction
 from isakmp.doi.ipsec import ipsec
 from isakmp.errors import ExchangeTimeout
+from isakmp.events import Removal
 from isakmp.exchange.phase1 import offer_of
 from isakmp.kink.command import opened
 from isakmp.kink.errors import KerberosRefusal
 from isakmp.kink.message import Header, Received
 from isakmp.kink.numbers import KerberosError, MessageType
 from isakmp.kink.payloads import APReply, APRequest, KerberosErrorPayload, Operation
-from isakmp.numbers import PayloadType
+from isakmp.numbers import NotifyType, PayloadType
 from isakmp.paths import Datagram
 from isakmp.testing import settle
 from isakmp.wire.payload import Payload
-from isakmp.wire.payloads import Delete, Nonce, SecurityAssociation
+from isakmp.wire.payloads import Delete, Nonce, Notification, SecurityAssociation
 from tests.kink.ends import ALICE, BOB, HER, HIS, Ends, Lab, assert_agree, ends
 
 CREATE, DELETE, REPLY = MessageType.CREATE, MessageType.DELETE, MessageType.REPLY
@@ -46,6 +47,26 @@ class WireTests(SynchronousTestCase):
                         self.assertEqual(payload.version, 0x10)
                         found.append(payload.payloads())
         return found
+
+    def test_unknown_spi(self) -> None:
+        """
+        A DELETE of what the other end does not have is answered with INVALID-SPI, which names it.
+
+        Proves: RFC 4430 section 3.3 (row 3.3-3)
+        """
+        pair = ends()
+        pair.up()
+        (mine,) = pair.a.bundles
+        for bundle in pair.b.bundles:
+            pair.b.node.registry.remove(bundle, Removal.SHUTDOWN)
+            pair.b.sink.remove(bundle)
+        del pair.wire[:]
+        settle(pair.clock, pair.a.endpoint.delete([mine]))
+        pair.wait(1)
+        ((said,),) = self.inside(pair, REPLY, BOB)
+        assert isinstance(said, Notification)
+        self.assertEqual(said.kind, NotifyType.INVALID_SPI)
+        self.assertEqual(said.spi, mine.inbound[0].key.spi)
 
     def test_create(self) -> None:
         """

@@ -262,6 +262,17 @@ class StrangeValueTests(Attempts):
                 both = pair(**{speaker(name): meddler})  # type: ignore[arg-type]
                 self.attempt(both, f"identity {kind} {data!r} in {name}")
 
+    def test_identity_out_of_place(self) -> None:
+        """
+        A first message of a stranger with an identity in it that is none: nothing of it is a fault
+        of ours, in the log or elsewhere, and it is answered like any other.
+        """
+        for data in self.DATA:
+            for kind in (0, 1, 2, 4, 9, 255):
+                both = pair(alices_ike=appended(Identification(kind, 0, 0, data), "Main 1"))
+                both.up()
+                self.assertEqual(disagreements(both.a, both.b), [])
+
     def test_traffic(self) -> None:
         """
         CVE-2023-38711: client identities of any type with any data, a host name among them: the
@@ -386,6 +397,33 @@ class SecretTests(Attempts):
         self.assertEqual(unfinished(both.a), [])
         both.wait(both.quiet)
         assert_clean(self, both.a, both.b)
+
+    def test_never(self) -> None:
+        """
+        A store that never answers, or a sink, does not keep an exchange for ever: else there would
+        soon be no room for others.
+        """
+        for hers in (True, False):
+            store = Secrets()
+            both = pair(secrets=(store, SHARED) if hers else (SHARED, store))
+            begun = both.a.establish()
+            both.wait(7 * both.settings.intervals.total)
+            self.failureResultOf(begun, PeerError)
+            self.assertEqual((store.asked, store.cancelled), ([], 1))
+            self.assertEqual(unfinished(both.a, both.b), [])
+            both.wait(both.expired)
+            assert_clean(self, both.a, both.b)
+        for member, what in (("a", "reserve_spi"), ("b", "reserve_spi"), ("a", "install")):
+            both = pair()
+            sink = getattr(both, member).sink
+            setattr(sink, what, lambda *asked: Deferred())
+            both.a.establish().addErrback(lambda failure: None)
+            both.wait(0.5)
+            delattr(sink, what)
+            both.wait(7 * both.settings.intervals.total)
+            self.assertEqual(both.a.bundles + both.b.bundles, [], what)
+            both.up()
+            self.assertEqual(disagreements(both.a, both.b), [])
 
     def test_different(self) -> None:
         """

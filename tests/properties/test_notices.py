@@ -15,7 +15,7 @@ from isakmp.exchange.types import INFORMATIONAL
 from isakmp.ike.protection import Phase2Protection
 from isakmp.interfaces import IManagementSA
 from isakmp.numbers import DOI, ExchangeType, NotifyType, ProtocolID
-from isakmp.paths import Datagram
+from isakmp.paths import Datagram, Path
 from isakmp.testing import settle
 from isakmp.wire.message import CookiePair, Flags, Message, encode_chain
 from isakmp.wire.payloads import Delete, Hash, Notification, Payload
@@ -160,6 +160,26 @@ class UnprovenTests(NoticeTests):
                 (failure,) = both.a.failures
                 self.assertIsInstance(failure, PeerRefused)
                 self.assertIn("NO-PROPOSAL-CHOSEN, unauthenticated", str(failure))
+
+    def test_error_from_elsewhere(self) -> None:
+        """
+        An error in clear text shortens nobody's patience if it comes from another address than the
+        one that the exchange was begun with, though it has the right cookies.
+        """
+        both = pair()
+        tap = lose(both, "Main 2")
+        both.a.establish().addErrback(lambda failure: None)
+        both.wait(0.1)
+        cookies = both.a.demultiplexer._conversations.copy().popitem()[1].cookies
+        refusal = (notification(NotifyType.NO_PROPOSAL_CHOSEN),)
+        message = Message(cookies, ExchangeType.INFORMATIONAL, Flags.NONE, 5, refusal)
+        both.network.inject(Datagram(message.encode(), Path((CAROL, 500), (ALICE, 500))))
+        both.wait(5.0)
+        self.assertEqual(both.a.failures, [])
+        self.assertEqual(both.a.published(NotificationReceived), [])
+        tap.remove()
+        both.wait(10.0)
+        self.assertEqual(len(both.b.bundles), 1)
 
     def test_hash(self) -> None:
         """
@@ -353,6 +373,31 @@ class OtherPeersTests(SynchronousTestCase):
         say(carol, mine, delete_sa(mine))
         self.assertEqual(len(both.b.sas), 1)
         self.assertEqual(disagreements(both.a, both.b), [])
+
+
+    def test_not_her_exchange(self) -> None:
+        """
+        Carol says, under her SA, that she will not go on: what Bob has begun with Alice goes on,
+        and so does what Alice has begun with him.
+        """
+        both = pair(bobs_others=[connection(BOB, CAROL, "r.lab", "c.lab", name="carol")])
+        hers = connection(CAROL, BOB, "c.lab", "r.lab", name="carol")
+        carol = Member(both.network, both.clock, CAROL, [hers])
+        both.up()
+        settle(both.clock, carol.establish(name="carol"))
+        (mine,) = carol.sas
+        for beginner in (both.b, both.a):
+            tap = lose(both, "Quick 2")
+            results: list[object] = []
+            beginner.establish().addBoth(results.append)
+            both.wait(0.1)
+            for kind in (NotifyType.NO_PROPOSAL_CHOSEN, NotifyType.INVALID_SPI):
+                say(carol, mine, notification(kind))
+            self.assertEqual(results, [])
+            tap.remove()
+            both.wait(10.0)
+            self.assertIsInstance(results[0], (list, tuple))
+        self.assertEqual(both.b.failures, [])
 
 
 class RefusalTests(NoticeTests):

@@ -99,7 +99,7 @@ class SPITests(SynchronousTestCase):
         self.assertEqual(self.sink.reserved, {key})
         for _ in range(2):
             self.successResultOf(self.sink.release_spi(key))
-            self.successResultOf(self.sink.release_spi(replace(key, destination=PEER)))
+            self.successResultOf(self.sink.release_spi(key._replace(destination=PEER)))
             self.assertEqual(self.sink.reserved, frozenset())
         self.assertEqual(self.reserve(), spi)
 

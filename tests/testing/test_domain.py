@@ -246,7 +246,7 @@ class WrongTests(SynchronousTestCase):
         class Anybody(Laboratory):
             def deleted(self, delete: Delete, path: Path) -> Sequence[SPIKey]:
                 here = path.local[0]
-                return [replace(k, destination=here) for k in super().deleted(delete, path)]
+                return [k._replace(destination=here) for k in super().deleted(delete, path)]
 
         class Everything(Laboratory):
             def deleted(self, delete: Delete, path: Path) -> Sequence[SPIKey]:
@@ -396,7 +396,7 @@ class WrongTests(SynchronousTestCase):
             return {"parameters": Told(made.keys["key"])}
 
         def moved(made: ProtectionSA, keymat: bytes) -> Any:
-            return {"key": replace(made.key, destination="203.0.113.9")}
+            return {"key": made.key._replace(destination="203.0.113.9")}
 
         def drawn(made: ProtectionSA, keymat: bytes) -> Any:
             return {"keys": {**made.keys, "salt": next(_count).to_bytes(4)}}
