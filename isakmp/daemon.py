@@ -51,6 +51,7 @@ from isakmp.plugins import (
     installed,
 )
 from isakmp.service import ISAKMPService
+from isakmp.sinks.log import LogSink
 from isakmp.systemd import Manager
 
 R = TypeVar("R")
@@ -224,6 +225,9 @@ class Daemon(ISAKMPService):
         """
         self._speak(self._description.settings)
         self._warn()
+        sink = self.node.sink
+        if not sink.protects and sink.name != LogSink.name:  # that says so itself
+            self._log.warn("the sink {sink} protects no traffic", sink=sink.name)
         if self._description.settings.log.keys:
             try:
                 self._keys = KeyLog(self._description.settings.log.keys, self.node.events)
