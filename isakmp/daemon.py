@@ -25,7 +25,7 @@ from isakmp.config.loaded import Loaded
 from isakmp.config.mistakes import ConfigurationErrors, Mistake
 from isakmp.config.settings import Settings
 from isakmp.config.tree import Section
-from isakmp.connections import Connection, StartAction
+from isakmp.connections import Connection
 from isakmp.control.control import Control
 from isakmp.errors import ConfigurationError
 from isakmp.events import Established, Removed
@@ -339,7 +339,7 @@ class Daemon(ISAKMPService):
             begun = {
                 child.name
                 for child in connection.children
-                if child.start is StartAction.START and kept.get(child.name) != child
+                if child.start.starts and kept.get(child.name) != child
             }
             for sa in self.node.registry.by_connection(connection.name):
                 bundles = self.node.registry.children(sa.key)

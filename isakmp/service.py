@@ -274,9 +274,10 @@ class ISAKMPService(Service):
                 if asked not in wanted and got[1] not in used
             ]
         )
-        if self.running and not quietly:
+        if self.running:
             self._assembly.traps.keep(connections)
-            self._assembly.initiation.keep(connections)
+            if not quietly:
+                self._assembly.initiation.keep(connections)
 
     def _established(self, event: Established) -> None:
         # What it is for may have gone while it was negotiated.

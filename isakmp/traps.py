@@ -17,6 +17,7 @@ from isakmp.exchange.phase1 import path_of
 from isakmp.identity import TrafficSelector
 from isakmp.interfaces import INode
 from isakmp.logs import Logger
+from isakmp.node import endpoint_of
 from isakmp.paths import Path
 
 _Name = tuple[str, str]
@@ -103,11 +104,14 @@ class Traps:
             return
         self._log.info("{child}: traffic waits: {t}", child="/".join(name), t=event.traffic)
         connection, child = self._set[name]
-        running: Deferred[object] = self._node.endpoints["isakmp"].establish(  # type: ignore[assignment]
-            connection, child
-        )
+        beginning = endpoint_of(self._node, connection).establish(connection, child)
+        running: Deferred[object] = beginning.addCallback(lambda _: None)
         self._running[name] = running
-        running.addErrback(self._failed, name).addBoth(lambda _: self._running.pop(name, None))
+        running.addErrback(self._failed, name).addBoth(self._ended, name, running)
+
+    def _ended(self, result: object, name: _Name, running: Deferred[object]) -> None:
+        if self._running.get(name) is running:
+            del self._running[name]
 
     def _failed(self, failure: Failure, name: _Name) -> None:
         # Failures of exchanges are events, and logged where they happen.
