@@ -1,7 +1,8 @@
 """
 The sink ``xfrm`` on a Linux that has ESP: user-mode Linux, which runs as one process here.
 
-What is tried there is in ``in_guest_ours``.
+What is tried there is in ``in_guest_ours`` and, with libreswan at the other end, in
+``in_guest_libreswan``.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.interop import CHECKOUT, namespaces
+from tests.interop.libreswan import TREE
 
 UMLRUN = Path(__file__).with_name("umlrun")
 
@@ -57,6 +59,20 @@ def in_guest(*command: str, seconds: int = 480) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
+def assert_passes(test: SynchronousTestCase, module: str) -> None:
+    """
+    The tests of a module pass in a guest, and none is skipped.
+
+    :raises AssertionError: with all they said, if not.
+    """
+    status, said = in_guest(
+        *(sys.executable, "-m", "twisted.trial", "--reporter=text"),
+        *("--temp-directory=/tmp/trial", f"tests.interop.{module}"),
+    )
+    test.assertEqual(status, 0, said)
+    test.assertRegex(said, r"PASSED \(successes=\d+\)")
+
+
 class GuestTests(SynchronousTestCase):
     """
     What a guest says is what has happened in it.
@@ -93,12 +109,22 @@ class OursTests(SynchronousTestCase):
 
     def test_ours(self) -> None:
         """Traffic is protected in every way that ``in_guest_ours`` tries; nothing is skipped."""
-        status, said = in_guest(
-            *(sys.executable, "-m", "twisted.trial", "--reporter=text"),
-            *("--temp-directory=/tmp/trial", "tests.interop.in_guest_ours"),
-        )
-        self.assertEqual(status, 0, said)
-        self.assertRegex(said, r"PASSED \(successes=\d+\)")
+        assert_passes(self, "in_guest_ours")
+
+
+class LibreswanTests(SynchronousTestCase):
+    """
+    Our daemon at one end, libreswan at the other.
+    """
+
+    skip = obstacle() or (
+        None if (TREE / "usr/libexec/ipsec/pluto").exists() else "libreswan: run 'make peers'"
+    )
+    timeout = 540
+
+    def test_both_roles(self) -> None:
+        """Whoever begins, traffic crosses in every way that ``in_guest_libreswan`` tries."""
+        assert_passes(self, "in_guest_libreswan")
 
 
 class OwnKernelTests(SynchronousTestCase):
