@@ -52,20 +52,24 @@ class CommitBit:
         """Whether nothing but CONNECTED is waited for."""
         return self._waiting is not None
 
-    def wait(self, again: Callable[[], None]) -> Deferred[bool]:
+    def wait(self, again: Callable[[], None] | None) -> Deferred[bool]:
         """
         Whether the peer says CONNECTED in time.
 
         Fails with what the peer says against the exchange instead: see :meth:`refused`.
 
-        :param again: called halfway: the peer may not have our last message, or we not its answer.
+        :param again: called halfway: the peer may not have our last message, or we not its answer;
+            None if the last was the peer's.
         """
         waiting: Deferred[bool] = Deferred(self._cancelled)
         if not self.set:
             waiting.callback(True)
             return waiting
         self._waiting = waiting
-        self._timer = self._clock.callLater(self._grace / 2, self._halfway, again)
+        if again is None:
+            self._timer = self._clock.callLater(self._grace, self._passed)
+        else:
+            self._timer = self._clock.callLater(self._grace / 2, self._halfway, again)
         return waiting
 
     def connected(self) -> None:

@@ -98,8 +98,11 @@ class Exchange:
 
     async def connected(self) -> None:
         """If the peer has set the Commit bit: until it says CONNECTED, for a time of grace."""
-        commit = self.conversation.commit
-        if commit is None or await commit.wait(self.conversation.say_again):
+        conversation = self.conversation
+        commit = conversation.commit
+        if commit is None:
+            return
+        if await commit.wait(conversation.say_again if conversation.answers else None):
             return
         self._log.info(
             "{exchange} with {peer}: the peer set the Commit bit and did not say CONNECTED within "

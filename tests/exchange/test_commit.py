@@ -374,12 +374,13 @@ class ResponderTests(CommitTestCase):
             self.finished()
 
     def test_grace(self) -> None:
-        """It is gone on without, after the time of grace."""
+        """It is gone on without, after the time of grace, and nothing more is said."""
         self.begin()
         self.pair.wait(GRACE - 0.3)
         self.assertFalse(self.sending)
         self.pair.wait(0.3)
         self.assertTrue(self.sending)
+        self.assertEqual([self.passed.count(f"Quick {number}") for number in (1, 2, 3)], [1, 1, 1])
         self.finished()
 
     def test_early(self) -> None:
