@@ -97,7 +97,8 @@ class SealedTests(SynchronousTestCase):
         A copy of any sealed message with any one bit changed, in the header or behind it, that
         arrives before the real one: the same SAs come up with the same chains, as many message ids
         are used, and at most one datagram more is sent.  If it is the Commit bit, that takes the
-        time of grace.
+        time of grace; that the last message of Main Mode was refused is told sealed, and takes one
+        message id of whoever has the SA already.
         """
         plain = pair(seed=1)
         plain.up()
@@ -113,7 +114,8 @@ class SealedTests(SynchronousTestCase):
                 more = 0
                 for member in (both.a, both.b):
                     now, then = spent(both, member), without[member.address]
-                    self.assertEqual(now.message_ids, then.message_ids, where)
+                    numbers = now.message_ids - then.message_ids
+                    self.assertIn(numbers, (0, 1) if name == "Main 6" else (0,), where)
                     more += now.datagrams - then.datagrams
                 self.assertIn(more, (0, 1), where)
 
