@@ -118,7 +118,7 @@ class INoticeProtection(Interface):
         proves that the peer has agreed on these keys; who that is, phase 1 has yet to prove.
 
         Under an SA, that of one more message of this exchange itself, proven as ``kind`` is:
-        CONNECTED, as racoon says it.
+        CONNECTED, in the form that the source of racoon has.
         """
 
 

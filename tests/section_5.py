@@ -114,7 +114,7 @@ def text() -> str:
         "costs that time and nothing more.  CONNECTED counts only if the ISAKMP SA proves it:",
         "in an Informational exchange with the message id of the Quick Mode, as the RFC has it;",
         "with a message id of its own, if one exchange alone waits; or as a fourth message of",
-        "Quick Mode, as racoon says it.",
+        "Quick Mode, the form that racoon's source has.",
         "",
         "What can be overlooked",
         "----------------------",

@@ -118,8 +118,8 @@ def connected_in(
     The message that says CONNECTED under the message id of the exchange it is about.
 
     RFC 2408 section 3.1 makes that an Informational exchange, whose cipher state is its own.
-    racoon says it as one more message of Quick Mode, which goes on from the message before.  Either
-    way it is proven as an Informational exchange is.
+    In the source of racoon it is one more message of Quick Mode, which goes on from the message
+    before.  Either way it is proven as an Informational exchange is.
 
     :param kind: of that exchange; ``protection`` as its last message has left it.
     :raises PeerError: if nothing proves it, or it says something else.

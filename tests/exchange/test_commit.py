@@ -174,7 +174,7 @@ class InitiatorTests(CommitTestCase):
             self.finished()
 
     def test_fourth_message(self) -> None:
-        """CONNECTED as a fourth message of Quick Mode, which racoon makes of it, counts too."""
+        """CONNECTED as a fourth message of Quick Mode, the form in racoon's source, counts too."""
         self.begin()
         self.assertTrue(self.waits)
         self.inject(self.sealed(CONNECTED, kind=QUICK))
