@@ -66,7 +66,8 @@ class Limits:
     :ivar message_ids: message ids one management SA may use before it is to be replaced.
     :ivar refusals: messages in clear text that the method may refuse in one exchange; each can cost
         a key agreement.
-    :ivar grace: seconds an exchange goes on hoping after it was refused something, or told no.
+    :ivar grace: seconds an exchange goes on hoping after it was refused something, or told no; and
+        waits for CONNECTED where the peer has set the Commit bit.
     :ivar drops: what is remembered, per exchange, of messages dropped while waiting.
     :ivar notifications: notifications to unproven addresses at once; refilled over a second each.
     :ivar aggressive_octets: octets that the second message may have more than the first, in the

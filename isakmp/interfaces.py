@@ -108,16 +108,18 @@ class IMessageProtection(Interface):
 
 class INoticeProtection(Interface):
     """
-    What the protection of a phase 1 may provide besides: Informational exchanges under its keys.
+    What the protection of an exchange may provide besides: notifications about it under its keys.
 
-    RFC 2408 section 4.8: once keying material has been exchanged, they are sent under it.
+    RFC 2408 section 4.8: once phase 1 has exchanged keying material, they are sent under it.
     """
 
     def for_notice(kind: IExchangeType, message_id: int) -> IMessageProtection:
         """
-        The cipher state of an Informational exchange about this phase 1, whose SA is not yet.
+        In phase 1, the cipher state of an Informational exchange about it, whose SA is not yet.  It
+        proves that the peer has agreed on these keys; who that is, phase 1 has yet to prove.
 
-        It proves that the peer has agreed on these keys; who that is, phase 1 has yet to prove.
+        Under an SA, that of one more message of this exchange itself, proven as ``kind`` is:
+        CONNECTED, in the form that the source of racoon has.
         """
 
 
@@ -154,6 +156,9 @@ class IExchange(INegotiation):
     protection: IMessageProtection | None = Attribute("Cipher state, as far as it got.")
     method: IKeyExchangeMethod = Attribute("Fills the diagram's words.")
     connection: Connection | None = Attribute("The method's.")
+    committed: bool = Attribute(
+        "Whether the peer has set the Commit bit, and not said CONNECTED yet: RFC 2408 section 3.1."
+    )
 
     def initiator(*parts: Part) -> Awaitable[None]:
         """The initiator's next message: ours is said, the peer's is heard."""
@@ -173,6 +178,15 @@ class IExchange(INegotiation):
         """
         Under an SA: our messages are proven and not encrypted, and say so by the Authentication
         Only flag (RFC 2408 section 3.1).
+        """
+
+    def connected() -> Awaitable[None]:
+        """
+        Under an SA: if the peer has set the Commit bit (RFC 2408 section 3.1), wait until it says
+        CONNECTED; after the node's limit ``grace`` it is gone on without.
+
+        It stands in a diagram behind its last message.  What is negotiated is not to be used for
+        sending before.
         """
 
     def cancel() -> None:

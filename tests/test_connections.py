@@ -63,6 +63,7 @@ class CandidatesTests(SynchronousTestCase):
                 "gw.example.org",
                 "Configure a connection for it.",
                 before.rejected,
+                matching="gw.example.org",
             ),
         )
 

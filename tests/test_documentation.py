@@ -292,7 +292,7 @@ class TableTests(SynchronousTestCase):
         rows = dict(_ROW.findall(page("reference/limits.rst")))
         rows = {name.strip("`"): value.strip("`") for name, value in rows.items()}
         for known in (Limits(), Intervals()):
-            for field in [one for one in dataclasses.fields(known) if one.init]:
+            for field in (one for one in dataclasses.fields(known) if one.init):
                 said = rows.pop(field.name)
                 self.assertEqual(float(said), float(getattr(known, field.name)), field.name)
         for bound, where in list(rows.items()):

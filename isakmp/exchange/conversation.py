@@ -39,10 +39,17 @@ from isakmp.errors import (
     Unreadable,
 )
 from isakmp.events import MessageReceived, MessageSent, NotificationReceived, Tally
+from isakmp.exchange.commit import CommitBit, connected_in
 from isakmp.exchange.informational import INFORMATIONAL
-from isakmp.exchange.notices import check_type
+from isakmp.exchange.notices import check_notification, check_type
 from isakmp.exchange.rules import judge
-from isakmp.interfaces import IExchangeType, IMessageProtection, INode, INoticeProtection
+from isakmp.interfaces import (
+    IExchangeType,
+    IManagementSA,
+    IMessageProtection,
+    INode,
+    INoticeProtection,
+)
 from isakmp.logs import Logger
 from isakmp.numbers import NotifyType
 from isakmp.parts import INITIATOR, RESPONDER, Role
@@ -68,7 +75,9 @@ _UNKNOWN = (
 _DIFFER = "Most likely the secrets configured for this peer differ."
 
 _ENCRYPTION = int(Flags.ENCRYPTION)
+_COMMIT = int(Flags.COMMIT)
 
+_EXCHANGE_TYPE = 18
 _FLAGS = 19
 """Where they stand in a message."""
 
@@ -132,6 +141,10 @@ class Conversation:
         self.finished = False
         self.answers = False
         self.untold: tuple[PeerError, Datagram] | None = None
+        self.sa: IManagementSA | None = None
+        """Under which it runs, as its exchange says."""
+        self.commit: CommitBit | None = None
+        """What becomes of the Commit bit, where the peer has set it."""
         self._node = node
         self._report = report
         self._sent = b""
@@ -249,11 +262,16 @@ class Conversation:
         if self._accepted and octets == self._accepted[-1]:
             # The peer repeats itself, so our answer was lost: one datagram for one.  An initiator
             # repeats by the clock while it waits; if both answered repeats, they would never stop.
-            if self.answers and (self.role is RESPONDER or self.finished):
+            last = self.finished or (self.commit is not None and self.commit.waiting)
+            if self.answers and (self.role is RESPONDER or last):
                 self._transmit(repeated=True)
             return
         if octets in self._accepted or octets in self._refused or self.finished:
             return
+        if self.commit is not None and self.commit.set:
+            if self.commit.waiting or octets[_EXCHANGE_TYPE] == INFORMATIONAL.number:
+                self._hear_connected(datagram, self.commit)
+                return
         if self._waiting is None:
             # The exchange is asking a store; one more datagram may wait for it, no queue.
             if self._queued is None:
@@ -269,15 +287,43 @@ class Conversation:
         self._accepted.append(octets)
         self._datagram = datagram
         self.answers = False
+        if octets[_FLAGS] & _COMMIT and self.commit is None:
+            if self.sa is not None and self.kind.establishes:
+                self.commit = CommitBit(self._node.clock, self._node.limits.grace)
         # The timer goes on: almost always there is one more message to wait for.
         waiting, self._waiting = self._waiting, None
-        self._node.events.tally(_tally(self.kind.number, self.role is RESPONDER, False))
+        self._received(datagram, message)
+        waiting.callback(message)
+
+    def _received(self, datagram: Datagram, message: Message) -> None:
+        octets = datagram.octets
+        self._node.events.tally(
+            _tally(message.exchange_type, self.role is RESPONDER, False)
+        )
         if self._node.events.wanted(MessageReceived):
             sealed = bool(octets[_FLAGS] & _ENCRYPTION)
             self._node.events.publish(
                 MessageReceived(datagram.path, message, sealed, len(octets), proven=self.proven)
             )
-        waiting.callback(message)
+
+    def _hear_connected(self, datagram: Datagram, commit: CommitBit) -> None:
+        """Under the message id of this exchange the peer may say that it is complete."""
+        sa, protection = self.sa, self.protection
+        assert sa is not None and protection is not None
+        try:
+            message = connected_in(datagram.octets, self.kind, sa, protection)
+            judge(message.departures, self.lenient)
+            for notification in message.all(Notification):
+                check_notification(self._node.dois[sa.doi], notification)
+        except PeerError as error:
+            self._drop(error, datagram)
+            return
+        self._received(datagram, message)
+        for notification in message.all(Notification):
+            self._node.events.publish(
+                NotificationReceived(datagram.path, notification.kind, authenticated=True)
+            )
+        commit.connected()
 
     def _read(self, datagram: Datagram) -> Message:
         """Decode, prove, and check what this arrow needs; commit only when all of it holds."""
@@ -476,7 +522,10 @@ class Conversation:
         """
         The peer says so under an SA: that is final.
         """
-        self._end(PeerRefused(Reason(f"the peer says {NotifyType(kind).spelled}"), kind))
+        error = PeerRefused(Reason(f"the peer says {NotifyType(kind).spelled}"), kind)
+        if self.commit is not None:
+            self.commit.refused(error)
+        self._end(error)
 
     def undelivered(self, why: str) -> None:
         """
@@ -574,6 +623,8 @@ class Conversation:
         The exchange has its result; from now on only a repeated question is answered, repeatedly.
         """
         self.finished = True
+        if self.commit is not None:
+            self.commit.finish()
         self._queued = None
         self._waiting = None
         self._stop()

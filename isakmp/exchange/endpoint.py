@@ -447,11 +447,25 @@ class ISAKMPEndpoint:
         if exchange.doi.notified(notice) is Effect.START_AFRESH:
             if notice.spi == cookies_of(sa).octets:
                 self.started_afresh(sa)
+        elif notice.kind == NotifyType.CONNECTED:
+            self._connected(sa)
         elif notice.kind < NotifyType.CONNECTED:
             # It does not say which exchange it is about; one that waits under this SA is refused.
             for running in tuple(self._running):
                 if running.sa is sa and running.role is INITIATOR:
                     running.conversation.refused_by_peer(notice.kind)
+
+    def _connected(self, sa: IManagementSA) -> None:
+        """
+        CONNECTED under a message id of its own, where RFC 2408 section 3.1 wants that of the
+        exchange it is about: it is about the one that waits for it, if there is but one.
+        """
+        bits = [
+            running.conversation.commit for running in self._running if running.sa is sa
+        ]
+        waited_for = [bit for bit in bits if bit is not None and bit.set]
+        if len(waited_for) == 1:
+            waited_for[0].connected()
 
     def started_afresh(self, sa: IManagementSA) -> None:
         """

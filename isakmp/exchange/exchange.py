@@ -30,7 +30,7 @@ from isakmp.interfaces import (
 )
 from isakmp.logs import Logger
 from isakmp.parts import INITIATOR, RESPONDER, Arrow, Part, Role
-from isakmp.paths import Path
+from isakmp.paths import Path, endpoint
 from isakmp.wire.message import CookiePair, Flags, Header, Message, encode_chain
 from isakmp.wire.payloads import Payload, VendorID
 
@@ -57,6 +57,7 @@ class Exchange:
     ) -> None:
         self.node = node
         self.conversation = conversation
+        conversation.sa = sa
         self.type: IExchangeType = conversation.kind
         self.number: int = conversation.kind.number
         self.role = conversation.role
@@ -94,6 +95,30 @@ class Exchange:
         if self.sa is None:
             raise RuntimeError("nothing proves a message without an SA")
         self.conversation.flags = int(Flags.AUTHENTICATION_ONLY)
+
+    async def connected(self) -> None:
+        """If the peer has set the Commit bit: until it says CONNECTED, for a time of grace."""
+        conversation = self.conversation
+        commit = conversation.commit
+        if commit is None:
+            return
+        if await commit.wait(conversation.say_again if conversation.answers else None):
+            return
+        self._log.info(
+            "{exchange} with {peer}: the peer set the Commit bit and did not say CONNECTED within "
+            "{seconds} s; it is gone on without",
+            exchange=self.type.name,
+            peer=endpoint(self.path.remote),
+            cookies=str(self.cookies),
+            message_id=f"{self.message_id:08x}",
+            seconds=self.node.limits.grace,
+        )
+
+    @property
+    def committed(self) -> bool:
+        """Whether the peer has set the Commit bit, and not said CONNECTED yet."""
+        commit = self.conversation.commit
+        return commit is not None and commit.set
 
     def otherwise(self, undo: Callable[[], object]) -> None:
         """Have ``undo`` called, last first, if the exchange ends without its result."""

@@ -339,7 +339,8 @@ def shortened(
 
 async def install_inbound(exchange: INegotiation, bundle: SABundle) -> None:
     """
-    As responder, before the answer leaves: from then on the peer may send.
+    Before the message leaves after which the peer may send: as responder the answer, as initiator
+    the last, if we may not send ourselves yet (RFC 2408 section 3.1, the Commit bit).
 
     If it never confirms, what it may believe in is taken back, and it is told.
     """

@@ -202,6 +202,11 @@ class Phase2Protection(Phase1Protection):
         self._remember(payloads[1:])
         return _message(header, payloads[1:], departures)
 
+    def for_notice(self, kind: IExchangeType, message_id: int) -> IMessageProtection:
+        """What seals one more message of this exchange that is a notice: led by a HASH(1)."""
+        sa = cast(IManagementSA, self._sa)
+        return Phase2Protection(self._cipher, self.iv, sa, kind, message_id)
+
     def _read(
         self, header: Header, data: bytes
     ) -> tuple[tuple[Payload, ...], bytes, set[str]]:

@@ -91,10 +91,14 @@ class QuickMode:
                                       <--    HDR*, HASH(2), SA, Nr
                                                [, KE ] [, IDci, IDcr ]
             HDR*, HASH(3)             -->
+                                   [  <--    HDR*, HASH(1), N(CONNECTED) ]
+
+        The last, in either direction, if that end has set the Commit bit.
         """
         await exchange.initiator(SA, NONCE)
         await exchange.responder(SA, NONCE)
         await exchange.initiator()
+        await exchange.connected()
         return await exchange.method.established()
 
 
@@ -121,6 +125,7 @@ class QuickMethod:
         self._agreement: IKeyAgreement | None = None
         self._g_xy = b""
         self._group: int | None = None
+        self._installed = False
 
     def __copy__(self) -> Self:
         # Every message is heard on a copy: the general way takes ten times as long.
@@ -143,9 +148,17 @@ class QuickMethod:
         return (SecurityAssociation, Nonce) if SA in parts else ()
 
     async def say(self, parts: frozenset[Part], riding: Sequence[Payload]) -> Sequence[Payload]:
-        """Our payloads; the last message commits us, so everything is installed before."""
+        """
+        Our payloads.
+
+        The last message commits us, so everything is installed before; but for what we send by,
+        if the peer does not want to hear it before it says CONNECTED.
+        """
         if SA not in parts:
-            await self._install()
+            if self.exchange.committed:
+                await self._install_inbound()
+            else:
+                await self._install()
             return ()
         initiating = self.exchange.role is INITIATOR
         offers = await (self._propose() if initiating else self._accept())
@@ -156,8 +169,7 @@ class QuickMethod:
             payloads.append(KeyExchange(self._half().public))
         if not initiating:
             self._make_bundles()
-            for bundle in self._bundles:
-                await negotiation.install_inbound(self.exchange, bundle)
+            await self._install_inbound()
             riding = [*riding, *negotiation.lifetime_notices(self.exchange, self._negotiated)]
         return [*payloads, *self._identities, *riding]
 
@@ -192,7 +204,7 @@ class QuickMethod:
 
     async def established(self) -> object:
         """The SA bundles, one for each SA payload."""
-        if self.exchange.role is RESPONDER:
+        if not self._installed:
             await self._install()
         return self._bundles
 
@@ -297,7 +309,12 @@ class QuickMethod:
             negotiation.bundle(self.exchange, one, self._g_xy, n_i, n_r) for one in self._negotiated
         )
 
+    async def _install_inbound(self) -> None:
+        for bundle in self._bundles:
+            await negotiation.install_inbound(self.exchange, bundle)
+
     async def _install(self) -> None:
+        self._installed = True
         for bundle in self._bundles:
             await negotiation.install(self.exchange, bundle)
         if self.exchange.role is INITIATOR:

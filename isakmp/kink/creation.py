@@ -354,6 +354,9 @@ class _Said:
                 f"{len(sas)} SA, {len(nonces)} nonce, {len(publics)} KE and {len(identities)} ID "
                 "payloads for one SA"
             )
+        if payloads[0] is not sas[0]:
+            # RFC 2409 section 5.5, which RFC 4430 section 5 leaves as it is; there is no HASH.
+            raise Malformed("the SA payload does not come first")
         if nonces and len(nonces[0]) not in _NONCES:
             raise Malformed(f"a nonce of {len(nonces[0])} octets")
         self.sa = sas[0]

@@ -87,6 +87,7 @@ class FlagTests(SynchronousTestCase):
         A copy with any one bit changed comes to nothing; the real one that follows counts.
 
         Proves: RFC 2408 section 5.11
+        Proves: RFC 2408 section 5.14 (row 5.14-6)
         """
         forged: list[bytes] = []
 

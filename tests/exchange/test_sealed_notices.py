@@ -14,11 +14,11 @@ from isakmp.connections import Connection, Limits
 from isakmp.credentials.pre_shared_keys import SharedSecret
 from isakmp.errors import InvalidIdentity, PeerRefused, Unreadable
 from isakmp.events import ExchangeFailed, NotificationReceived
-from isakmp.identity import IdentityPattern
+from isakmp.identity import Identity, IdentityPattern
 from isakmp.numbers import ExchangeType, NotifyType
 from isakmp.paths import Datagram
 from isakmp.wire.message import Flags, Header
-from tests.nodes import MALLORY, SHARED, Pair, Settings, disagreements, pair
+from tests.nodes import MALLORY, SHARED, Member, Pair, Settings, disagreements, pair
 from tests.properties.wiretap import replace_with, seen_from
 
 GRACE = Limits().grace
@@ -30,12 +30,17 @@ def wants_another(connection: Connection) -> Connection:
     return replace(connection, remote_identity=IdentityPattern("somebody.lab"))
 
 
-def notices(both: Pair) -> list[Datagram]:
-    """The Informational exchanges that Bob sent."""
+def says_another(connection: Connection) -> Connection:
+    """Bob is not who Alice expects."""
+    return replace(connection, local_identity=Identity.parse("somebody.lab"))
+
+
+def notices(both: Pair, sender: Member | None = None) -> list[Datagram]:
+    """The Informational exchanges that one of them sent; Bob, unless another is named."""
     return [
         one.datagram
         for one in both.wire
-        if one.datagram.path.local[0] == both.b.address
+        if one.datagram.path.local[0] == (sender or both.b).address
         and one.datagram.octets[18] == ExchangeType.INFORMATIONAL
     ]
 
@@ -125,6 +130,25 @@ class SealedNoticeTests(SynchronousTestCase):
         self.begun(both)
         self.assertTrue(notices(both))
         self.assertEqual({d.path.remote[0] for d in notices(both)}, {both.a.address})
+
+    def test_last_message(self) -> None:
+        """
+        If the initiator refuses the last message of phase 1, the peer has the SA and believes what
+        is said under it: so it is told once, when the exchange has failed, and not before, for
+        somebody may have changed that message on the way.
+        """
+        both = pair(bobs=says_another)
+        both.a.establish().addErrback(lambda failure: None)
+        both.wait(1.0)
+        self.assertEqual(both.a.published(ExchangeFailed), [])
+        self.assertEqual(notices(both, both.a), [])
+        both.wait(GRACE)
+        (failed,) = both.a.published(ExchangeFailed)
+        self.assertIsInstance(failed.error, InvalidIdentity)
+        (notice,) = notices(both, both.a)
+        self.assertTrue(Header.decode(notice.octets).flags & Flags.ENCRYPTION)
+        heard = {(n.kind, n.authenticated) for n in both.b.published(NotificationReceived)}
+        self.assertEqual(heard, {(AUTHENTICATION_FAILED, True)})
 
     def test_bounded(self) -> None:
         """No more is said than a node says altogether in a second: nothing, if that is nothing."""

@@ -152,6 +152,11 @@ class Replay:
         """Nobody gives it up."""
         raise NotImplementedError
 
+    committed = False
+
+    async def connected(self) -> None:
+        """No recording has the Commit bit."""
+
     def authenticate_only(self) -> None:
         """No recording has that."""
         raise NotImplementedError

@@ -30,7 +30,15 @@ from isakmp.numbers import ExchangeType
 from isakmp.paths import Datagram, Path
 from isakmp.testing import settle
 from isakmp.wire.message import Flags, Message
-from isakmp.wire.payloads import Hash, Identification, KeyExchange, Notification
+from isakmp.wire.payloads import (
+    Hash,
+    Identification,
+    KeyExchange,
+    Nonce,
+    Notification,
+    SecurityAssociation,
+    VendorID,
+)
 from tests.ike.ends import Change, established, two
 from tests.nodes import (
     ALICE,
@@ -104,12 +112,13 @@ def another(first: Datagram) -> Datagram:
 class AgreementTests(SynchronousTestCase):
     def test_three_messages(self) -> None:
         """
-        An SA comes of three messages, the last of which is sealed, and a child under it.
+        An SA comes of three messages, the last of which is sealed, and a child under it: SA, KE,
+        NONCE and ID; the same with a HASH; a HASH.
 
         INITIAL-CONTACT is not said, as RFC 2407 wants it.
 
         Proves: RFC 2408 section 4.7
-        Proves: RFC 2409 section 5.4
+        Proves: RFC 2409 section 5.4 (row 5.4-2)
         """
         pair = between(settings=GENEROUS)
         established(pair)
@@ -117,10 +126,18 @@ class AgreementTests(SynchronousTestCase):
         sealed = [d.octets[19] & Flags.ENCRYPTION for d in spoken(pair)]
         self.assertEqual(sealed, [0, 0, Flags.ENCRYPTION])
         self.assertEqual(disagreements(pair.a, pair.b), [])
-        for member in (pair.a, pair.b):
-            for event in member.published(MessageSent):
-                if event.message.exchange_type == AGGRESSIVE:
-                    self.assertFalse(event.message.has(Notification))
+        said = [
+            event.message
+            for member in (pair.a, pair.b)
+            for event in member.published(MessageSent)
+            if event.message.exchange_type == AGGRESSIVE
+        ]
+        first, third, second = said
+        words = [SecurityAssociation, KeyExchange, Nonce, Identification]
+        for message, expected in ((first, words), (second, [*words, Hash]), (third, [Hash])):
+            self.assertFalse(message.has(Notification))
+            kinds = [type(p) for p in message.payloads if not isinstance(p, VendorID)]
+            self.assertCountEqual(kinds, expected)
 
     def test_identity_before_choice(self) -> None:
         """
@@ -158,7 +175,7 @@ class AgreementTests(SynchronousTestCase):
         The secret is found by the identity that the peer says, wherever it is: in Main Mode only
         its address could be asked for.
 
-        Proves: RFC 2409 section 5.4
+        Proves: RFC 2409 section 5.4 (row 5.4-3)
         """
         secrets = [SharedSecret(SECRET, ("i.lab",)), SharedSecret(b"everybody's", ())]
         pair = between(his=lambda c: replace(c, remote=()), his_secrets=secrets)

@@ -4,14 +4,18 @@ What is wrong with a message, and what RFC 4430 has for it: an error, or silence
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import zlib
 from dataclasses import replace
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from isakmp.associations import Offer
 from isakmp.connections import Limits
-from isakmp.errors import ExchangeTimeout, PeerRefused
+from isakmp.errors import ExchangeTimeout, InvalidIdentity, Malformed, PeerError, PeerRefused
 from isakmp.identity import IdentityPattern
+from isakmp.kink.creation import KENotSupported
 from isakmp.kink.errors import BadChecksum, KerberosRefusal, ProtocolError, UnknownTransaction
 from isakmp.kink.message import Message, Received, decode_inner, encode_inner
 from isakmp.kink.numbers import ErrorCode, KerberosError, MessageType
@@ -31,7 +35,15 @@ from isakmp.numbers import NotifyType
 from isakmp.paths import Datagram
 from isakmp.testing import FixedEntropy, settle
 from isakmp.wire.payload import Payload
-from isakmp.wire.payloads import Delete, KeyExchange, Nonce, Notification, VendorID
+from isakmp.wire.payloads import (
+    Delete,
+    Identification,
+    KeyExchange,
+    Nonce,
+    Notification,
+    SecurityAssociation,
+    VendorID,
+)
 from tests.kink.ends import (
     ALICE,
     BOB,
@@ -43,6 +55,7 @@ from tests.kink.ends import (
     assert_clean,
     ends,
 )
+from tests.nodes import networks
 
 CREATE, DELETE, REPLY, GETTGT, ACK, STATUS = (
     MessageType.CREATE,
@@ -198,6 +211,39 @@ class ProofTests(RefusalTestCase):
         """
         request, _ = self.ticket.request()
         self.assert_silent(Message(STATUS, 1, 7, (APRequest(1, request),)).encode(), BadChecksum)
+
+    def test_without_a_key(self) -> None:
+        """
+        A checksum that needs no key, so that anybody could make it, is none: over the command or
+        over the reply.
+
+        Proves: RFC 4430 section 4 (row 4-13)
+        """
+        request, _ = self.ticket.request()
+        unkeyed = [
+            lambda octets, name=name, size=size: hashlib.new(name, octets).digest()[:size]
+            for name, size in (("md5", 16), ("sha1", 20), ("sha256", 16), ("sha256", 32))
+        ]
+        unkeyed.append(lambda octets: zlib.crc32(octets).to_bytes(4, "little"))
+        unkeyed.append(lambda octets: hmac.digest(b"", octets, "sha256")[:16])
+        for checksum in unkeyed:
+            octets = Message(STATUS, 1, 7, (APRequest(1, request),)).encode(checksum)
+            self.assertTrue(Received.decode(octets).checksum)
+            self.assert_silent(octets, BadChecksum)
+        before = len(self.pair.a.drops)
+
+        def tap(datagram: Datagram) -> list[Datagram] | None:
+            if datagram.path.local[0] == ALICE:
+                return None
+            message = Received.decode(datagram.octets).message
+            return [Datagram(message.encode(one), datagram.path) for one in unkeyed]
+
+        self.pair.network.taps.append(tap)
+        begun = self.pair.a.establish()
+        self.assertRaises(ExchangeTimeout, settle, self.pair.clock, begun)
+        drops = self.pair.a.drops[before:]
+        self.assertGreaterEqual(len(drops), len(unkeyed))
+        self.assertEqual({type(error) for error in drops}, {BadChecksum})
 
     def test_skew(self) -> None:
         """
@@ -360,6 +406,52 @@ class FormTests(RefusalTestCase):
                 self.message(CREATE, inner=(operation,)), NotifyType.PAYLOAD_MALFORMED
             )
         self.assert_error(self.message(CREATE), ErrorCode.PROTOERR)
+
+    def test_quick_mode(self) -> None:
+        """
+        A CREATE has to be what RFC 2409 section 5.5 asks of Quick Mode: the SA payload first; a
+        nonce of 8 to 256 octets; both client identities or none, and acceptable ones; a public
+        value if, and only if, the proposals name a group, which can be agreed.
+
+        Proves: RFC 4430 section 5 (row 5-1)
+        """
+        hers, his = (
+            Identification(one.kind, one.protocol, one.port, one.data)
+            for one in (selector.identity() for selector in networks(0))
+        )
+        sa, nonce, *_ = self.offered().payloads()
+        refused: tuple[tuple[tuple[Payload, ...], type[PeerError]], ...] = (
+            ((nonce, sa, hers, his), Malformed),
+            ((hers, his, sa, nonce), Malformed),
+            ((sa, Nonce(bytes(7)), hers, his), Malformed),
+            ((sa, Nonce(bytes(257)), hers, his), Malformed),
+            ((sa, hers, his), Malformed),
+            ((sa, nonce, hers), Malformed),
+            ((sa, nonce, hers, his, his), Malformed),
+            ((sa, nonce, his, hers), InvalidIdentity),
+            ((sa, nonce, KeyExchange(bytes(32)), hers, his), KENotSupported),
+        )
+        for xid, (payloads, why) in enumerate(refused, 100):
+            asked = self.message(CREATE, xid=xid, inner=(Operation.of(payloads),))
+            (reply,) = self.ask(asked)
+            (operation,) = self.proven(reply)
+            assert isinstance(operation, Operation)
+            (notification,) = operation.payloads()
+            assert isinstance(notification, Notification)
+            self.assertLess(notification.kind, NotifyType.CONNECTED)
+            self.assertIs(type(self.pair.b.failures[-1]), why, payloads)
+        self.assertEqual(len(self.pair.b.failures), len(refused))
+        self.assertEqual(self.pair.b.bundles, [])
+        for good in ((sa, nonce, hers, his), (sa, Nonce(bytes(256)), hers, his)):
+            (reply,) = self.ask(self.message(CREATE, xid=78, inner=(Operation.of(good),)))
+            (operation,) = self.proven(reply)
+            assert isinstance(operation, Operation)
+            self.assertIsInstance(operation.payloads()[0], SecurityAssociation)
+            self.assertEqual(len(self.pair.b.bundles), 1)
+            self.setUp()
+        self.pair = ends(Lab(hers=("aes128-sha256-curve25519",), his=("aes128-sha256-curve25519",)))
+        self.pair.up()
+        assert_agree(self, self.pair)
 
     def offered(self, *more: Payload, doi: int = 1) -> Operation:
         """What Alice would offer, and more."""

@@ -226,6 +226,33 @@ class PatienceTests(SynchronousTestCase):
         assert_agree(self, pair)
         self.assertEqual(len(pair.wire), 2)
 
+    def test_icmp(self) -> None:
+        """
+        That what we sent did not arrive, says somebody by ICMP: nobody is taken for dead, and what
+        is under way goes on.
+
+        Proves: RFC 4430 section 3.7 (row 3.7-5)
+        """
+        pair = ends(Lab(children=2))
+
+        def doubted(datagram: Datagram) -> None:
+            end = pair.a if datagram.path.local[0] == ALICE else pair.b
+            for octets in (datagram.octets, datagram.octets[:8]):
+                report = replace(datagram, octets=octets)
+                end.assembly.endpoint.undelivered(report, f"{BOB} says by ICMP: unreachable")
+
+        pair.network.taps.append(doubted)
+        pair.up()
+        settle(pair.clock, pair.a.establish("net1"))
+        pair.wait(100)
+        assert_agree(self, pair, 2)
+        for one in tuple(pair.wire):
+            doubted(one.datagram)
+        pair.wait(100)
+        assert_agree(self, pair, 2)
+        self.assertEqual(pair.a.removals + pair.b.removals, [])
+        self.assertEqual(pair.a.failures + pair.b.failures, [])
+
     def test_soft_lifetime(self) -> None:
         """
         When an SA is renewed depends on chance.
