@@ -30,7 +30,6 @@ from isakmp.errors import (
     InvalidCookie,
     InvalidExchangeType,
     InvalidFlags,
-    NotAccepted,
     PeerError,
     PeerRefused,
     Reason,
@@ -41,8 +40,15 @@ from isakmp.errors import (
 from isakmp.events import MessageReceived, MessageSent, NotificationReceived, Tally
 from isakmp.exchange.commit import CommitBit, connected_in
 from isakmp.exchange.informational import INFORMATIONAL
-from isakmp.exchange.notices import check_notification, check_type
+from isakmp.exchange.notices import check_notification
 from isakmp.exchange.rules import judge
+from isakmp.exchange.verdicts import (
+    answered_unreadably,
+    no_answer,
+    read_notice,
+    refused_in_clear,
+    refused_sealed,
+)
 from isakmp.interfaces import (
     IExchangeType,
     IManagementSA,
@@ -65,29 +71,12 @@ Report = Callable[[PeerError, Datagram, "Conversation", bool], None]
 _SOON = 1e-6
 """Less than any interval, more than the rounding of a clock."""
 
-_READ = (NotifyType.AUTHENTICATION_FAILED, NotifyType.INVALID_ID_INFORMATION)
-"""What a peer says of a message that it could read."""
-
-_UNKNOWN = (
-    "Most likely it does not know this end by its identity: compare the local id configured here "
-    "with the remote id there; if they agree, the secrets differ."
-)
-_DIFFER = "Most likely the secrets configured for this peer differ."
-
 _ENCRYPTION = int(Flags.ENCRYPTION)
 _COMMIT = int(Flags.COMMIT)
 
 _EXCHANGE_TYPE = 18
 _FLAGS = 19
 """Where they stand in a message."""
-
-_HAS_KEYS = (
-    "It has the same keys, so it could read our message: most likely it does not know this end by "
-    "its identity. Compare the local id configured here with the remote id there, and which "
-    "exchange each end wants."
-)
-"""What a sealed AUTHENTICATION-FAILED comes to."""
-
 
 _tally = lru_cache(maxsize=128)(Tally)  # there are as many as exchange types, four times
 
@@ -413,19 +402,8 @@ class Conversation:
         self._node.events.publish(NotificationReceived(datagram.path, kind, authenticated=False))
         if self.finished or kind >= NotifyType.CONNECTED:
             return
-        says = f"it says {NotifyType(kind).spelled}, unauthenticated"
-        dropped = tuple(self._drops)
-        error: PeerError
-        if self.protection is not None and not self._opened:
-            error = NotAccepted(
-                Reason(
-                    f"the peer did not accept our first sealed message: {says}",
-                    remedy=_UNKNOWN if kind in _READ else _DIFFER,
-                    rejected=dropped,
-                )
-            )
-        else:
-            error = PeerRefused(Reason(f"the peer refused: {says}", rejected=dropped), kind)
+        unproven = self.protection is not None and not self._opened
+        error = refused_in_clear(kind, unproven, tuple(self._drops))
         self._remember(error, b"")
         self._lose_patience(error)
 
@@ -464,57 +442,24 @@ class Conversation:
         """
         if self._opened_notice(datagram):
             return
-        if self.role is INITIATOR:
-            refused = "our first sealed message, and says so in one"
-        elif self.kind.waits_for_cookie:
+        if self.role is RESPONDER and self.kind.waits_for_cookie:
             return
-        else:
-            refused = "what we answered it, and says so in a message"
         if self.protection is not None and not self._opened:
-            self._lose_patience(
-                NotAccepted(
-                    Reason(
-                        f"the peer did not accept {refused} that cannot be read",
-                        remedy="Most likely the secrets configured for this peer differ, or it "
-                        "does not know this end by its identity.",
-                        rejected=tuple(self._drops),
-                    )
-                )
-            )
+            self._lose_patience(answered_unreadably(self.role, tuple(self._drops)))
 
     def _opened_notice(self, datagram: Datagram) -> bool:
         """Whether it is a notification that the keys of this exchange open."""
         protection = self.protection
         if self.finished or not INoticeProtection.providedBy(protection):
             return False
-        header = Header.decode(datagram.octets)
-        if header.exchange_type != INFORMATIONAL.number or not header.flags & _ENCRYPTION:
-            return False
-        try:
-            message = protection.for_notice(INFORMATIONAL, header.message_id).unseal(
-                datagram.octets
-            )
-            judge(message.departures, self.lenient)
-            kinds = []
-            for payload in message.all(Notification):
-                check_type(payload)
-                kinds.append(payload.kind)
-        except PeerError:
-            return False
+        kinds = read_notice(protection, datagram.octets, self.lenient)
         for kind in kinds:
             self._node.events.publish(
                 NotificationReceived(datagram.path, kind, authenticated=False)
             )
             if kind < NotifyType.CONNECTED:
                 # It counts for more than what anybody could have said in clear text.
-                self._verdict = PeerRefused(
-                    Reason(
-                        f"the peer refused: it says {NotifyType(kind).spelled}, sealed",
-                        remedy=_HAS_KEYS if kind == NotifyType.AUTHENTICATION_FAILED else "",
-                        rejected=tuple(self._drops),
-                    ),
-                    kind,
-                )
+                self._verdict = refused_sealed(kind, tuple(self._drops))
                 self._lose_patience(self._verdict)
         return bool(kinds)
 
@@ -590,18 +535,13 @@ class Conversation:
             self._schedule()
 
     def _timeout(self) -> ExchangeTimeout:
-        peer = endpoint(self.path.remote)
-        rule = f"no answer from {peer}" if self._sent else f"no message from {peer}"
-        remedy = ""
-        if self._undelivered:
-            rule += f": {self._undelivered}, unauthenticated"
-            remedy = (
-                "Ask the peer's administrator whether its daemon runs and on which port, and "
-                "whether a firewall lets UDP through; the port here is remote_port."
-            )
-        elif self.protection is not None and not self._opened:
-            remedy = "If it is reachable, the secrets configured for this peer may differ."
-        return ExchangeTimeout(Reason(rule, remedy=remedy, rejected=tuple(self._drops)))
+        return no_answer(
+            endpoint(self.path.remote),
+            begun=bool(self._sent),
+            unproven=self.protection is not None and not self._opened,
+            undelivered=self._undelivered,
+            dropped=tuple(self._drops),
+        )
 
     def _end(self, error: PeerError) -> None:
         self._stop()
