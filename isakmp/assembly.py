@@ -37,6 +37,7 @@ from isakmp.registry import SARegistry
 from isakmp.renewal import Renewals
 from isakmp.stores.memory import MemoryStore
 from isakmp.stream import EventStream
+from isakmp.traps import Traps
 
 RIDERS = (VendorIDs, InitialContact)
 """What travels with every node's exchanges, in this order."""
@@ -121,6 +122,7 @@ class Assembly:
         self.lifetimes = Lifetimes(self.node)
         self.renewals = Renewals(self.node)
         self.initiation = Initiation(self.node)
+        self.traps = Traps(self.node)
 
     def datagram_received(self, datagram: Datagram) -> None:
         """A datagram has arrived: it is for whoever speaks it."""
@@ -154,6 +156,7 @@ class Assembly:
     def stop(self) -> Deferred[None]:
         """Begin nothing any more, tell the peers, empty the sink, leave nothing on the clock."""
         self.initiation.stop()
+        self.traps.stop()
         self.renewals.stop()
         self.lifetimes.stop()
         closing = [endpoint.close() for endpoint in self.node.endpoints.values()]

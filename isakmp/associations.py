@@ -230,6 +230,7 @@ class Handling:
     :ivar if_id_in: of the XFRM interface; 0: none.
     :ivar rekey_octets: when an SA is to be renewed, by what has passed; 0: that does not matter.
     :ivar life_octets: when it is used no longer; likewise.
+    :ivar rand_octets: by how much, at most and by chance, it is renewed earlier.
     :ivar updown: a command that is run when it comes up and goes down; empty: none.
     """
 
@@ -250,6 +251,8 @@ class Handling:
     life_octets: int = 0
     rekey_packets: int = 0
     life_packets: int = 0
+    rand_octets: int = 0
+    rand_packets: int = 0
     updown: str = ""
     host_access: bool = False
 
@@ -339,6 +342,7 @@ class IPsecParameters:
     :ivar compression: ``deflate`` of an IPComp SA, which has neither of those; else ``none``.
     :ivar extended: whether sequence numbers have 64 bits: RFC 4304.
     :ivar group: of the Diffie-Hellman agreement made for it alone (RFC 2409 section 5.5); 0: none.
+    :ivar udp: our port and the peer's, where ESP goes in UDP: RFC 3948.
     """
 
     mode: str
@@ -347,6 +351,7 @@ class IPsecParameters:
     compression: str = "none"
     extended: bool = False
     group: int = 0
+    udp: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,10 +372,12 @@ class ProtectionSA:
 @dataclass(frozen=True, slots=True)
 class SABundle:
     """
-    What one protection suite became: the SAs of both directions, outermost first.
+    What one protection suite became: the SAs of both directions, in the order of the suite; how
+    they go around one another is for the sink to know.
 
     :ivar name: unique at this node; a sink installs and removes by it.
     :ivar parent: the management SA it was made under.
+    :ivar path: between whom it is, where that was known when it was made.
     """
 
     name: str
@@ -378,6 +385,7 @@ class SABundle:
     inbound: tuple[ProtectionSA, ...]
     outbound: tuple[ProtectionSA, ...]
     policy: ChildPolicy
+    path: Path | None = None
 
     @property
     def key(self) -> SPIKey:

@@ -25,7 +25,7 @@ from isakmp.config.loaded import Loaded
 from isakmp.config.mistakes import ConfigurationErrors, Mistake
 from isakmp.config.settings import Settings
 from isakmp.config.tree import Section
-from isakmp.connections import Connection, StartAction
+from isakmp.connections import Connection
 from isakmp.control.control import Control
 from isakmp.errors import ConfigurationError
 from isakmp.events import Established, Removed
@@ -51,6 +51,7 @@ from isakmp.plugins import (
     installed,
 )
 from isakmp.service import ISAKMPService
+from isakmp.sinks.log import LogSink
 from isakmp.systemd import Manager
 
 R = TypeVar("R")
@@ -224,6 +225,9 @@ class Daemon(ISAKMPService):
         """
         self._speak(self._description.settings)
         self._warn()
+        sink = self.node.sink
+        if not sink.protects and sink.name != LogSink.name:  # that says so itself
+            self._log.warn("the sink {sink} protects no traffic", sink=sink.name)
         if self._description.settings.log.keys:
             try:
                 self._keys = KeyLog(self._description.settings.log.keys, self.node.events)
@@ -335,7 +339,7 @@ class Daemon(ISAKMPService):
             begun = {
                 child.name
                 for child in connection.children
-                if child.start is StartAction.START and kept.get(child.name) != child
+                if child.start.starts and kept.get(child.name) != child
             }
             for sa in self.node.registry.by_connection(connection.name):
                 bundles = self.node.registry.children(sa.key)

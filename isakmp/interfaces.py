@@ -14,6 +14,7 @@ offered and chosen; whatever protects traffic :class:`ISASink`.
 from __future__ import annotations
 
 import enum
+import socket
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -787,6 +788,13 @@ class ISASink(Interface):
 
     def untrap(connection: str, child: str) -> Deferred[None]:
         """Idempotent."""
+
+    def exempt(socket: socket.socket) -> None:
+        """
+        What goes through this socket of ours is no child's traffic, whatever that is for.
+
+        :raises ConfigurationError: if it cannot be.
+        """
 
 
 class ICredentialStore(Interface):

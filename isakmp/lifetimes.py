@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 
 from isakmp.agenda import Agenda, Appointment
 from isakmp.associations import SABundle, SAKey
-from isakmp.events import Established, Removal, Removed
+from isakmp.events import Established, Removal, Removed, SAExpiring
 from isakmp.interfaces import IManagementSA, INode
 from isakmp.logs import Logger
 from isakmp.node import delete
@@ -40,6 +40,7 @@ class Lifetimes:
         self._unsubscribe: tuple[Callable[[], None], ...] = (
             node.events.subscribe(Established, lambda event: self._begin(event.sa)),
             node.events.subscribe(Removed, lambda event: self._end(event.sa)),
+            node.events.subscribe(SAExpiring, self._used_up),
         )
         for sa in node.registry:
             self._begin(sa)
@@ -68,8 +69,18 @@ class Lifetimes:
         if timer is not None:
             timer.cancel()
 
+    def _used_up(self, event: SAExpiring) -> None:
+        """The sink says that it has carried all it may."""
+        sa = self._node.registry.find(event.key)
+        if event.hard and sa is not None:
+            self._end(sa)
+            self._delete(sa)
+
     def _expire(self, sa: IManagementSA | SABundle) -> None:
         del self._timers[sa.key]
+        self._delete(sa)
+
+    def _delete(self, sa: IManagementSA | SABundle) -> None:
         deleting = maybeDeferred(delete, self._node, [sa], Removal.EXPIRED)
         deleting.addErrback(self._not_deleted, sa)
         deleting.addErrback(self._not_removed, sa)

@@ -227,6 +227,7 @@ def builtin(entropy: Callable[[int], bytes] = os.urandom) -> Plugins:
     from isakmp.kink.key_exchange import kink
     from isakmp.sinks.log import LogSink
     from isakmp.sinks.memory import MemorySink
+    from isakmp.sinks.xfrm.sink import XFRMSink
 
     return Plugins(
         dois=(ISAKMPDOI(), IPsecDOI()),
@@ -234,6 +235,8 @@ def builtin(entropy: Callable[[int], bytes] = os.urandom) -> Plugins:
         sinks=(
             SinkPlugin(MemorySink.name, lambda: MemorySink(entropy), MemorySink),
             SinkPlugin(LogSink.name, lambda: LogSink(entropy), LogSink),
+            SinkPlugin("auto", lambda: XFRMSink(entropy=entropy), XFRMSink),
+            SinkPlugin(XFRMSink.name, lambda: XFRMSink(entropy=entropy), XFRMSink),
         ),
     )
 

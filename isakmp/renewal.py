@@ -19,7 +19,7 @@ from isakmp.associations import SABundle, SAKey
 from isakmp.connections import Child, Connection
 from isakmp.connections import Renewal as Configured
 from isakmp.errors import ConfigurationError, PeerError
-from isakmp.events import Established, Removal, Removed
+from isakmp.events import Established, Removal, Removed, SAExpiring
 from isakmp.interfaces import IManagementSA, INode
 from isakmp.logs import Logger
 from isakmp.node import delete, endpoint_of
@@ -33,6 +33,10 @@ MARGIN = 1.1
 
 OVERLAP = 0.1
 """The part of the time until its renewal for which an SA stays at most beside its successor."""
+
+
+SHORTEST_OVERLAP = 1.0
+"""Seconds, where an SA is renewed by what it has carried."""
 
 
 @dataclass(slots=True, eq=False)
@@ -70,6 +74,7 @@ class Renewals:
         self._unsubscribe: tuple[Callable[[], None], ...] = (
             node.events.subscribe(Established, lambda event: self._established(event.sa)),
             node.events.subscribe(Removed, self._removed),
+            node.events.subscribe(SAExpiring, self._expiring),
         )
 
     def stop(self) -> None:
@@ -149,6 +154,27 @@ class Renewals:
             overlap = min(overlap, OVERLAP * renewal.after)
         awaited = self._awaited[sa.key] = _Awaited(child, overlap, renewal)
         return awaited
+
+    def _expiring(self, event: SAExpiring) -> None:
+        """It has carried what it may before it is renewed: that is now."""
+        sa = self._node.registry.find(event.key)
+        if event.hard or not isinstance(sa, SABundle):
+            return
+        awaited = self._awaited.get(sa.key)
+        if awaited is None:
+            if self._succeeded(sa):
+                return  # whoever made the new one deletes this one
+            awaited = self._await(sa)
+            if awaited is None:
+                return  # it is not configured any more
+        if awaited.running is None and awaited.successor is None:
+            if awaited.timer is not None:
+                awaited.timer.cancel()
+                awaited.timer = None
+            # It may carry the rest of what it may as fast as it did what it has carried.
+            lived = self._node.clock.seconds() - self._node.registry.since(sa)
+            awaited.overlap = min(awaited.overlap, max(SHORTEST_OVERLAP, OVERLAP * lived))
+            self._renew(sa.key)
 
     def _removed(self, event: Removed) -> None:
         awaited = self._awaited.get(event.sa.key)

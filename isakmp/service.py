@@ -86,7 +86,9 @@ class ISAKMPService(Service):
         self._own_ports = tuple(dict.fromkeys(port for one in own for port in one.ports))
         self._listen = self._wanted(listen)
         self._connections = connections = tuple(connections)
-        self._ports = UDPPorts(cast(IReactorUDP, reactor), self._arrived, self._undelivered)
+        self._ports = UDPPorts(
+            cast(IReactorUDP, reactor), self._arrived, self._undelivered, sink.exempt
+        )
         self._marked = MarkedPorts(
             self._ports, self._received, set(self._own_ports) - {port for _, port in listen}
         )
@@ -226,6 +228,7 @@ class ISAKMPService(Service):
 
     def _keep(self) -> None:
         if self.running:
+            self._assembly.traps.keep(self._connections)
             self._assembly.initiation.keep(self._connections)
 
     def configure(
@@ -271,8 +274,10 @@ class ISAKMPService(Service):
                 if asked not in wanted and got[1] not in used
             ]
         )
-        if self.running and not quietly:
-            self._assembly.initiation.keep(connections)
+        if self.running:
+            self._assembly.traps.keep(connections)
+            if not quietly:
+                self._assembly.initiation.keep(connections)
 
     def _established(self, event: Established) -> None:
         # What it is for may have gone while it was negotiated.

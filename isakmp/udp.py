@@ -59,6 +59,7 @@ class UDPPorts:
     :param received: given every datagram that arrives.
     :param undelivered: given what is quoted of a datagram of ours that did not, and what is said of
         it; whoever says so may be lying.
+    :param exempt: given every socket before anything arrives by it.
     """
 
     _log = Logger()
@@ -68,10 +69,12 @@ class UDPPorts:
         reactor: IReactorUDP,
         received: Callable[[Datagram], None],
         undelivered: Callable[[Datagram, str], None] = lambda datagram, why: None,
+        exempt: Callable[[socket.socket], object] = lambda socket: None,
     ) -> None:
         self._reactor = reactor
         self._take = received
         self._undelivered = undelivered
+        self._exempt = exempt
         self._sockets: dict[Address, ReportingPort] = {}
         self._everywhere: dict[Address, PacketInfoPort] = {}
         self._ports: dict[Address, IListeningPort] = {}
@@ -106,6 +109,7 @@ class UDPPorts:
             self._reactor,
         )
         bound.startListening()
+        self._exempted(bound)
         self._ports[one.local] = bound
         self._sockets[one.local] = bound
         return one.local
@@ -117,9 +121,20 @@ class UDPPorts:
 
         bound = PacketInfoPort(address, port, self._arrived, self._reactor, undelivered)
         bound.startListening()
+        self._exempted(bound)
         local: Address = address, bound.getHost().port
         self._ports[local] = self._everywhere[local] = bound
         return local
+
+    def _exempted(self, bound: IListeningPort) -> None:
+        opened = getattr(bound, "socket", None)  # a reactor of tests opens none
+        if opened is None:
+            return
+        try:
+            self._exempt(opened)
+        except ConfigurationError:
+            bound.stopListening()
+            raise
 
     def _arrived(self, octets: bytes, local: Address, remote: Address) -> None:
         self._received(Datagram(octets, Path(local, remote)))

@@ -108,11 +108,17 @@ class Folder:
     def write_settings(self, *lines: str) -> None:
         """
         The settings.  Unless they say where control is had, it is nowhere: the default is the same
-        for all daemons of this host.
+        for all daemons of this host.  Unless they say where SAs go, they are only logged: by
+        default they would go to this host's kernel.
         """
         tables = next((n for n, line in enumerate(lines) if line.startswith("[")), len(lines))
-        off = [] if any(line.startswith("vici") for line in lines) else ['vici = ""']
-        every = [*lines[:tables], *off, *lines[tables:]]
+        said = [line.partition(" ")[0] for line in lines[:tables]]
+        usual = {"vici": 'vici = ""', "sink": 'sink = "log"'}
+        every = [
+            *lines[:tables],
+            *(line for key, line in usual.items() if key not in said),
+            *lines[tables:],
+        ]
         self.settings.write_text("".join(f"{line}\n" for line in every))
 
     def process(self, test: SynchronousTestCase) -> DaemonProcess:

@@ -225,7 +225,10 @@ class StartTests(DaemonTestCase):
         self.assertEqual(made.bound, (("127.0.0.1", self.port), ("127.0.0.1", self.other)))
 
     def test_warnings(self) -> None:
-        """What it passes over in the files is a line each in the log, with its place."""
+        """
+        What it passes over in the files is a line each in the log, with its place; that nothing is
+        protected is one as well.
+        """
         self.folder.write(
             Road("road", "127.0.0.1", "127.0.0.2", extra=("mobike = yes",)),
             Road("two", "127.0.0.1", "127.0.0.3", version=2),
@@ -235,6 +238,7 @@ class StartTests(DaemonTestCase):
         self.notes.clear()
         made.startService()
         lines = self.said(LogLevel.warn)
+        self.assertEqual(lines.pop(), "the sink memory protects no traffic")
         self.assertEqual(len(lines), 2)
         self.assertTrue(lines[0].startswith(f"{self.folder.config}:6: connections.road.mobike: "))
         self.assertEqual(

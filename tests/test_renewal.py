@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from isakmp.associations import SABundle
 from isakmp.connections import Renewal
-from isakmp.events import Removal
+from isakmp.events import Removal, SAExpiring
 from isakmp.identity import TrafficSelector
 from isakmp.interfaces import IManagementSA
 from isakmp.testing import settle
@@ -58,6 +58,46 @@ class ChildTests(SynchronousTestCase):
         self.assertEqual(both.a.removals, [Removal.REPLACED])
         self.assertEqual(both.b.removals, [Removal.DELETED_BY_PEER])
         self.assertEqual(both.a.sas, parent)
+
+    def test_used(self) -> None:
+        """
+        A child that has carried what it may before it is renewed is renewed at once, and the old
+        one goes soon: it would have carried the rest as fast.  Told again, nothing more happens.
+        """
+        both = renewing(a={"child": EXACTLY})
+        both.wait(20.0)
+        (old,) = both.a.bundles
+        for _ in range(3):
+            both.a.node.events.publish(SAExpiring(old.key, hard=False))
+        both.wait(0.9)
+        self.assertEqual(len(both.a.bundles), 2)
+        both.wait(3.0)
+        self.assertEqual(len(both.a.bundles), 1)
+        self.assertNotIn(old, both.a.bundles)
+        self.assertEqual(both.a.removals, [Removal.REPLACED])
+        self.assertEqual(disagreements(both.a, both.b), [])
+
+    def test_used_without_time(self) -> None:
+        """So is one that time alone would never renew; an SA that there is not is nothing."""
+        both = renewing()
+        (old,) = both.a.bundles
+        both.a.node.events.publish(SAExpiring(old.key._replace(spi=b"gone"), hard=False))
+        both.wait(5.0)
+        self.assertEqual(both.a.bundles, [old])
+        both.a.node.events.publish(SAExpiring(old.key, hard=False))
+        both.wait(10.0)
+        self.assertEqual(len(both.a.bundles), 1)
+        self.assertNotIn(old, both.a.bundles)
+
+    def test_used_up(self) -> None:
+        """One that has carried all it may is deleted, and the peer is told."""
+        both = renewing()
+        (old,) = both.a.bundles
+        both.a.node.events.publish(SAExpiring(old.key, hard=True))
+        both.wait(5.0)
+        self.assertEqual(both.a.bundles, [])
+        self.assertEqual(both.a.removals, [Removal.EXPIRED])
+        self.assertEqual(both.b.bundles, [])
 
     def test_again_and_again(self) -> None:
         """The new one is renewed in its turn, for as long as both ends run."""

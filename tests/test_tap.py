@@ -126,7 +126,7 @@ class MistakeTests(TapTestCase):
         self.assert_places(
             lines,
             (self.folder.settings, 1),
-            (self.folder.settings, 5),
+            (self.folder.settings, 6),
             (self.folder.config, config.index("  dpd_dely = 3s") + 1),
             (self.folder.config, config.index("    esp_proposals = aes99") + 1),
         )
@@ -181,7 +181,7 @@ class MistakeTests(TapTestCase):
         self.folder.write(replaced := Road("road", "nowhere", "127.0.0.2"))
         lines = self.refused()
         line = replaced.text().splitlines().index("  local_addrs = nowhere") + 1
-        self.assert_places(lines, *[(self.folder.settings, 3)] * 3, (self.folder.config, line))
+        self.assert_places(lines, *[(self.folder.settings, 4)] * 3, (self.folder.config, line))
         for line_, key, word in zip(
             lines[:3],
             ("plugins.doi", "plugins.key_exchange", "plugins.sink"),

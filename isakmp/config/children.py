@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from isakmp.associations import Lifetime
+from isakmp.associations import Handling, Lifetime
 from isakmp.config import values
 from isakmp.config.mistakes import Findings
 from isakmp.config.protection import place_of, protection, quirks, said
@@ -21,7 +21,14 @@ from isakmp.interfaces import INegotiatingDomain
 REKEY_TIME = 3600
 """Seconds, unless said."""
 
-_STARTS = frozenset({"start", "restart"})
+_STARTS = {
+    "start": StartAction.START,
+    "restart": StartAction.START,
+    "trap": StartAction.TRAP,
+    "route": StartAction.TRAP,
+    "trap|start": StartAction.TRAP_AND_START,
+    "start|trap": StartAction.TRAP_AND_START,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +53,9 @@ def children(
 
     def read(section: Section, settings: ChildSettings) -> Child:
         lifetime, renewal = _times(section, findings)
-        start = StartAction.NONE
-        if said(section, "start_action", str.lower, "none") in _STARTS:
-            start = StartAction.START
+        word = said(section, "start_action", str.lower, "none")
+        start = _STARTS.get(word, StartAction.NONE)
+        if start is not StartAction.NONE:
             if not ends.reachable:
                 findings.missing(
                     place_of(section, "start_action"),
@@ -66,6 +73,7 @@ def children(
             start,
             quirks(section),
             identities=_identities(section, settings, doi, findings),
+            handling=_handling(section),
         )
 
     return read
@@ -95,6 +103,29 @@ def _identities(
         findings.mistake(settings.place, key, str(error))
         return None
     return Identities(ours, theirs)
+
+
+def _handling(section: Section) -> Handling:
+    """How a sink treats its traffic."""
+
+    def octets(key: str) -> int:
+        return said(section, key, values.octets, 0)
+
+    def number(key: str, default: int = 0) -> int:
+        return said(section, key, values.number, default)
+
+    return Handling(
+        policies=said(section, "policies", values.boolean, True),
+        priority=number("priority"),
+        reqid=number("reqid"),
+        replay_window=number("replay_window", 32),
+        copy_df=said(section, "copy_df", values.boolean, True),
+        copy_ecn=said(section, "copy_ecn", values.boolean, True),
+        rekey_octets=octets("rekey_bytes"),
+        life_octets=octets("life_bytes"),
+        rekey_packets=number("rekey_packets"),
+        life_packets=number("life_packets"),
+    )
 
 
 def _times(section: Section, findings: Findings) -> tuple[Lifetime, Renewal]:

@@ -14,9 +14,8 @@ _Row = tuple[str, Kind, str] | tuple[str, Kind, str, str | Mapping[str, Status]]
 
 _CERTIFICATES = "certificates and raw public keys are not built yet"
 _MODE_CONFIG = "Mode Config, and with it virtual addresses, is not built yet"
-_POLICY = "no sink installs policies in a kernel yet, and what this selects would not be selected"
-_SINK = "no sink carries traffic yet"
-_VOLUME = "no sink counts traffic yet: only time ends an SA"
+_POLICY = "no sink does that yet, and what this selects would not be selected"
+_SINK = "no sink does that yet"
 _SECRETS = "nothing uses such secrets yet"
 _PRIVATE = "private keys are not loaded yet"
 
@@ -202,6 +201,16 @@ def _child() -> Iterator[Key]:
             "HMAC-SHA-256 is cut to 96 bits, as by some peers; the number on the wire is the same",
             "no",
         ),
+        ("rekey_bytes", _V, "octets of one SA, after which the child is renewed; sink xfrm", "0"),
+        ("life_bytes", _V, "octets of one SA, after which it ends; sink xfrm", "0"),
+        ("rekey_packets", Kind.NUMBER, "likewise packets", "0"),
+        ("life_packets", Kind.NUMBER, "likewise packets", "0"),
+        ("policies", _B, "with no, somebody else installs them in the kernel", "yes"),
+        ("priority", Kind.NUMBER, "of the policies; 0: as strongSwan computes it", "0"),
+        ("reqid", Kind.NUMBER, "of SAs and policies; 0: one is chosen", "0"),
+        ("replay_window", Kind.NUMBER, "packets; sink xfrm", "32"),
+        ("copy_df", _B, "no: the tunnel's packets may be fragmented; sink xfrm", "yes"),
+        ("copy_ecn", _B, "sink xfrm", "yes"),
         ("local_ts", Kind.LIST, "as initiator the first is asked for, as responder any is taken"),
         ("remote_ts", Kind.LIST, "likewise"),
         ("rekey_time", _T, "an hour, or life_time divided by 1.1"),
@@ -219,26 +228,22 @@ def _child() -> Iterator[Key]:
         (
             "start_action",
             Kind.WORD,
-            "a trap needs a sink that sees traffic; none does yet",
-            {
-                **dict.fromkeys(("none", "clear", "start", "restart"), _H),
-                **dict.fromkeys(("trap", "route", "trap|start", "start|trap"), _R),
-            },
+            "a trap needs the sink xfrm: traffic begins the child",
+            dict.fromkeys(
+                ("none", "clear", "start", "restart", "trap", "route", "trap|start", "start|trap"),
+                _H,
+            ),
         ),
     )
     yield from _rows(
         at,
         _W,
-        *((f"{which}_bytes", _V, _VOLUME, "0") for which in ("rekey", "life", "rand")),
-        *((f"{which}_packets", Kind.NUMBER, _VOLUME, "0") for which in ("rekey", "life", "rand")),
+        ("rand_bytes", _V, "a renewal by volume is not spread by chance", "0"),
+        ("rand_packets", Kind.NUMBER, "a renewal by volume is not spread by chance", "0"),
         ("updown", Kind.TEXT, f"{_SINK}, and no script is run"),
         ("hostaccess", _B, "no script is run", "no"),
-        ("policies", _B, "no sink installs policies yet", "yes"),
-        ("policies_fwd_out", _B, "no sink installs policies yet", "no"),
-        ("inactivity", _T, "no sink sees traffic yet, nor that there is none", "0"),
-        ("replay_window", Kind.NUMBER, _SINK, "32"),
-        ("copy_df", _B, _SINK, "yes"),
-        ("copy_ecn", _B, _SINK, "yes"),
+        ("policies_fwd_out", _B, _SINK, "no"),
+        ("inactivity", _T, "no sink tells yet that there is no traffic", "0"),
         ("icmp", _B, _SINK, "no"),
         ("copy_dscp", Kind.WORD, _SINK, {"out": _H, **dict.fromkeys(("no", "in", "yes"), _W)}),
         (
@@ -287,8 +292,6 @@ def _child() -> Iterator[Key]:
         at,
         _R,
         ("tfc_padding", Kind.TEXT, "no sink pads traffic yet", "0"),
-        ("reqid", Kind.NUMBER, _POLICY, "0"),
-        ("priority", Kind.NUMBER, _POLICY, "0"),
         ("interface", Kind.TEXT, _POLICY),
         ("mark_in", Kind.MARK, _POLICY, "0/0"),
         ("mark_in_sa", _B, _POLICY, "no"),

@@ -32,7 +32,7 @@ VICI = "unix:///run/isakmp/isakmp.vici"
 _LONGEST_PATH = 107
 """The most octets of the path of a socket, on Linux."""
 
-SINKS = ("log", "memory")
+SINKS = ("auto", "xfrm", "log", "memory")
 """The sinks that come with the package."""
 
 LEVELS = ("debug", "info", "warn", "error", "critical")
@@ -173,7 +173,7 @@ class Settings:
     listen: tuple[str, ...] = ()
     port: int = 500
     port_nat_t: int = 4500
-    sink: str = "log"
+    sink: str = "auto"
     vici: ViciSettings = ViciSettings()
     install_routes: bool = False
     plugins: PluginNames = PluginNames()
@@ -243,7 +243,7 @@ def _settings(table: Table) -> Settings:
         vici=_vici(table),
         listen=table.addresses("listen"),
         port=table.integer("port", default.port, 1, 65535),
-        sink=table.word("sink", default.sink, sinks, "sinks that carry traffic are not built yet"),
+        sink=table.word("sink", default.sink, sinks, "there is no such sink"),
         plugins=plugins,
         limits=_limits(table.table("limits")),
         log=_log(table.table("log")),

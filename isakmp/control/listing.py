@@ -87,6 +87,8 @@ class Listing:
         found |= names.protection(sa)
         if getattr(sa.parameters, "extended", False):
             found["esn"] = "1"
+        if not self._node.sink.protects:
+            found["protected"] = "no"
         for key in ("bytes-in", "packets-in", "bytes-out", "packets-out"):
             found[key] = "0"  # until its sink has been asked
         if self._node.registry.find(bundle.key) is not None:

@@ -292,7 +292,7 @@ def bundle(
             agreed = Agreed(exchange.path, policy, sending, lifetime)
             side.append(doi.security_association(proposal, spi, keymat, agreed))
     name = f"{policy.connection}/{policy.name}/{inbound[0].key.spi.hex()}"
-    return SABundle(name, sa.key, tuple(inbound), tuple(outbound), policy)
+    return SABundle(name, sa.key, tuple(inbound), tuple(outbound), policy, exchange.path)
 
 
 def lifetime_notices(
@@ -345,8 +345,7 @@ async def install_inbound(exchange: INegotiation, bundle: SABundle) -> None:
     If it never confirms, what it may believe in is taken back, and it is told.
     """
     exchange.otherwise(lambda: _withdraw(exchange, bundle))
-    inbound = SABundle(bundle.name, bundle.parent, bundle.inbound, (), bundle.policy)
-    await exchange.node.sink.install(inbound)
+    await exchange.node.sink.install(replace(bundle, outbound=()))
 
 
 async def install(exchange: INegotiation, bundle: SABundle) -> None:

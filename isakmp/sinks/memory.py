@@ -9,6 +9,7 @@ stands is replaced whole or not at all.
 from __future__ import annotations
 
 import os
+import socket
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -148,6 +149,9 @@ class RecordingSink:
     def untrap(self, connection: str, child: str) -> Deferred[None]:
         """At once: there is none."""
         return succeed(None)
+
+    def exempt(self, socket: socket.socket) -> None:
+        """Nothing has to be done: no traffic is taken."""
 
     @property
     def reserved(self) -> frozenset[SPIKey]:

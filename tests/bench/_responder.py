@@ -14,6 +14,7 @@ from __future__ import annotations
 import cProfile
 import json
 import os
+import socket
 import sys
 from itertools import count
 from pathlib import Path
@@ -79,6 +80,9 @@ class NullSink:
     def untrap(self, connection: str, child: str) -> Deferred[None]:
         """Nothing."""
         return succeed(None)
+
+    def exempt(self, socket: socket.socket) -> None:
+        """Nothing."""
 
     def install(self, bundle: SABundle) -> Deferred[None]:
         """Nothing."""

@@ -121,7 +121,7 @@ class MeaningTests(SettingsTestCase):
                 "listen": (),
                 "port": 500,
                 "port_nat_t": 4500,
-                "sink": "log",
+                "sink": "auto",
                 "vici": {
                     "uri": "unix:///run/isakmp/isakmp.vici",
                     "mode": 0o770,
@@ -170,7 +170,7 @@ class MeaningTests(SettingsTestCase):
         available, default = builtin(), PluginNames()
         self.assertEqual(len(available.enabled_dois(default.doi)), 2)
         self.assertEqual(len(available.enabled_key_exchanges(default.key_exchange)), 1)
-        for sink in ("log", "memory"):
+        for sink in ("xfrm", "log", "memory"):
             self.assertEqual(available.enabled_sink(sink).name, sink)
 
     def test_handed_over(self) -> None:
@@ -182,7 +182,7 @@ class MeaningTests(SettingsTestCase):
     def test_sink_of_a_plugin(self) -> None:
         """A sink that is switched on by name can be chosen, and no other."""
         self.assertEqual(self.settings('sink = "tun"\n[plugins]\nsink = ["tun"]').sink, "tun")
-        self.assertIn("not built yet", self.mistake_in('sink = "tun"'))
+        self.assertIn("there is no such sink", self.mistake_in('sink = "tun"'))
 
     def test_names_the_other_file(self) -> None:
         """A connection that swanctl.conf has not is told with its line in this file."""
@@ -239,7 +239,7 @@ class MistakeTests(SettingsTestCase):
             (
                 (":1: lisen", "did you mean listen?"),
                 (":2: port", "from 1 to 65535"),
-                (":3: sink", "valid: 'log' or 'memory'"),
+                (":3: sink", "valid: 'auto', 'xfrm', 'log' or 'memory'"),
                 (":5: limit", "did you mean limits?"),
                 (":7: limits.half_open", "from 1 to"),
                 (":8: limits.grace", "above 0"),
@@ -264,7 +264,7 @@ class MistakeTests(SettingsTestCase):
             ("port_nat_t = 4500", "NAT traversal is not built yet"),
             ("install_routes = true", "no sink installs routes yet; valid: false"),
             ('install_routes = "no"', "valid: false"),
-            ('sink = "kernel"', "sinks that carry traffic are not built yet"),
+            ('sink = "kernel"', "there is no such sink"),
             ('[connection.gw]\nauthentication = "signature"', "are not built yet; valid: 'psk'"),
             ('[connection.gw]\ndoi = "gdoi"', "it is not switched on"),
             ('[connection.gw]\nkey_exchange = "kink"', "it is not switched on"),

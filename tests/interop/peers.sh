@@ -3,8 +3,9 @@
 #
 # strongSwan: Debian's own packages, unpacked into a private tree and not installed, because they
 # conflict with other IKE daemons that the machine may have.  Our kernel-null plugin goes into the
-# tree.  tcpdump, tshark and what makes namespaces are installed, and only as root.  Says nothing and
-# takes no time when all of it is there.
+# tree.  Libreswan: likewise, for a guest.  tcpdump, tshark, what makes namespaces, and a Linux with ESP
+# that runs as a process (user-mode Linux) are installed, and only as root.  Says nothing and takes no
+# time when all of it is there.
 set -eu
 PATH=$PATH:/usr/sbin:/sbin
 
@@ -18,6 +19,8 @@ version=5.9.8
 packages='charon-systemd libcharon-extauth-plugins libcharon-extra-plugins libstrongswan
 libstrongswan-extra-plugins libstrongswan-standard-plugins strongswan-libcharon strongswan-pki
 strongswan-swanctl'
+libreswan='libreswan libnss3-tools libldns3 libevent-core-2.1-7 libevent-pthreads-2.1-7
+libunbound8 libcurl3-nss'
 # What the loaded plugins need of the machine.  These conflict with nobody.
 libraries='libcap2 libcurl4 libgcrypt20 libgmp10 libsystemd0 libssl3'
 
@@ -61,13 +64,14 @@ install_missing() {
 
 # Into the current directory, which apt's own user may not be able to write.
 download() {
-    # shellcheck disable=SC2086
-    quietly apt-get -q -o APT::Sandbox::User=root download $packages
+    quietly apt-get -q -o APT::Sandbox::User=root download "$@"
 }
 
 complete() {
+    [ -x "$peers/libreswan/usr/libexec/ipsec/pluto" ] &&
     [ -x "$tree/usr/sbin/charon-systemd" ] && cmp -s "$here/kernel_null.c" "$tree/kernel_null.c" &&
-        has ip && has setpriv && has tcpdump && has tshark
+        has ip && has setpriv && has tcpdump && has tshark &&
+        has linux.uml && has modprobe && has ping
 }
 
 unresolved() {
@@ -81,7 +85,8 @@ unpack() (
     cd "$1"
     mkdir debs tree
     cd debs
-    download || { refresh; download; } ||
+    # shellcheck disable=SC2086
+    download $packages || { refresh; download $packages; } ||
         fail "cannot download strongSwan: $(complaint)"
     for deb in ./*.deb; do
         case $(dpkg-deb -f "$deb" Version) in
@@ -94,6 +99,19 @@ unpack() (
     [ -z "$(unresolved ../tree)" ] || install_missing $libraries
     missing=$(unresolved ../tree | sort -u | tr '\n' ' ')
     [ -z "$missing" ] || fail "strongSwan needs libraries that are not here: $missing"
+)
+
+# Libreswan with what it needs, for a guest, where it is put below /.
+unpack_libreswan() (
+    cd "$1"
+    mkdir -p libreswan-debs libreswan-tree
+    cd libreswan-debs
+    # shellcheck disable=SC2086
+    download $libreswan || { refresh; download $libreswan; } ||
+        fail "cannot download libreswan: $(complaint)"
+    for deb in ./*.deb; do
+        dpkg-deb -x "$deb" ../libreswan-tree
+    done
 )
 
 compile() {
@@ -118,12 +136,20 @@ has flock && has setpriv || install_missing util-linux
 has ip || install_missing iproute2
 # What looks at our messages from outside.
 has tcpdump && has tshark || install_missing tcpdump tshark
+# A kernel that protects traffic, with its modules, and what sends some.
+has linux.uml && has modprobe && has ping || install_missing user-mode-linux kmod iputils-ping
 
 # One at a time: two of us would take the tree away under each other.
 exec 9>"$peers/lock"
 flock 9
 complete && exit 0
 
+if [ ! -x "$peers/libreswan/usr/libexec/ipsec/pluto" ]; then
+    unpack_libreswan "$work"
+    rm -rf "$peers/libreswan"
+    mv -T "$work/libreswan-tree" "$peers/libreswan"
+    echo 'libreswan is in build/peers/libreswan'
+fi
 if [ -x "$tree/usr/sbin/charon-systemd" ]; then
     compile "$tree"
 else

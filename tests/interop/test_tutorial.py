@@ -38,7 +38,7 @@ sed -e 's/192\.0\.2\.1/HERE/; s/198\.51\.100\.1/192.0.2.1/; s/HERE/198.51.100.1/
     -e 's/id = left/id = HERE/; s/id = right/id = left/; s/id = HERE/id = right/' \
     -e 's/10\.1\.0/HERE/; s/10\.2\.0/10.1.0/; s/HERE/10.2.0/' -e /start_action/d \
     doc/examples/site-to-site.conf > /run/far.conf
-echo 'vici = ""' > /run/far.toml
+printf 'vici = ""\nsink = "log"\n' > /run/far.toml
 ip netns exec far .venv/bin/twistd -n --pidfile= isakmp --config /run/far.conf \
     --settings /run/far.toml > /run/far.log 2>&1 &
 set +e

@@ -165,7 +165,7 @@ class InstallationTests(SynchronousTestCase):
             port = free.getsockname()[1]
         config, settings = self.directory / "swanctl.conf", self.directory / "isakmp.toml"
         config.write_text("connections { }\n")
-        settings.write_text(f'listen = ["127.0.0.1"]\nport = {port}\n')
+        settings.write_text(f'sink = "log"\nlisten = ["127.0.0.1"]\nport = {port}\n')
         command = [environment.scripts / "twistd", "-n", "--pidfile=", "isakmp"]
         with subprocess.Popen(
             [*command, f"--config={config}", f"--settings={settings}"],

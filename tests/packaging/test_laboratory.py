@@ -25,6 +25,7 @@ from tests.packaging.environment import NOT_CLONED, Environment, needed, quiet_e
 from tests.packaging.test_install import NO_BUILD, WHEEL, built
 from tests.pages import DOC, Command, blocks
 
+LOGGED = 'sink = "log"\n'
 CARD = '\n[plugin.bench]\ncard = "left slot"\n'
 BENCHES = {"benches": ""}
 EXCHANGES = ("identity-protection", "aggressive", "base", "authentication-only")
@@ -282,7 +283,7 @@ class LaboratoryTests(SynchronousTestCase):
         ]
         self.assertEqual(len(quoted), 4)
         said = self.assert_agree(0)[0]
-        without = self.bench(0, False, lambda text: "")
+        without = self.bench(0, False, lambda text: LOGGED)
         begins = self.bench(1, True)
         without.start()
         begins.start()
@@ -338,7 +339,7 @@ class LaboratoryTests(SynchronousTestCase):
         def ipsec_only(text: str) -> str:
             _, connection, _ = text.partition("[connection.benches]")
             self.assertTrue(connection)
-            return ""
+            return LOGGED
 
         without, begins = self.bench(0, False, ipsec_only), self.bench(1, True)
         without.start()

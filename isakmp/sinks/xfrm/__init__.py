@@ -1,0 +1,3 @@
+"""
+The Linux kernel's IPsec as a sink: XFRM, spoken to by netlink.
+"""

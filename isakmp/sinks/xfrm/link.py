@@ -1,0 +1,193 @@
+"""
+A conversation with the kernel: questions with their answers, and what it tells by itself.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReadDescriptor
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from isakmp.logs import Logger
+from isakmp.sinks.xfrm.netlink import (
+    ACK,
+    DONE,
+    DUMP,
+    ERROR,
+    REQUEST,
+    XFRM,
+    Message,
+    NetlinkError,
+    messages,
+)
+
+_OCTETS = 1 << 17
+"""The most that is read at once; a datagram of the kernel's is not longer."""
+
+_BUFFER = 1 << 20
+"""Octets of room for what the kernel tells while we are busy."""
+
+TIMEOUT = 10.0
+"""Seconds: the kernel answers before the question has returned, or never."""
+
+
+class Refused(OSError):
+    """
+    The kernel says no.
+
+    :param what: was asked.
+    """
+
+    def __init__(self, number: int, what: str) -> None:
+        super().__init__(number, os.strerror(number))
+        self.what = what
+
+    def __str__(self) -> str:
+        name = errno.errorcode.get(self.errno or 0, str(self.errno))
+        return f"{self.what}: {self.strerror} ({name})"
+
+
+@implementer(IReadDescriptor)
+class Link:
+    """
+    A socket of netlink's.
+
+    :param groups: what is to be told; then nothing can be asked by it.
+    :param heard: is given what the kernel tells by itself.
+    :raises OSError: if there is no such socket here.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self, reactor: Any, groups: int = 0, heard: Callable[[Message], object] | None = None
+    ) -> None:
+        self._reactor = reactor
+        self._heard = heard
+        self._sequence = count(1)
+        self._asked: dict[int, tuple[str, Deferred[list[Message]], list[Message], Any]] = {}
+        self._socket = socket.socket(
+            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, XFRM
+        )
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+            self._socket.bind((0, groups))
+        except OSError:
+            self._socket.close()
+            raise
+        self._closed = False
+        reactor.addReader(self)
+
+    def ask(self, kind: int, body: bytes, what: str, flags: int = ACK) -> Deferred[list[Message]]:
+        """
+        Ask for something to be done, or to be told.
+
+        :param what: for an explanation, should it be refused.
+        :param flags: besides REQUEST; DUMP for all there is of something.
+        :return: what it answers; nothing, if it just does it.
+        :raises Refused: if it does not.
+        """
+        answered: Deferred[list[Message]] = Deferred(lambda _: self._given_up(sequence))
+        sequence = next(self._sequence) & 0xFFFFFFFF
+        timer = self._reactor.callLater(TIMEOUT, self._fail, sequence, errno.ETIMEDOUT)
+        self._asked[sequence] = what, answered, [], timer
+        try:
+            self._socket.send(Message(kind, REQUEST | flags, sequence, 0, body).encode())
+        except OSError as error:
+            self._fail(sequence, error.errno or errno.EIO)
+        else:
+            self.doRead()  # the kernel has answered by now
+        return answered
+
+    def close(self) -> None:
+        """Ask and hear nothing any more; idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        self._reactor.removeReader(self)
+        self._socket.close()
+        for sequence in tuple(self._asked):
+            self._fail(sequence, errno.ECANCELED)
+
+    # -- IReadDescriptor -----------------------------------------------------------------------
+
+    def doRead(self) -> None:
+        """From Twisted: something has come."""
+        while not self._closed:
+            try:
+                octets, (port, _) = self._socket.recvfrom(_OCTETS)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno == errno.ENOBUFS:
+                    self._log.warn("the kernel told more of its SAs than could be taken in")
+                    continue
+                self._log.error("the kernel cannot be heard: {error}", error=error)
+                return
+            if port:
+                continue  # another process may send to us as well; only the kernel is believed
+            try:
+                for message in messages(octets):
+                    self._received(message)
+            except NetlinkError as error:
+                self._log.error("the kernel is not understood: {error}", error=error)
+
+    def _received(self, message: Message) -> None:
+        asked = self._asked.get(message.sequence)
+        if asked is None:
+            if self._heard is not None and message.kind not in (ERROR, DONE):
+                self._heard(message)
+            return
+        _, _, answers, _ = asked
+        if message.kind == ERROR and message.error:
+            self._fail(message.sequence, message.error)
+        elif message.kind in (ERROR, DONE):
+            self._done(message.sequence)
+        else:
+            answers.append(message)
+            if not message.flags & 2:  # of many, more come
+                self._done(message.sequence)
+
+    def _done(self, sequence: int) -> None:
+        entry = self._forget(sequence)
+        if entry is not None:
+            entry[1].callback(entry[2])
+
+    def _fail(self, sequence: int, number: int) -> None:
+        entry = self._forget(sequence)
+        if entry is not None:
+            entry[1].errback(Refused(number, entry[0]))
+
+    def _given_up(self, sequence: int) -> None:
+        self._forget(sequence)
+
+    def _forget(
+        self, sequence: int
+    ) -> tuple[str, Deferred[list[Message]], list[Message], Any] | None:
+        entry = self._asked.pop(sequence, None)
+        if entry is not None and entry[3].active():
+            entry[3].cancel()
+        return entry
+
+    def connectionLost(self, reason: Failure) -> None:
+        """From Twisted: it cannot be read any more."""
+        self.close()
+
+    def fileno(self) -> int:
+        """From Twisted."""
+        return -1 if self._closed else self._socket.fileno()
+
+    def logPrefix(self) -> str:
+        """From Twisted."""
+        return "xfrm"
+
+
+__all__ = ["ACK", "DUMP", "Link", "Refused"]

@@ -1,0 +1,165 @@
+"""
+Our policies in the kernel, and who needs them.
+
+A policy is one thing to the kernel by its selector and direction.  Several may need it: a trap, an
+SA and its successor.  It stands for as long as one of them does, as the latest of them wants it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from itertools import count
+
+from isakmp.associations import ChildPolicy
+from isakmp.errors import LimitReached
+from isakmp.sinks.xfrm.link import Refused
+from isakmp.sinks.xfrm.netlink import Message
+from isakmp.sinks.xfrm.structures import Direction, Kind, Policy, Selector
+
+_Key = tuple[Selector, Direction, bytes]
+_Traffic = tuple[object, ...]
+
+Ask = Callable[[int, bytes, str], Awaitable[list[Message]]]
+
+
+class Reqids:
+    """
+    The numbers that bind policies and SAs: one for each traffic of a child with a peer.
+    """
+
+    RANGE = range(0x49530000, 0x49540000)
+    """This program's; as good as any, and unlikely to be chosen by anybody else."""
+
+    FIRST = RANGE[0]
+    """Of what is bound to nothing: SPIs that are kept, SAs that are tried."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[_Traffic, int] = {}
+        self._users: dict[str, _Traffic] = {}
+
+    def take(self, policy: ChildPolicy, peer: str, user: str) -> int:
+        """
+        The number of this traffic.
+
+        :param user: who needs it.
+        :raises LimitReached: if all are in use.
+        """
+        traffic = policy.connection, policy.name, policy.local, policy.remote, peer
+        self._users[user] = traffic
+        if policy.handling.reqid:
+            return policy.handling.reqid
+        if traffic not in self._numbers:
+            used = set(self._numbers.values())
+            free = (number for number in self.RANGE[1:] if number not in used)
+            number = next(free, None)
+            if number is None:
+                raise LimitReached("all reqids are in use")
+            self._numbers[traffic] = number
+        return self._numbers[traffic]
+
+    def give_up(self, user: str) -> None:
+        """Idempotent."""
+        traffic = self._users.pop(user, None)
+        if traffic is not None and traffic not in self._users.values():
+            self._numbers.pop(traffic, None)
+
+
+class PolicyTable:
+    """
+    :param ask: asks the kernel.
+    """
+
+    _FIRST, _LAST = 0x49530000, 0x49FF0000
+    """Indices: a policy's last three bits are its direction."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+        self._owned: dict[_Key, dict[str, Policy]] = {}
+        self._indices = count(self._FIRST, 8)
+
+    @classmethod
+    def is_ours(cls, index: int) -> bool:
+        """Whether a policy with this index is this program's."""
+        return cls._FIRST <= index < cls._LAST
+
+    async def claim(self, owner: str, policies: Sequence[Policy], weak: bool = False) -> None:
+        """
+        From now on the owner needs these and no others.
+
+        :param weak: what others want of the same policy goes before.
+        :raises Refused: as the kernel refuses it; then the owner has what it had before.
+        """
+        before = {key: own[owner] for key, own in self._owned.items() if owner in own}
+        wanted = {_key(policy): policy for policy in policies}
+        done: list[_Key] = []
+        try:
+            for key, policy in wanted.items():
+                await self._set(key, owner, policy, weak)
+                done.append(key)
+        except Refused:
+            for key in done:
+                if key in before:
+                    await self._set(key, owner, before[key], weak)
+                else:
+                    await self._drop(key, owner)
+            raise
+        for key in before:
+            if key not in wanted:
+                await self._drop(key, owner)
+
+    async def give_up(self, owner: str) -> None:
+        """The owner needs nothing any more; idempotent."""
+        for key in [key for key, own in self._owned.items() if owner in own]:
+            await self._drop(key, owner)
+
+    async def _set(self, key: _Key, owner: str, policy: Policy, weak: bool) -> None:
+        before = self._owned.get(key, {})
+        others = {name: one for name, one in before.items() if name != owner}
+        own = {owner: policy, **others} if weak else {**others, owner: policy}
+        self._owned[key] = own
+        try:
+            await self._tell(_effective(before), _effective(own))
+        except Refused:
+            # What the kernel has instead may be somebody else's: it is not to be removed.
+            if before:
+                self._owned[key] = before
+            else:
+                del self._owned[key]
+            raise
+
+    async def _drop(self, key: _Key, owner: str) -> None:
+        own = self._owned[key]
+        standing = _effective(own)
+        own.pop(owner, None)
+        left = _effective(own)
+        if left is None:
+            del self._owned[key]
+        try:
+            await self._tell(standing, left)
+        except Refused as error:
+            if error.errno not in (2, 3):
+                raise
+
+    async def _tell(self, standing: Policy | None, wanted: Policy | None) -> None:
+        if wanted == standing:
+            return
+        if wanted is None:
+            assert standing is not None
+            await self._ask(Kind.DELPOLICY, standing.encode_id(), "to remove a policy")
+            return
+        index = next(self._indices) | wanted.direction
+        if index >= self._LAST:
+            self._indices = count(self._FIRST, 8)
+        named = replace(wanted, index=index)
+        kind = Kind.NEWPOLICY if standing is None else Kind.UPDPOLICY
+        await self._ask(kind, named.encode(), f"a policy for {wanted.selector}")
+
+
+def _effective(own: dict[str, Policy]) -> Policy | None:
+    """As the latest wants it."""
+    return next(reversed(own.values()), None)
+
+
+def _key(policy: Policy) -> _Key:
+    return policy.selector, policy.direction, policy.others

@@ -1,0 +1,499 @@
+"""
+The kernel's IPsec as a sink: SAs, the policies that send traffic through them, and traps.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred, DeferredLock
+from zope.interface import implementer
+
+from isakmp.associations import (
+    Action,
+    ChildPolicy,
+    IPsecParameters,
+    ProtectionSA,
+    SABundle,
+    SPIKey,
+    Transform,
+    Usage,
+)
+from isakmp.errors import ConfigurationError, LimitReached
+from isakmp.events import PeerMoved, SAExpiring, TrafficWaiting
+from isakmp.interfaces import IEvents, ISASink
+from isakmp.logs import Logger
+from isakmp.numbers import DOI, ProtocolID
+from isakmp.paths import Path
+from isakmp.sinks.xfrm import algorithms, structures
+from isakmp.sinks.xfrm.link import ACK, DUMP, Link, Refused
+from isakmp.sinks.xfrm.netlink import Message, NetlinkError, attributes
+from isakmp.sinks.xfrm.policies import (
+    PROTOCOLS,
+    Between,
+    innermost_first,
+    layers_of,
+    policies,
+    trapped_layers,
+)
+from isakmp.sinks.xfrm.policy_table import PolicyTable, Reqids
+from isakmp.sinks.xfrm.refusals import explained
+from isakmp.sinks.xfrm.states import apart, name_of, named, state_of
+from isakmp.sinks.xfrm.structures import Attribute, Direction, Kind, Name, State
+from isakmp.sinks.xfrm.transforms import wanted
+from isakmp.sinks.xfrm.waiting import WaitingPackets
+
+T = TypeVar("T")
+
+_SPIS = (0xC0000000, 0xCFFFFFFF)
+_CPIS = (0x100, 0xEFFF)
+_TRIES = 8
+
+_ALONE = b"\0isakmp-xfrm"
+"""What a running sink of this kind has bound."""
+
+_PROBE = "192.0.2.1", "192.0.2.2"
+"""Documentation's addresses: no traffic is for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Installed:
+    """What stands of a bundle."""
+
+    bundle: SABundle
+    states: dict[SPIKey, State]
+    reqid: int
+
+
+@implementer(ISASink)
+class XFRMSink:
+    """
+    Implements ISASink by the Linux kernel.
+
+    What is installed carries a reqid, and each policy an index, of ranges that are this program's:
+    so a later run knows again what a dead one has left, and leaves alone what is anybody else's.
+    """
+
+    name = "xfrm"
+    protects = True
+
+    _log = Logger()
+
+    def __init__(self, reactor: Any = None, entropy: Callable[[int], bytes] = os.urandom) -> None:
+        if reactor is None:
+            from twisted.internet import reactor
+        self._reactor = reactor
+        self._entropy = entropy
+        self._asking: Link | None = None
+        self._hearing: Link | None = None
+        self._events: IEvents | None = None
+        self._lock = DeferredLock()
+        self._reqids = Reqids()
+        self._table = PolicyTable(self._ask)
+        self._installed: dict[str, _Installed] = {}
+        self._reserved: dict[SPIKey, str] = {}
+        self._names: dict[Name, SPIKey] = {}
+        self._traps: dict[tuple[str, str], int] = {}
+        self._waiting = WaitingPackets()
+        self._possible: dict[object, bool] = {}
+        self._alone: socket.socket | None = None
+
+    # -- what can be done here -----------------------------------------------------------------
+
+    def start(self, events: IEvents) -> Deferred[None]:
+        """
+        Try an SA, and remove what a dead run has left.
+
+        :raises ConfigurationError: if this kernel, or this process, cannot protect anything.
+        """
+        self._events = events
+        return Deferred.fromCoroutine(self._start())
+
+    async def _start(self) -> None:
+        self._be_alone()
+        groups = structures.GROUP_ACQUIRE | structures.GROUP_EXPIRE | structures.GROUP_MAPPING
+        try:
+            await self._probe(
+                ProtocolID.ESP,
+                IPsecParameters("transport", "aes-cbc", "hmac-sha1-96"),
+                {"encryption": bytes(range(16)), "integrity": bytes(range(20))},
+            )
+            self._hearing = Link(self._reactor, groups, self._heard)
+            await self._remove_leftovers()
+        except Refused as error:
+            await self._stop()
+            raise ConfigurationError(
+                f"the sink xfrm cannot be used: {explained(error.errno or 0, structures.ESP)}"
+            ) from None
+        except (OSError, NetlinkError) as error:
+            await self._stop()
+            raise ConfigurationError(f"the sink xfrm cannot be used: {error}") from None
+
+    def _be_alone(self) -> None:
+        """
+        The one sink of this kind in this network namespace: so all that is ours is a dead run's.
+
+        :raises ConfigurationError: if it is not.
+        """
+        # A name of the abstract kind belongs to the network namespace, and goes with the process.
+        alone = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        try:
+            alone.bind(_ALONE)
+        except OSError as error:
+            alone.close()
+            if error.errno != errno.EADDRINUSE:
+                raise ConfigurationError(f"the sink xfrm cannot be used: {error}") from None
+            raise ConfigurationError(
+                "the sink xfrm cannot be used: another process uses it in this network namespace"
+            ) from None
+        self._alone = alone
+
+    def stop(self) -> Deferred[None]:
+        """Leave nothing in the kernel; idempotent."""
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        if self._asking is not None:
+            for installed in tuple(self._installed.values()):
+                await self._remove(installed.bundle.name)
+            for connection, child in tuple(self._traps):
+                await self._untrap(connection, child)
+            for key in tuple(self._reserved):
+                await self._release(key)
+        self._waiting.restore()
+        for link in (self._asking, self._hearing):
+            if link is not None:
+                link.close()
+        self._asking = self._hearing = None
+        if self._alone is not None:
+            self._alone.close()
+            self._alone = None
+
+    def supports(self, doi: int, protocol: int, transform: Transform) -> bool:
+        """What this kernel has; or, where it cannot be asked, what a kernel may have."""
+        if doi != DOI.IPSEC:
+            return False
+        tried = wanted(protocol, transform)
+        if tried is None:
+            return False
+        parameters, keys = tried
+        lengths = tuple(len(key) for key in keys.values())
+        key = protocol, replace(parameters, mode=""), lengths
+        if key not in self._possible:
+            outcome: list[bool] = []
+            probing = Deferred.fromCoroutine(self._probe(protocol, parameters, keys))
+            probing.addCallbacks(
+                lambda _: outcome.append(True), lambda failure: self._cannot(failure, outcome)
+            )
+            self._possible[key] = outcome[0] if outcome else True
+        return self._possible[key]
+
+    def _cannot(self, failure: Any, outcome: list[bool]) -> None:
+        failure.trap(OSError)
+        # Of a process that may not ask nothing is known; start() says so.
+        outcome.append(failure.value.errno in (1, 13, 93, 97))
+
+    async def _probe(
+        self, protocol: int, parameters: IPsecParameters, keys: Mapping[str, bytes]
+    ) -> None:
+        spi = (0xCFFFFF00).to_bytes(4) if protocol != ProtocolID.IPCOMP else b"\xef\xff"
+        key = SPIKey(DOI.IPSEC, protocol, spi, _PROBE[1])
+        sa = ProtectionSA(key, keys, parameters)
+        state = state_of(sa, (sa,), _PROBE[0], Reqids.FIRST)
+        await self._ask(Kind.NEWSA, state.encode(), "an SA to try")
+        await self._ask(Kind.DELSA, state.name.encode(), "to remove it")
+
+    async def _remove_leftovers(self) -> None:
+        """Those whose reqid or index is ours, and nobody else's."""
+        count = 0
+        for message in await self._ask(Kind.GETSA, b"", "all SAs", DUMP):
+            standing = structures.Standing.decode(message.body)
+            if standing.signed or standing.reqid in Reqids.RANGE:
+                more = apart(message.body[State.SIZE :])
+                name = standing.name.encode() + more
+                await self._ask(Kind.DELSA, name, "to remove an SA of an earlier run")
+                count += 1
+        for message in await self._ask(Kind.GETPOLICY, b"", "all policies", DUMP):
+            policy = structures.Policy.decode(message.body)
+            if PolicyTable.is_ours(policy.index):
+                policy = replace(policy, others=apart(message.body[structures.Policy.SIZE :]))
+                await self._ask(Kind.DELPOLICY, policy.encode_id(), "to remove a policy")
+                count += 1
+        if count:
+            self._log.info(
+                "{count} SAs and policies of an earlier run have been removed", count=count
+            )
+
+    def exempt(self, socket: socket.socket) -> None:
+        """
+        A policy of the socket's own lets its datagrams pass, in both directions.
+
+        :raises ConfigurationError: if the kernel refuses that.
+        """
+        family = socket.family
+        level, option = structures.SOCKET_POLICY[family]
+        try:
+            for direction in (Direction.IN, Direction.OUT):
+                socket.setsockopt(level, option, structures.socket_policy(direction, family))
+        except OSError as error:
+            number = error.errno or 0
+            if number not in (errno.ENOPROTOOPT, errno.EOPNOTSUPP):
+                raise ConfigurationError(
+                    f"the sink xfrm cannot be used: {explained(number)}"
+                ) from None
+            # There is no IPsec at all in this kernel: start() says so.
+
+    async def _ask(self, kind: int, body: bytes, what: str, flags: int = ACK) -> list[Message]:
+        if self._asking is None:
+            self._asking = Link(self._reactor)
+        return await self._asking.ask(kind, body, what, flags)
+
+    # -- SPIs ----------------------------------------------------------------------------------
+
+    def reserve_spi(
+        self, doi: int, protocol: int, path: Path, avoid: bytes = b""
+    ) -> Deferred[bytes]:
+        """One that the kernel has chosen, and keeps for us."""
+        return Deferred.fromCoroutine(self._reserve(doi, protocol, path, avoid))
+
+    async def _reserve(self, doi: int, protocol: int, path: Path, avoid: bytes) -> bytes:
+        size, bounds = (2, _CPIS) if protocol == ProtocolID.IPCOMP else (4, _SPIS)
+        ours, peer = path.local[0], path.remote[0]
+        passed_over: list[SPIKey] = []
+        try:
+            for _ in range(_TRIES):
+                name = Name(ours, PROTOCOLS[ProtocolID(protocol)], bytes(4))
+                state = State(peer, name, Reqids.FIRST, structures.TRANSPORT)
+                (told,) = await self._ask(
+                    Kind.ALLOCSPI, state.encode_range(*bounds), "an SPI", flags=0
+                )
+                spi = structures.Standing.decode(told.body).name.spi[-size:]
+                key = SPIKey(doi, protocol, spi, ours)
+                self._reserved[key] = peer
+                if spi != avoid:
+                    return spi
+                passed_over.append(key)
+        finally:
+            for key in passed_over:
+                await self._release(key)
+        raise LimitReached("the kernel has no SPI but the peer's own")
+
+    def release_spi(self, key: SPIKey) -> Deferred[None]:
+        """Idempotent; an SPI by which a bundle stands is not given up by it."""
+        return Deferred.fromCoroutine(self._release(key))
+
+    async def _release(self, key: SPIKey) -> None:
+        if self._reserved.pop(key, None) is not None:
+            await self._gone(Kind.DELSA, name_of(key).encode(), "to give an SPI back")
+
+    async def _gone(self, kind: int, body: bytes, what: str) -> None:
+        """Ask for a removal; that it is gone already is as well."""
+        try:
+            await self._ask(kind, body, what)
+        except Refused as error:
+            if error.errno not in (2, 3):  # ENOENT, ESRCH
+                self._log.error("{error}", error=error)
+
+    # -- bundles -------------------------------------------------------------------------------
+
+    def install(self, bundle: SABundle) -> Deferred[None]:
+        """
+        Then exactly this stands under the bundle's name; on failure what stood before.
+
+        :raises OSError: as the kernel refuses it, in words.
+        """
+        return self._in_turn(lambda: self._install(bundle))
+
+    def remove(self, bundle: SABundle) -> Deferred[None]:
+        """Idempotent."""
+        return self._in_turn(lambda: self._remove(bundle.name))
+
+    def _in_turn(self, work: Callable[[], Coroutine[Deferred[Any], Any, T]]) -> Deferred[T]:
+        """One change after another."""
+        return self._lock.run(work)
+
+    async def _install(self, bundle: SABundle) -> None:
+        before = self._installed.get(bundle.name)
+        ours, peer = _ends(bundle)
+        reqid = self._reqids.take(bundle.policy, peer, bundle.name)
+        wanted_states: dict[SPIKey, State] = {}
+        for sas, source, out in (
+            (bundle.inbound, peer, False),
+            (bundle.outbound, ours, True),
+        ):
+            for sa in sas:
+                wanted_states[sa.key] = state_of(
+                    sa, sas, source, reqid, bundle.policy.handling, out=out
+                )
+        standing = {} if before is None else before.states
+        undo: list[Callable[[], Awaitable[object]]] = []
+        try:
+            for key, state in wanted_states.items():
+                if key not in standing:
+                    await self._add(key, state, bundle)
+                    undo.append(partial(self._gone, Kind.DELSA, named(state), "to undo"))
+            if bundle.policy.handling.policies:
+                # As responder too, before the peer has confirmed: what it sends may be here before
+                # its last message, and what answers that must not leave in clear.  It waits.
+                self._waiting.keep()
+                found = policies(bundle.policy, Between(ours, peer), layers_of(bundle), reqid)
+                undo.append(partial(self._table.give_up, bundle.name))
+                await self._table.claim(bundle.name, found)
+        except BaseException:
+            for step in reversed(undo):
+                await step()
+            if before is None:
+                self._reqids.give_up(bundle.name)
+            raise
+        for key, state in standing.items():
+            if key not in wanted_states:
+                self._names.pop(state.name, None)
+                await self._gone(Kind.DELSA, named(state), "to remove an SA")
+        for key, state in wanted_states.items():
+            self._names[state.name] = bundle.key
+            self._reserved.pop(key, None)
+        self._installed[bundle.name] = _Installed(bundle, wanted_states, reqid)
+
+    async def _add(self, key: SPIKey, state: State, bundle: SABundle) -> None:
+        what = f"{bundle.name}: an SA with SPI {key.spi.hex()}"
+        try:
+            if key in self._reserved:
+                try:
+                    await self._ask(Kind.UPDSA, state.encode(), what)
+                    return
+                except Refused as error:
+                    if error.errno != 3:  # ESRCH: the kernel keeps an SPI for half a minute
+                        raise
+            await self._ask(Kind.NEWSA, state.encode(), what)
+        except Refused as error:
+            sas = (*bundle.inbound, *bundle.outbound)
+            parameters = next(sa.parameters for sa in sas if sa.key == key)
+            assert isinstance(parameters, IPsecParameters)
+            words = explained(error.errno or 0, state.name.protocol, algorithms.names(parameters))
+            raise OSError(error.errno, f"{what}: {words}") from None
+
+    async def _remove(self, name: str) -> None:
+        installed = self._installed.pop(name, None)
+        if installed is None:
+            return
+        await self._table.give_up(name)
+        for state in installed.states.values():
+            self._names.pop(state.name, None)
+            await self._gone(Kind.DELSA, named(state), "to remove an SA")
+        self._reqids.give_up(name)
+
+    def query(self, bundle: SABundle) -> Deferred[Usage]:
+        """As the kernel counts it, in the innermost SA of each direction."""
+        return Deferred.fromCoroutine(self._query(bundle))
+
+    async def _query(self, bundle: SABundle) -> Usage:
+        installed = self._installed.get(bundle.name)
+        if installed is None:
+            return Usage()
+        found: list[tuple[int, int, float]] = []
+        for sas in (installed.bundle.inbound, installed.bundle.outbound):
+            if not sas:
+                found.append((0, 0, 0.0))
+                continue
+            state = installed.states[innermost_first(sas)[0].key]
+            try:
+                (told,) = await self._ask(Kind.GETSA, named(state), "an SA", flags=0)
+            except Refused:
+                found.append((0, 0, 0.0))
+                continue
+            standing = structures.Standing.decode(told.body)
+            last = attributes(told.body[State.SIZE :]).get(Attribute.LASTUSED, b"")
+            used = int.from_bytes(last, "little") if len(last) == 8 else standing.used
+            found.append((standing.octets, standing.packets, float(used)))
+        (octets_in, packets_in, last_in), (octets_out, packets_out, last_out) = found
+        return Usage(octets_in, packets_in, octets_out, packets_out, last_in, last_out)
+
+    # -- traps ---------------------------------------------------------------------------------
+
+    def trap(self, policy: ChildPolicy, path: Path | None) -> Deferred[None]:
+        """Let traffic ask for its SAs, pass, or be dropped."""
+        return self._in_turn(lambda: self._trap(policy, path))
+
+    async def _trap(self, policy: ChildPolicy, path: Path | None) -> None:
+        child = policy.connection, policy.name
+        owner = _owner(*child)
+        protects = policy.action is Action.PROTECT
+        if protects and path is None:
+            raise ConfigurationError(f"{owner}: a trap needs the peer's address")
+        between = Between.of(path)
+        reqid = self._reqids.take(policy, between.peer, owner)
+        layers = trapped_layers(policy) if protects else []
+        found = policies(policy, between, layers, reqid, trap=True)
+        if protects:
+            self._waiting.keep()
+        try:
+            await self._table.claim(owner, found, weak=True)
+        except Refused as error:
+            raise ConfigurationError(f"{owner}: {explained(error.errno or 0)}") from None
+        self._traps[child] = reqid
+
+    def untrap(self, connection: str, child: str) -> Deferred[None]:
+        """Idempotent."""
+        return self._in_turn(lambda: self._untrap(connection, child))
+
+    async def _untrap(self, connection: str, child: str) -> None:
+        if self._traps.pop((connection, child), None) is not None:
+            await self._table.give_up(_owner(connection, child))
+            self._reqids.give_up(_owner(connection, child))
+
+    # -- what the kernel tells -----------------------------------------------------------------
+
+    def _heard(self, message: Message) -> None:
+        try:
+            if message.kind == Kind.ACQUIRE:
+                self._acquired(message.body)
+            elif message.kind == Kind.EXPIRE:
+                self._expired(message.body)
+            elif message.kind == Kind.MAPPING:
+                self._moved(message.body)
+        except NetlinkError as error:
+            self._log.error("the kernel is not understood: {error}", error=error)
+
+    def _acquired(self, body: bytes) -> None:
+        acquire = structures.Acquire.decode(body)
+        templates = attributes(body[structures.Acquire.SIZE :]).get(Attribute.TMPL, b"")
+        reqid = structures.Template.reqid_of(templates)
+        for (connection, child), trapped in self._traps.items():
+            if trapped == reqid:
+                self._publish(TrafficWaiting(connection, child, str(acquire.traffic)))
+
+    def _expired(self, body: bytes) -> None:
+        standing = structures.Standing.decode(body)
+        key = self._names.get(standing.name)
+        if key is not None and len(body) > State.SIZE:
+            self._publish(SAExpiring(key, bool(body[State.SIZE])))
+
+    def _moved(self, body: bytes) -> None:
+        name, address, port = structures.decode_mapping(body)
+        key = self._names.get(name)
+        if key is not None:
+            self._publish(PeerMoved(key, (address, port)))
+
+    def _publish(self, event: object) -> None:
+        if self._events is not None:
+            self._events.publish(event)
+
+
+def _owner(connection: str, child: str) -> str:
+    return f"{connection}/{child}, trapped"
+
+
+def _ends(bundle: SABundle) -> tuple[str, str]:
+    """Our address and the peer's."""
+    ours = bundle.inbound[0].key.destination
+    if bundle.outbound:
+        return ours, bundle.outbound[0].key.destination
+    if bundle.path is None:
+        raise ValueError(f"{bundle.name}: the kernel has to know the peer's address")
+    return ours, bundle.path.remote[0]

@@ -1,0 +1,139 @@
+"""
+What the sink ``xfrm`` can do on this machine's own kernel, which may have no ESP: policies, traps,
+SPIs, and its refusal.  Runs in a network namespace of its own, with the addresses of ``lo`` below.
+"""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+from collections.abc import Generator
+from dataclasses import replace
+from pathlib import Path as File
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.task import deferLater
+from twisted.trial.unittest import TestCase
+
+from isakmp.associations import Action, SPIKey
+from isakmp.errors import ConfigurationError
+from isakmp.numbers import DOI, ProtocolID
+from isakmp.paths import Path
+from isakmp.sinks.xfrm import structures
+from isakmp.sinks.xfrm.link import Link
+from isakmp.sinks.xfrm.netlink import Message, attributes
+from isakmp.sinks.xfrm.policy_table import Reqids
+from isakmp.sinks.xfrm.sink import XFRMSink
+from isakmp.sinks.xfrm.structures import Attribute, Kind
+from isakmp.sinks.xfrm.waiting import LARVAL_DROP
+from isakmp.stream import EventStream
+from tests.samples import policy
+
+OURS, NEAR, FAR = "10.81.0.1", "10.81.0.2", "10.82.0.1"
+PATH = Path((OURS, 500), ("10.77.0.2", 500))
+CHILD = policy(local="10.81.0.0/24", remote="10.82.0.0/24")
+
+
+def ip(*words: str) -> str:
+    """What ``ip`` says here."""
+    done = subprocess.run(["ip", *words], capture_output=True, text=True, check=True, timeout=20)
+    return done.stdout
+
+
+class OwnKernelTests(TestCase):
+    timeout = 30
+
+    def setUp(self) -> None:
+        self.sink = XFRMSink(reactor)
+        self.addCleanup(self.sink.stop)
+
+    def say(self, to: str, exempt: bool = False) -> None:
+        """A datagram."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+            one.bind((OURS, 0))
+            if exempt:
+                self.sink.exempt(one)
+            one.sendto(b"hello", (to, 9))
+
+    @inlineCallbacks
+    def test_start(self) -> Generator[Deferred[Any], Any, None]:
+        """
+        Where there is ESP it starts and leaves nothing of its trial; else it says what is missing.
+        """
+        before = ip("xfrm", "state")
+        modules = File("/proc/crypto").read_text() if File("/proc/crypto").exists() else ""
+        try:
+            yield self.sink.start(EventStream())
+        except ConfigurationError as error:
+            self.assertRegex(
+                str(error), r"^the sink xfrm cannot be used: this kernel has no \S.*$"
+            )
+            self.assertNotIn("\n", str(error))
+        else:
+            self.assertIn("cbc(aes)", modules + File("/proc/crypto").read_text())
+        self.assertEqual(ip("xfrm", "state"), before)
+
+    @inlineCallbacks
+    def test_spi(self) -> Generator[Deferred[Any], Any, None]:
+        """The kernel chooses an SPI and keeps it; released, nothing is left."""
+        spi = yield self.sink.reserve_spi(DOI.IPSEC, ProtocolID.ESP, PATH)
+        self.assertEqual(len(spi), 4)
+        self.assertIn(f"spi 0x{spi.hex()}", ip("xfrm", "state"))
+        other = yield self.sink.reserve_spi(DOI.IPSEC, ProtocolID.ESP, PATH, avoid=spi)
+        self.assertNotEqual(other, spi)
+        for one in (spi, other, spi):
+            yield self.sink.release_spi(SPIKey(DOI.IPSEC, ProtocolID.ESP, one, OURS))
+        self.assertEqual(ip("xfrm", "state"), "")
+
+    @inlineCallbacks
+    def test_trap(self) -> Generator[Deferred[Any], Any, None]:
+        """A trap's policies stand, traffic asks for its SA, packets wait; then nothing is left."""
+        heard: list[Message] = []
+        link = Link(reactor, structures.GROUP_ACQUIRE, heard.append)
+        self.addCleanup(link.close)
+        drop = LARVAL_DROP.read_text()
+        yield self.sink.trap(CHILD, PATH)
+        standing = ip("xfrm", "policy")
+        for direction in ("out", "in", "fwd"):
+            self.assertRegex(standing, rf"dir {direction} priority \d+")
+        self.assertEqual(LARVAL_DROP.read_text(), "0\n")
+        self.say(FAR)
+        yield deferLater(reactor, 0.2, lambda: None)  # type: ignore[arg-type]
+        (acquire,) = [one for one in heard if one.kind == Kind.ACQUIRE]
+        told = structures.Acquire.decode(acquire.body)
+        self.assertEqual(str(told.traffic.destination), f"{FAR}/32")
+        templates = attributes(acquire.body[structures.Acquire.SIZE :])[Attribute.TMPL]
+        self.assertIn(structures.Template.reqid_of(templates), Reqids.RANGE)
+        yield self.sink.untrap(CHILD.connection, CHILD.name)
+        self.assertEqual(ip("xfrm", "policy"), "")
+        yield self.sink.stop()
+        self.assertEqual(LARVAL_DROP.read_text(), drop)
+
+    @inlineCallbacks
+    def test_drop(self) -> Generator[Deferred[Any], Any, None]:
+        """Traffic that is to be dropped is, but for that of a socket of ours."""
+        self.say(FAR)
+        dropped = replace(CHILD, action=Action.DROP)
+        yield self.sink.trap(dropped, None)
+        self.assertRaises(OSError, self.say, FAR)
+        self.say(NEAR)
+        self.say(FAR, exempt=True)
+        yield self.sink.stop()
+        self.assertEqual(ip("xfrm", "policy"), "")
+        self.say(FAR)
+
+    @inlineCallbacks
+    def test_foreign(self) -> Generator[Deferred[Any], Any, None]:
+        """What is nobody's of ours stays, also where we want the same traffic."""
+        nets = ("src", "10.98.0.0/24", "dst", "10.99.0.0/24")
+        ip("xfrm", "policy", "add", *nets, "dir", "out", "action", "allow")
+        self.addCleanup(ip, "xfrm", "policy", "flush")
+        before = ip("xfrm", "policy")
+        yield self.sink.trap(CHILD, PATH)
+        yield self.sink.stop()
+        self.assertEqual(ip("xfrm", "policy"), before)
+        same = policy(local="10.98.0.0/24", remote="10.99.0.0/24")
+        yield self.assertFailure(self.sink.trap(same, PATH), ConfigurationError)
+        self.assertEqual(ip("xfrm", "policy"), before)

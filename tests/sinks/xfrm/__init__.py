@@ -1,0 +1,1 @@
+"""The sink of the Linux kernel, as far as it needs no kernel."""

@@ -1,0 +1,126 @@
+"""Children with ``start_action = trap``: their traffic begins them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.logger import LogLevel, formatEvent
+from twisted.trial.unittest import SynchronousTestCase
+
+from isakmp.associations import Action, ChildPolicy
+from isakmp.connections import Connection, StartAction
+from isakmp.errors import ConfigurationError
+from isakmp.events import TrafficWaiting
+from isakmp.paths import Path
+from isakmp.sinks.memory import MemorySink
+from tests.nodes import Member, Pair, pair
+from tests.samples import logged
+
+WAITS = TrafficWaiting("lab", "net", "10.1.0.1 - 10.2.0.1")
+
+
+def trapped(one: Connection, action: Action = Action.PROTECT) -> Connection:
+    """The same with ``start_action = trap`` for all of its children."""
+    return replace(
+        one,
+        children=tuple(
+            replace(child, start=StartAction.TRAP, action=action) for child in one.children
+        ),
+    )
+
+
+class TrapTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.both: Pair = pair()
+        self.policies: list[tuple[ChildPolicy, Path | None]] = []
+        self.gone: list[tuple[str, str]] = []
+        self.refusal: Exception | None = None
+
+        def trap(sink: MemorySink, policy: ChildPolicy, path: Path | None) -> Deferred[None]:
+            if self.refusal is not None:
+                return fail(self.refusal)
+            self.policies.append((policy, path))
+            return succeed(None)
+
+        def untrap(sink: MemorySink, connection: str, child: str) -> Deferred[None]:
+            self.gone.append((connection, child))
+            return succeed(None)
+
+        self.patch(MemorySink, "trap", trap)
+        self.patch(MemorySink, "untrap", untrap)
+
+    @property
+    def alice(self) -> Member:
+        return self.both.a
+
+    def keep(self, *connections: Connection) -> None:
+        self.alice.assembly.traps.keep(connections)
+
+    def test_set(self) -> None:
+        """The sink is told of the child's traffic and its peer, once; other children are none."""
+        one = trapped(self.alice.connection())
+        self.keep(one)
+        self.keep(one)
+        ((policy, path),) = self.policies
+        self.assertEqual((policy.connection, policy.name), ("lab", "net"))
+        self.assertEqual(policy.local, one.children[0].local[0])
+        assert path is not None
+        self.assertEqual(path.remote[0], self.both.b.address)
+        self.policies.clear()
+        self.keep(replace(one, children=(replace(one.children[0], start=StartAction.START),)))
+        self.assertEqual(self.policies, [])
+        self.assertEqual(self.gone, [("lab", "net")])
+
+    def test_changed(self) -> None:
+        """A child that is configured otherwise now is told of again."""
+        one = trapped(self.alice.connection())
+        self.keep(one)
+        self.keep(trapped(one, Action.DROP))
+        self.assertEqual(
+            [policy.action for policy, _ in self.policies], [Action.PROTECT, Action.DROP]
+        )
+        self.assertEqual(self.gone, [])
+
+    def test_traffic(self) -> None:
+        """Traffic that waits begins the child, once however much waits; later it may again."""
+        self.keep(trapped(self.alice.connection()))
+        for _ in range(3):
+            self.alice.node.events.publish(WAITS)
+        self.both.wait(3.0)
+        self.assertEqual(len(self.alice.bundles), 1)
+        self.assertEqual(len(self.both.b.bundles), 1)
+        self.alice.node.events.publish(WAITS)
+        self.both.wait(3.0)
+        self.assertEqual(len(self.alice.bundles), 2)
+
+    def test_not_ours(self) -> None:
+        """Traffic of what has no trap begins nothing, nor does any when the node has stopped."""
+        self.alice.node.events.publish(WAITS)
+        self.keep(trapped(self.alice.connection()))
+        self.alice.node.events.publish(TrafficWaiting("lab", "other"))
+        self.alice.assembly.traps.stop()
+        self.alice.assembly.traps.stop()
+        self.alice.node.events.publish(WAITS)
+        self.both.wait(3.0)
+        self.assertEqual(self.alice.bundles, [])
+
+    def test_refused(self) -> None:
+        """A sink that cannot is one line with the child's name, and the node goes on."""
+        self.refusal = ConfigurationError("no kernel here")
+        events = logged(self)
+        self.keep(trapped(self.alice.connection()))
+        (line,) = [formatEvent(one) for one in events if one["log_level"] is LogLevel.error]
+        self.assertEqual(line, "lab/net: its traffic is not seen to: no kernel here")
+
+    def test_peer_silent(self) -> None:
+        """A peer that does not answer is asked again when traffic waits again."""
+        self.keep(trapped(self.alice.connection()))
+        self.both.network.cut = True
+        self.alice.node.events.publish(WAITS)
+        self.both.wait(200.0)
+        self.assertEqual(self.alice.bundles, [])
+        self.both.network.cut = False
+        self.alice.node.events.publish(WAITS)
+        self.both.wait(3.0)
+        self.assertEqual(len(self.alice.bundles), 1)
