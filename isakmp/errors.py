@@ -378,3 +378,7 @@ class ExchangeTimeout(PeerError):
 
 class Cancelled(PeerError):
     """This end gave the exchange up."""
+
+
+class NotInstalled(PeerError):
+    """What was agreed could not be installed at this end; the reason has the system's words."""

@@ -20,6 +20,7 @@ from isakmp.errors import (
     ConfigurationError,
     ExchangeTimeout,
     LimitReached,
+    NotInstalled,
     PeerError,
     Reason,
 )
@@ -386,6 +387,9 @@ class ISAKMPEndpoint:
         error = failure.value
         if isinstance(error, CancelledError):
             error = Cancelled("given up here")
+            failure = Failure(error)
+        elif isinstance(error, OSError):
+            error = NotInstalled(f"not installed here: {error.strerror or error}")
             failure = Failure(error)
         if isinstance(error, PeerError):
             self.demultiplexer.given_up(exchange.conversation)
