@@ -56,9 +56,9 @@ class LibreswanTests(GuestTestCase):
 
     def agree(self, ours_begins: bool) -> None:
         """
-        Every kind, one after the other: a ping crosses, and the counters move at both ends.  Who has
-        begun ends it, and the SAs are gone from both kernels; when libreswan stops nothing of it is
-        left.
+        Every kind, one after the other: a ping crosses, and the counters move at both ends.  Who
+        has begun ends it, and the SAs are gone from both kernels; when libreswan stops nothing of
+        it is left.
         """
         pluto = self.pluto()
         for connection, keys, protocol, mode, algorithms in KINDS:
