@@ -1,123 +1,181 @@
 """
-Libreswan's pluto, as Debian packages it, in a guest.
+Libreswan's pluto, as Debian packages it, as the peer in a guest.
 
-``make peers`` unpacks it into ``build/peers/libreswan`` and does not install it: it would take port
-500.  In a guest, whose files are thrown away, it is put where it belongs.
+``make peers`` unpacks it, with the libraries that it needs, into ``build/peers/libreswan`` and does
+not install it.  pluto looks for its programs in ``/usr/libexec/ipsec``; ``ip netns exec`` gives a
+command its own mount namespace, and in it the tree's directory is bound over that path.  Its
+connections are those of ``pluto/ipsec.conf``.
 """
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.interop import CHECKOUT
 from tests.interop.namespaces import Namespace
 
 TREE = CHECKOUT / "build" / "peers" / "libreswan"
-_PROGRAMS = Path("/usr/libexec/ipsec")
+CONFIGURATION = Path(__file__).with_name("pluto")
+_PROGRAMS = TREE / "usr" / "libexec" / "ipsec"
+_ENTER = (
+    "sh",
+    "-ec",
+    'mkdir -p /usr/libexec/ipsec; mount --bind "$0" /usr/libexec/ipsec; exec "$@"',
+    str(_PROGRAMS),
+)
 
 
-def install() -> None:
-    """Put it below ``/``, if it is not there.  Only to be used in a guest."""
+def obstacle() -> str | None:
+    """
+    Why pluto cannot run here.
+
+    :returns: a sentence for the one who reads about a skipped test; None if it can.
+    """
     if not (_PROGRAMS / "pluto").exists():
-        subprocess.run(["cp", "-a", "--no-preserve=ownership", f"{TREE}/usr", "/"], check=True)
-        subprocess.run(["ldconfig"], check=True, timeout=60)
+        return "libreswan is not here: run 'make peers'"
+    return None
 
 
 class Pluto:
     """
-    One of them, with one connection ``net``.
+    One pluto.  It runs from :meth:`start` to :meth:`stop`.
 
-    :param directory: for its files; it must not be deep, because sockets are in it.
-    :param lines: of the connection, besides what all have.
+    :param namespace: where it runs.
+    :param directory: for its files; made here.  It must not be deep, because a socket is in it, and
+        the path of a socket has 108 octets at most.
     """
 
-    def __init__(
-        self, end: Namespace, directory: Path, addresses: tuple[str, str], secret: str, lines: str
-    ) -> None:
-        self._end, self._directory = end, directory
+    def __init__(self, namespace: Namespace, directory: Path) -> None:
+        self.namespace = namespace
+        self._directory = directory
+        self._control = directory / "run" / "pluto.ctl"
+        self._log = directory / "pluto.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        libraries = ":".join(str(path) for path in (TREE / "usr/lib").glob("*-linux-*"))
+        self._environment = {**os.environ, "LD_LIBRARY_PATH": libraries}
+
+    def start(self) -> Pluto:
+        """
+        Starts it and waits until its sockets are open.
+
+        :raises AssertionError: if it ends before, or takes too long.
+        """
+        directory = self._directory
         for name in ("run", "nss", "ipsec.d"):
             (directory / name).mkdir(parents=True)
-        ours, theirs = addresses
-        (directory / "ipsec.conf").write_text(
-            "config setup\n    ikev1-policy=accept\n    uniqueids=no\n"
-            f"    dumpdir={directory}\n"
-            "conn net\n    ikev2=no\n    authby=secret\n    auto=ignore\n    rekey=no\n"
-            f"    left={ours}\n    leftid=@east\n    right={theirs}\n    rightid=@ours-east\n"
-            "    ike=aes128-sha2_256;modp2048\n"
-            + "".join(f"    {line}\n" for line in lines.splitlines())
-        )
-        secrets = directory / "ipsec.secrets"
-        secrets.write_text(f': PSK "{secret}"\n')
-        secrets.chmod(0o600)
+        shutil.copy(CONFIGURATION / "ipsec.conf", directory)
+        shutil.copy(CONFIGURATION / "ipsec.secrets", directory)
+        (directory / "ipsec.secrets").chmod(0o600)
         (directory / "password").write_text("\n")
-        self._run("certutil", "-N", "-d", f"sql:{directory}/nss", "-f", f"{directory}/password")
-        self._log = directory / "pluto.log"
-        self._process = subprocess.Popen(
-            end.command(
-                *(str(_PROGRAMS / "pluto"), "--config", f"{directory}/ipsec.conf", "--nofork"),
-                *("--logfile", str(self._log), "--rundir", f"{directory}/run"),
-                *("--nssdir", f"{directory}/nss", "--ipsecdir", f"{directory}/ipsec.d"),
-                *("--secretsfile", str(secrets), "--no-dnssec", "--nhelpers", "1"),
-            ),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+        self._run(
+            str(TREE / "usr/bin/certutil"),
+            *("-N", "-d", f"sql:{directory}/nss", "-f", f"{directory}/password"),
         )
-        self._until(lambda: (directory / "run" / "pluto.ctl").exists(), "it did not start")
+        with (directory / "output").open("wb") as output:
+            self._process = subprocess.Popen(
+                self.namespace.command(
+                    *_ENTER,
+                    str(_PROGRAMS / "pluto"),
+                    *("--nofork", "--config", f"{directory}/ipsec.conf"),
+                    *(
+                        "--secretsfile",
+                        f"{directory}/ipsec.secrets",
+                        "--nssdir",
+                        f"{directory}/nss",
+                    ),
+                    *("--ipsecdir", f"{directory}/ipsec.d", "--rundir", f"{directory}/run"),
+                    *("--logfile", str(self._log), "--no-dnssec", "--nhelpers", "1"),
+                ),
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        self._wait(self._control.exists, "pluto has not opened its socket")
         self.whack("--listen")
-        self._until(self._loaded, "it did not load its connection")
+        self._wait(
+            lambda: f"{self.namespace.address}:500" in self.whack("--status"),
+            "pluto does not listen",
+        )
+        return self
 
-    @property
     def log(self) -> str:
-        """What it has written."""
+        """All that it has written so far."""
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
     def whack(self, *arguments: str) -> str:
-        """Ask it for something; what it says."""
+        """Asks it for something; what it says."""
         return self._run(
-            *(str(_PROGRAMS / "whack"), "--ctlsocket", f"{self._directory}/run/pluto.ctl"),
-            *arguments,
+            str(_PROGRAMS / "whack"), "--ctlsocket", str(self._control), *arguments, ok=False
         )
 
-    def initiate(self) -> None:
+    def load(self, connection: str) -> None:
         """
-        Begin the connection.
+        Loads one of its connections.
 
-        :raises AssertionError: if it does not come up.
+        :raises AssertionError: if it does not take it.
         """
-        said = self.whack("--name", "net", "--initiate")
-        if "IPsec SA established" not in said:
-            raise AssertionError(f"{said}\n{self.log}")
-
-    def stop(self) -> None:
-        """Ends it; idempotent."""
-        if self._process.poll() is None:
-            self._process.terminate()
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
-    def _loaded(self) -> bool:
         self._run(
             *(str(_PROGRAMS / "addconn"), "--config", f"{self._directory}/ipsec.conf"),
-            *("--ctlsocket", f"{self._directory}/run/pluto.ctl", "net"),
+            *("--ctlsocket", str(self._control), connection),
         )
-        return "loaded 1," in self.whack("--status")
+        self._wait(lambda: "loaded 1," in self.whack("--status"), f"{connection} is not loaded")
 
-    def _run(self, *command: str) -> str:
+    def unload(self, connection: str) -> None:
+        """Takes it away, with the SAs that it has."""
+        self.whack("--name", connection, "--delete")
+
+    def initiate(self, connection: str) -> None:
+        """
+        Begins it, and waits until it stands.
+
+        :raises AssertionError: if it does not.
+        """
+        said = self.whack("--name", connection, "--initiate")
+        if "IPsec SA established" not in said:
+            raise AssertionError(f"{said}\n{self.log()}")
+
+    def terminate(self, connection: str) -> None:
+        """Ends its SAs, and does not begin it anew, as it does when the peer deletes them."""
+        self.whack("--name", connection, "--terminate")
+
+    def stop(self) -> None:
+        """Ends it.  Nothing if it does not run."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def _run(self, *command: str, ok: bool = True) -> str:
         done = subprocess.run(
-            self._end.command(*command), capture_output=True, text=True, timeout=40
+            self.namespace.command(*command),
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=40,
         )
-        return done.stdout + done.stderr
+        if ok and done.returncode:
+            raise AssertionError(f"{' '.join(command)}:\n{done.stdout}\n{self.log()}")
+        return done.stdout
 
-    def _until(self, reached: object, what: str) -> None:
-        deadline = time.monotonic() + 20
-        assert callable(reached)
+    def _wait(self, reached: Callable[[], object], what: str, seconds: float = 20.0) -> None:
+        deadline = time.monotonic() + seconds
         while not reached():
+            if self._process is None or self._process.poll() is not None:
+                output = (self._directory / "output").read_text(errors="replace")
+                raise AssertionError(f"pluto has ended\n{output}\n{self.log()}")
             if time.monotonic() > deadline:
-                raise AssertionError(f"pluto: {what}\n{self.log}")
+                raise AssertionError(f"{what}\n{self.log()}")
             time.sleep(0.1)

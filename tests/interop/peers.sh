@@ -21,6 +21,7 @@ libstrongswan-extra-plugins libstrongswan-standard-plugins strongswan-libcharon 
 strongswan-swanctl'
 libreswan='libreswan libnss3-tools libldns3 libevent-core-2.1-7 libevent-pthreads-2.1-7
 libunbound8 libcurl3-nss'
+libreswan_libraries='libaudit1 libcap-ng0 libldap-2.5-0 libnspr4 libnss3 libpam0g libselinux1 libsystemd0'
 # What the loaded plugins need of the machine.  These conflict with nobody.
 libraries='libcap2 libcurl4 libgcrypt20 libgmp10 libsystemd0 libssl3'
 
@@ -101,7 +102,13 @@ unpack() (
     [ -z "$missing" ] || fail "strongSwan needs libraries that are not here: $missing"
 )
 
-# Libreswan with what it needs, for a guest, where it is put below /.
+libreswan_unresolved() {
+    LD_LIBRARY_PATH=$(echo "$1"/usr/lib/*-linux-*) ldd "$1"/usr/libexec/ipsec/pluto \
+        "$1"/usr/libexec/ipsec/whack "$1"/usr/libexec/ipsec/addconn "$1"/usr/bin/certutil \
+        2>/dev/null | sed -n 's/^[[:space:]]*\(.*\) => not found.*/\1/p'
+}
+
+# Libreswan, with the libraries that few machines have.
 unpack_libreswan() (
     cd "$1"
     mkdir -p libreswan-debs libreswan-tree
@@ -112,6 +119,10 @@ unpack_libreswan() (
     for deb in ./*.deb; do
         dpkg-deb -x "$deb" ../libreswan-tree
     done
+    # shellcheck disable=SC2086
+    [ -z "$(libreswan_unresolved ../libreswan-tree)" ] || install_missing $libreswan_libraries
+    missing=$(libreswan_unresolved ../libreswan-tree | sort -u | tr '\n' ' ')
+    [ -z "$missing" ] || fail "libreswan needs libraries that are not here: $missing"
 )
 
 compile() {

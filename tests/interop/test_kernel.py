@@ -1,8 +1,7 @@
 """
 The sink ``xfrm`` on a Linux that has ESP: user-mode Linux, which runs as one process here.
 
-What is tried there is in ``in_guest_ours`` and, with libreswan at the other end, in
-``in_guest_libreswan``.
+What is tried there is in ``in_guest_ours``; libreswan at the other end: ``test_kernel_libreswan``.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.interop import CHECKOUT, namespaces
-from tests.interop.libreswan import TREE
 
 UMLRUN = Path(__file__).with_name("umlrun")
 
@@ -110,21 +108,6 @@ class OursTests(SynchronousTestCase):
     def test_ours(self) -> None:
         """Traffic is protected in every way that ``in_guest_ours`` tries; nothing is skipped."""
         assert_passes(self, "in_guest_ours")
-
-
-class LibreswanTests(SynchronousTestCase):
-    """
-    Our daemon at one end, libreswan at the other.
-    """
-
-    skip = obstacle() or (
-        None if (TREE / "usr/libexec/ipsec/pluto").exists() else "libreswan: run 'make peers'"
-    )
-    timeout = 540
-
-    def test_both_roles(self) -> None:
-        """Whoever begins, traffic crosses in every way that ``in_guest_libreswan`` tries."""
-        assert_passes(self, "in_guest_libreswan")
 
 
 class OwnKernelTests(SynchronousTestCase):

@@ -58,6 +58,10 @@ def state_of(
     mode, others, flags = mode_of(sa, among), marks(handling, out) + set_marks(handling, out), 0
     if mode == structures.TUNNEL:
         flags |= structures.AF_UNSPEC  # what is inside may be of the other version of IP
+    if sa.key.protocol == ProtocolID.AH and ":" not in sa.key.destination:
+        # Without it the kernel fills AH up to 64 bits, which is right for IPv6 alone
+        # (RFC 4302 section 2.6), and drops what a peer sends that fills up to 32.
+        flags |= structures.ALIGN_4
     if not handling.copy_ecn:
         flags |= structures.NO_ECN
     if not handling.copy_df:

@@ -29,7 +29,7 @@ ALLOW, BLOCK = 0, 1
 LOCAL_OK = 1
 """Flag of a policy: a socket's own may go before it."""
 
-NO_ECN, NO_PMTU_DISCOVERY, AF_UNSPEC, ESN = 1, 4, 32, 128
+NO_ECN, NO_PMTU_DISCOVERY, AF_UNSPEC, ALIGN_4, ESN = 1, 4, 32, 64, 128
 """Flags of an SA."""
 
 GROUP_ACQUIRE, GROUP_EXPIRE, GROUP_MAPPING = 1 << 0, 1 << 1, 1 << 7

@@ -118,6 +118,22 @@ class StateTests(SynchronousTestCase):
         )
         self.assertEqual(state_of(sa, (sa,), PEER, 7).window, 0)
 
+    def test_alignment(self) -> None:
+        """
+        AH is a multiple of 32 bits in IPv4 and of 64 in IPv6, so that one with a proof of 128 bits
+        is as long as the peer expects it: RFC 4302 section 2.6.
+        """
+        parameters = IPsecParameters("tunnel", "none", "hmac-sha2-256-128")
+        for protocol, to, sender, aligned in (
+            (ProtocolID.AH, US, PEER, True),
+            (ProtocolID.AH, "2001:db8::1", "2001:db8::2", False),
+            (ProtocolID.ESP, US, PEER, False),
+        ):
+            sa = protection_sa(0x1001, to, protocol=protocol, parameters=parameters)
+            for out in (False, True):
+                made = state_of(sa, (sa,), sender, 7, out=out)
+                self.assertEqual(bool(made.flags & structures.ALIGN_4), aligned, to)
+
     def test_udp(self) -> None:
         """ESP in UDP: incoming from the peer's port, outgoing from ours."""
         parameters = IPsecParameters("tunnel", "aes-cbc", "hmac-sha2-256-128", udp=(4500, 4501))
