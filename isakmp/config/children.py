@@ -4,6 +4,7 @@ The children of a connection in ``swanctl.conf``.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -73,7 +74,7 @@ def children(
             start,
             quirks(section),
             identities=_identities(section, settings, doi, findings),
-            handling=_handling(section),
+            handling=_handling(section, findings),
         )
 
     return read
@@ -105,7 +106,7 @@ def _identities(
     return Identities(ours, theirs)
 
 
-def _handling(section: Section) -> Handling:
+def _handling(section: Section, findings: Findings) -> Handling:
     """How a sink treats its traffic."""
 
     def octets(key: str) -> int:
@@ -125,7 +126,20 @@ def _handling(section: Section) -> Handling:
         life_octets=octets("life_bytes"),
         rekey_packets=number("rekey_packets"),
         life_packets=number("life_packets"),
+        updown=_command(section, "updown", findings),
+        host_access=said(section, "hostaccess", values.boolean, False),
     )
+
+
+def _command(section: Section, key: str, findings: Findings) -> str:
+    """Words that can be told apart; empty: none."""
+    command = said(section, key, str.strip, "")
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        findings.mistake(section.data[key].place, section.key(key), f"{error}".lower())
+        return ""
+    return command if words and words[0] else ""
 
 
 def _times(section: Section, findings: Findings) -> tuple[Lifetime, Renewal]:
