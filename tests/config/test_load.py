@@ -301,6 +301,24 @@ class ConnectionTests(ConfigurationTestCase):
             found = self.mistake(conf(addresses, child="start_action = start"))
             self.assertIn("no single address to begin with", found)
 
+    def test_updown(self) -> None:
+        """A script is kept as it is written, with whether the host itself may be reached."""
+        for said, command, access in (
+            ("", "", False),
+            ("updown =", "", False),
+            ("updown = /x/script", "/x/script", False),
+            ("updown = \"/x/script 'two words' $HOME\"", "/x/script 'two words' $HOME", False),
+            ("updown = /x/script\nhostaccess = yes", "/x/script", True),
+        ):
+            handling = self.child(conf(child=said)).handling
+            self.assertEqual((handling.updown, handling.host_access), (command, access), said)
+        self.assertEqual(self.warnings(conf(child="updown = /x/script\nhostaccess = yes")), [])
+
+    def test_updown_mistaken(self) -> None:
+        """A quotation that does not end is a mistake with its place, before anything runs."""
+        found = self.mistake(conf(child="updown = /x/it's"))
+        self.assertIn("updown: no closing quotation", found)
+
     def test_dynamic(self) -> None:
         """``dynamic`` is the known address where one is, and what it will be where none is."""
         here, there = "local_addrs = 192.0.2.1", "remote_addrs = 192.0.2.2"
