@@ -221,10 +221,11 @@ def _child() -> Iterator[Key]:
         (
             "mode",
             Kind.WORD,
-            "only tunnel and transport are built",
+            "others are not built; pass and drop stand from loading on, whatever start_action "
+            "says: they need the sink xfrm, and one selector for each end",
             {
-                **dict.fromkeys(("tunnel", "transport"), _H),
-                **dict.fromkeys(("transport_proxy", "iptfs", "beet", "pass", "drop"), _R),
+                **dict.fromkeys(("tunnel", "transport", "pass", "drop"), _H),
+                **dict.fromkeys(("transport_proxy", "iptfs", "beet"), _R),
             },
         ),
         (
