@@ -53,6 +53,7 @@ from isakmp.plugins import (
 from isakmp.service import ISAKMPService
 from isakmp.sinks.log import LogSink
 from isakmp.systemd import Manager
+from isakmp.updown import UpDown
 
 R = TypeVar("R")
 
@@ -178,6 +179,7 @@ class Daemon(ISAKMPService):
         self._hangup: Any = None
         self._manager = manager or Manager()
         self._keys: KeyLog | None = None
+        self._updown: UpDown | None = None
         self._signs: list[Callable[[], None]] = []
         self._told: IDelayedCall | None = None
         self.began = 0.0
@@ -233,6 +235,7 @@ class Daemon(ISAKMPService):
                 self._keys = KeyLog(self._description.settings.log.keys, self.node.events)
             except ConfigurationError as error:
                 raise SystemExit(f"isakmp: {error}") from None
+        self._updown = UpDown(self.node, self.reactor)
         super().startService()
         self.began = self.node.clock.seconds()
         self._hangup = signal.signal(signal.SIGHUP, self._hung_up)
@@ -261,6 +264,10 @@ class Daemon(ISAKMPService):
             self._told.cancel()
             self._told = None
         stopped = super().stopService()
+        if self._updown is not None:
+            updown, self._updown = self._updown, None
+            # Only now: the children that are removed have to be down first.
+            stopped.addBoth(lambda result: updown.stop().addCallback(lambda _: result))
         if self._keys is not None:
             self._keys.stop()
             self._keys = None

@@ -797,6 +797,13 @@ class ISASink(Interface):
         """
 
 
+class IReqids(Interface):
+    """A sink that binds SAs to policies by a number, as Linux does by its reqid."""
+
+    def reqid(bundle: SABundle) -> int:
+        """The number of what is installed under the bundle's name; 0: nothing is."""
+
+
 class ICredentialStore(Interface):
     """Who we are and whom we believe."""
 

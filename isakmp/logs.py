@@ -42,6 +42,7 @@ GROUPS: Mapping[str, str] = {
     "isakmp.config": "CFG",
     "isakmp.control": "CFG",
     "isakmp.doi": "CHD",
+    "isakmp.updown": "CHD",
     "isakmp.sinks": "KNL",
 }
 """strongSwan's group by the beginning of a logger's namespace; the longest counts."""

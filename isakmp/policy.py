@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred, execute
 from zope.interface import implementer
 
 from isakmp.associations import (
+    Action,
     ChildPolicy,
     ChildRequest,
     ProtectionSuite,
@@ -97,7 +98,11 @@ class ConfiguredPolicy:
                     raise ConfigurationError(
                         f"two children of connection {connection.name} are named {child.name}"
                     )
-                suites[child.name] = _supported(connection.name, connection.doi, child, supports)
+                suites[child.name] = ()
+                if child.action is Action.PROTECT:
+                    suites[child.name] = _supported(
+                        connection.name, connection.doi, child, supports
+                    )
             understood[connection.name] = _Configured(
                 connection,
                 _addresses(connection, connection.local),
@@ -157,8 +162,14 @@ class ConfiguredPolicy:
         """
         What we ask for when we begin a child ourselves: its first selectors.
 
-        :raises ConfigurationError: if the sink supports nothing of what it would take.
+        :raises ConfigurationError: if the sink supports nothing of what it would take, or its
+            traffic is not protected at all.
         """
+        if child.action is not Action.PROTECT:
+            raise ConfigurationError(
+                f"connection {sa.connection}, child {child.name}: its traffic is not protected "
+                f"(mode = {child.action.value})"
+            )
         suites = _supported(sa.connection, sa.doi, child, self._supports)
         situation = self._dois[sa.doi].phase1_situation
         local, remote = _selectors(sa, child)
@@ -205,6 +216,8 @@ class ConfiguredPolicy:
         fitting: list[tuple[bool, Child]] = []
         rejected: list[Rejection] = []
         for child in configured.connection.children:
+            if child.action is not Action.PROTECT:
+                continue  # nobody can ask for it
             local, remote = _selectors(sa, child)
             if request.identities is not None or child.identities is not None:
                 fits = exact = request.identities == child.identities

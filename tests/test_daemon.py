@@ -480,3 +480,41 @@ class TwoDaemonsTests(DaemonTestCase):
         self.assertEqual(dict(theirs.node.sink.standing), {})  # type: ignore[attr-defined]
         written = "\n".join(f"{formatEvent(note)} {note!r}" for note in self.notes)
         self.assertNotIn(SECRET, written)
+
+    async def test_updown(self) -> None:
+        """
+        The script of a child runs when it is up; and when the daemon stops it runs again before
+        that has stopped.
+        """
+        record, script = self.folder.path / "record", self.folder.path / "script"
+        script.write_text(f'#!/bin/sh\nsleep 0.2\necho "$PLUTO_VERB $PLUTO_PEER_ID" >>{record}\n')
+        script.chmod(0o755)
+        there = Folder(self)
+        there.write(
+            Road(
+                *("road", "127.0.0.2", "127.0.0.1", "b.lab", "a.lab"),
+                *("10.2.0.0/24", "10.1.0.0/24"),
+                extra=(f"remote_port = {self.port}",),
+            )
+        )
+        there.write_settings(f"port = {self.other}", 'listen = ["127.0.0.2"]')
+        theirs = Daemon(Files(str(there.config), str(there.settings)).read(), MemorySink(), reactor)
+        self.addCleanup(theirs.stopService)
+        theirs.startService()
+        proposals = "esp_proposals = aes128-sha256"
+        self.folder.write(
+            Road(
+                *("road", "127.0.0.1", "127.0.0.2"),
+                extra=(f"remote_port = {self.other}",),
+                child=(proposals, "start_action = start", f"updown = {script}"),
+            )
+        )
+        ours = self.daemon()
+        ours.startService()
+        for _ in range(500):
+            if record.exists() and record.read_text():
+                break
+            await deferLater(reactor, 0.01)
+        self.assertEqual(record.read_text(), "up-client b.lab\n")
+        await ours.stopService()
+        self.assertEqual(record.read_text(), "up-client b.lab\ndown-client b.lab\n")

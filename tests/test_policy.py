@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from isakmp.associations import ChildPolicy, ChildRequest, Lifetime, ProtectionSuite, Transform
+from isakmp.associations import (
+    Action,
+    ChildPolicy,
+    ChildRequest,
+    Lifetime,
+    ProtectionSuite,
+    Transform,
+)
 from isakmp.connections import Candidates, Child, Connection, Intervals
 from isakmp.doi.ipsec import IPsecDOI
 from isakmp.errors import ConfigurationError, DOINotSupported, InvalidIdentity
@@ -372,6 +379,16 @@ class Phase2Tests(SynchronousTestCase):
             made.phase2(self.sa, self.request(US, PEER)), InvalidIdentity
         )
         self.assertIn("road", str(failure.value))
+
+    def test_not_protected(self) -> None:
+        """Traffic that passes or is dropped is agreed with nobody, and never begun."""
+        for action in (Action.PASS, Action.DROP):
+            bare = replace(child("net", "10.1.0.0/16", "10.2.0.0/16"), action=action, suites=())
+            error = self.refused(self.request("10.1.0.0/16", "10.2.0.0/16"), bare)
+            self.assertIn("no child", str(error))
+            made = policy(connection("road", "", "", bare))
+            found = self.assertRaises(ConfigurationError, made.proposed, SampleSA(), bare)
+            self.assertIn(f"its traffic is not protected (mode = {action.value})", str(found))
 
     def test_other_domain(self) -> None:
         """A request of another domain of interpretation than the SA's is not compared at all."""

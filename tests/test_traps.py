@@ -82,6 +82,23 @@ class TrapTests(SynchronousTestCase):
         )
         self.assertEqual(self.gone, [])
 
+    def test_not_protected(self) -> None:
+        """
+        What passes or is dropped is the sink's from loading on, without anybody's address and
+        though nothing begins the child; and no longer when its connection is gone.
+        """
+        one = self.alice.connection()
+        for action in (Action.PASS, Action.DROP):
+            bare = replace(one.children[0], action=action, suites=())
+            with self.subTest(action=action):
+                self.policies.clear()
+                self.gone.clear()
+                self.keep(replace(one, children=(bare,)))
+                ((policy, path),) = self.policies
+                self.assertEqual((policy.action, path), (action, None))
+                self.keep()
+                self.assertEqual(self.gone, [("lab", "net")])
+
     def test_traffic(self) -> None:
         """Traffic that waits begins the child, once however much waits; later it may again."""
         self.keep(trapped(self.alice.connection()))

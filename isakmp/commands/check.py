@@ -127,6 +127,7 @@ def _child(child: Child, connection: Connection, description: Description) -> Ma
         "suites": offered,
         "lifetime": child.lifetime.seconds,
         "start": child.start.value,
+        "action": child.action.value,
         "weak": [_weakness(weakness) for weakness in weaknesses(offered, traffic=True)],
     }
 
@@ -167,6 +168,9 @@ def _lines(
         yield from _weak(connection["weak"], "  ")
         for child in connection["children"]:
             local, remote = _some(child["local"]), _some(child["remote"])
+            if not child["suites"]:
+                yield f"  {child['name']}: {local} - {remote}, {child['action']}"
+                continue
             yield f"  {child['name']}: {local} - {remote}, start: {child['start']}"
             yield f"    offers {_some(child['suites'])}, for {child['lifetime']} s"
             yield from _weak(child["weak"], "    ")

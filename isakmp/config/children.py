@@ -4,10 +4,11 @@ The children of a connection in ``swanctl.conf``.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from isakmp.associations import Handling, Lifetime
+from isakmp.associations import Action, Handling, Lifetime, ProtectionSuite
 from isakmp.config import values
 from isakmp.config.mistakes import Findings
 from isakmp.config.protection import place_of, protection, quirks, said
@@ -29,6 +30,9 @@ _STARTS = {
     "trap|start": StartAction.TRAP_AND_START,
     "start|trap": StartAction.TRAP_AND_START,
 }
+
+_ACTIONS = {"pass": Action.PASS, "drop": Action.DROP}
+"""By ``mode``; any other protects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,10 @@ def children(
     def read(section: Section, settings: ChildSettings) -> Child:
         lifetime, renewal = _times(section, findings)
         word = said(section, "start_action", str.lower, "none")
-        start = _STARTS.get(word, StartAction.NONE)
+        action = _ACTIONS.get(said(section, "mode", str.lower, ""), Action.PROTECT)
+        # What is not protected is never begun: it stands without being asked for.
+        protects = action is Action.PROTECT
+        start = _STARTS.get(word, StartAction.NONE) if protects else StartAction.NONE
         if start is not StartAction.NONE:
             if not ends.reachable:
                 findings.missing(
@@ -62,21 +69,45 @@ def children(
                     section.key("start_action"),
                     f"{connection.key('remote_addrs')} has no single address to begin with",
                 )
-        suites = protection(section, settings, doi, lifetime, start, findings)
+        suites: tuple[ProtectionSuite, ...] = ()
+        if protects:
+            suites = protection(section, settings, doi, lifetime, start, findings)
+        local = _selectors(section, "local_ts", ends.local, findings)
+        remote = _selectors(section, "remote_ts", ends.remote, findings)
+        if not protects:
+            _one_each(section, local, remote, findings)
         return Child(
             section.name,
             suites,
-            _selectors(section, "local_ts", ends.local, findings),
-            _selectors(section, "remote_ts", ends.remote, findings),
+            local,
+            remote,
             lifetime,
             renewal,
             start,
             quirks(section),
+            action,
             identities=_identities(section, settings, doi, findings),
-            handling=_handling(section),
+            handling=_handling(section, findings),
         )
 
     return read
+
+
+def _one_each(
+    section: Section,
+    local: tuple[TrafficSelector, ...],
+    remote: tuple[TrafficSelector, ...],
+    findings: Findings,
+) -> None:
+    """What passes or is dropped is said in full: nobody is asked who would narrow it."""
+    for key, found in (("local_ts", local), ("remote_ts", remote)):
+        if len(found) != 1:
+            findings.missing(
+                place_of(section, key),
+                section.key(key),
+                "what passes or is dropped needs one selector for each end; for more, make more "
+                "children",
+            )
 
 
 def _identities(
@@ -105,7 +136,7 @@ def _identities(
     return Identities(ours, theirs)
 
 
-def _handling(section: Section) -> Handling:
+def _handling(section: Section, findings: Findings) -> Handling:
     """How a sink treats its traffic."""
 
     def octets(key: str) -> int:
@@ -125,7 +156,20 @@ def _handling(section: Section) -> Handling:
         life_octets=octets("life_bytes"),
         rekey_packets=number("rekey_packets"),
         life_packets=number("life_packets"),
+        updown=_command(section, "updown", findings),
+        host_access=said(section, "hostaccess", values.boolean, False),
     )
+
+
+def _command(section: Section, key: str, findings: Findings) -> str:
+    """Words that can be told apart; empty: none."""
+    command = said(section, key, str.strip, "")
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        findings.mistake(section.data[key].place, section.key(key), f"{error}".lower())
+        return ""
+    return command if words and words[0] else ""
 
 
 def _times(section: Section, findings: Findings) -> tuple[Lifetime, Renewal]:

@@ -211,6 +211,8 @@ def _child() -> Iterator[Key]:
         ("replay_window", Kind.NUMBER, "packets; sink xfrm", "32"),
         ("copy_df", _B, "no: the tunnel's packets may be fragmented; sink xfrm", "yes"),
         ("copy_ecn", _B, "sink xfrm", "yes"),
+        ("updown", Kind.TEXT, "a command that is run without a shell when the child is up or gone"),
+        ("hostaccess", _B, "sets PLUTO_HOST_ACCESS for the updown script", "no"),
         ("local_ts", Kind.LIST, "as initiator the first is asked for, as responder any is taken"),
         ("remote_ts", Kind.LIST, "likewise"),
         ("rekey_time", _T, "an hour, or life_time divided by 1.1"),
@@ -219,10 +221,11 @@ def _child() -> Iterator[Key]:
         (
             "mode",
             Kind.WORD,
-            "only tunnel and transport are built",
+            "others are not built; pass and drop stand from loading on, whatever start_action "
+            "says: they need the sink xfrm, and one selector for each end",
             {
-                **dict.fromkeys(("tunnel", "transport"), _H),
-                **dict.fromkeys(("transport_proxy", "iptfs", "beet", "pass", "drop"), _R),
+                **dict.fromkeys(("tunnel", "transport", "pass", "drop"), _H),
+                **dict.fromkeys(("transport_proxy", "iptfs", "beet"), _R),
             },
         ),
         (
@@ -240,8 +243,6 @@ def _child() -> Iterator[Key]:
         _W,
         ("rand_bytes", _V, "a renewal by volume is not spread by chance", "0"),
         ("rand_packets", Kind.NUMBER, "a renewal by volume is not spread by chance", "0"),
-        ("updown", Kind.TEXT, f"{_SINK}, and no script is run"),
-        ("hostaccess", _B, "no script is run", "no"),
         ("policies_fwd_out", _B, _SINK, "no"),
         ("inactivity", _T, "no sink tells yet that there is no traffic", "0"),
         ("icmp", _B, _SINK, "no"),

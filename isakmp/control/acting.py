@@ -13,7 +13,7 @@ from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from isakmp.associations import SABundle
+from isakmp.associations import Action, SABundle
 from isakmp.connections import Child, Connection
 from isakmp.control.codec import Content, clipped
 from isakmp.control.controlled import Controlled
@@ -115,6 +115,8 @@ class Acting:
         connection, child = self._configured(call)
         endpoint = endpoint_of(self._node, connection)
         what = connection.name if child is None else f"{connection.name}/{child.name}"
+        if child is not None and child.action is not Action.PROTECT:
+            raise Refused(f"{what} is not begun: mode = {child.action.value} protects nothing")
         self._log.info("a client begins {what}", what=what, connection=connection.name)
         with_lines = _Lines(call, connection.name, self._number)
         begun = endpoint.establish(connection, () if child is None else child)

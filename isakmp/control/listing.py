@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from isakmp.associations import ManagementKey, ProtectionSA, SABundle
+from isakmp.associations import Action, ManagementKey, ProtectionSA, SABundle
 from isakmp.connections import Child, Connection, StartAction
 from isakmp.control import names
 from isakmp.control.codec import Content
@@ -231,7 +231,9 @@ def _child(child: Child, connection: Connection, node: INode) -> Content:
 
 
 def mode(child: Child, connection: Connection, node: INode) -> str:
-    """``TUNNEL`` or ``TRANSPORT``."""
+    """``TUNNEL`` or ``TRANSPORT``; ``PASS`` or ``DROP`` of what is not protected."""
+    if child.action is not Action.PROTECT:
+        return child.action.name
     doi = node.dois.get(connection.doi)
     if INegotiatingDomain.providedBy(doi):
         for suite in child.suites:

@@ -162,6 +162,8 @@ class OutcomeTests(ConfigurationTestCase):
             for value in harmless:
                 if key.pattern.endswith((".version", ".start_action")):
                     continue
+                if value in ("pass", "drop"):
+                    continue  # what they need besides is for other tests
                 self.assertEqual(self.warnings(written(key, value)), [], (key, value))
                 tried += 1
         self.assertGreater(tried, 60)

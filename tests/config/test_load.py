@@ -8,7 +8,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from isakmp.associations import Lifetime, Offer
+from isakmp.associations import Action, Lifetime, Offer
 from isakmp.config.key_table import KEYS
 from isakmp.config.load import Configuration, load
 from isakmp.config.mistakes import ConfigurationErrors
@@ -301,6 +301,40 @@ class ConnectionTests(ConfigurationTestCase):
             found = self.mistake(conf(addresses, child="start_action = start"))
             self.assertIn("no single address to begin with", found)
 
+    def test_not_protected(self) -> None:
+        """What passes or is dropped has an action, no proposals, and is never begun."""
+        ends = "local_ts = 10.1.0.0/24\nremote_ts = 10.1.0.0/24[tcp/22]\nstart_action = start"
+        for mode, action in (("pass", Action.PASS), ("DROP", Action.DROP)):
+            child = self.child(conf(child=f"mode = {mode}\n{ends}"))
+            self.assertIs(child.action, action)
+            self.assertEqual((child.suites, child.start), ((), StartAction.NONE))
+            self.assertEqual([str(one) for one in child.remote], ["10.1.0.0/24[tcp/22]"])
+        self.assertIs(self.child(conf(child="mode = transport")).action, Action.PROTECT)
+
+    def test_not_protected_of_many(self) -> None:
+        """Of several selectors none is left out in silence, and none is guessed."""
+        for local in ("", "local_ts = 10.1.0.0/24, 10.2.0.0/24", "local_ts = dynamic"):
+            found = self.mistake(conf(child=f"mode = drop\nremote_ts = 10.9.0.0/24\n{local}"))
+            self.assertIn("local_ts: what passes or is dropped needs one selector", found)
+
+    def test_updown(self) -> None:
+        """A script is kept as it is written, with whether the host itself may be reached."""
+        for said, command, access in (
+            ("", "", False),
+            ("updown =", "", False),
+            ("updown = /x/script", "/x/script", False),
+            ("updown = \"/x/script 'two words' $HOME\"", "/x/script 'two words' $HOME", False),
+            ("updown = /x/script\nhostaccess = yes", "/x/script", True),
+        ):
+            handling = self.child(conf(child=said)).handling
+            self.assertEqual((handling.updown, handling.host_access), (command, access), said)
+        self.assertEqual(self.warnings(conf(child="updown = /x/script\nhostaccess = yes")), [])
+
+    def test_updown_mistaken(self) -> None:
+        """A quotation that does not end is a mistake with its place, before anything runs."""
+        found = self.mistake(conf(child="updown = /x/it's"))
+        self.assertIn("updown: no closing quotation", found)
+
     def test_dynamic(self) -> None:
         """``dynamic`` is the known address where one is, and what it will be where none is."""
         here, there = "local_addrs = 192.0.2.1", "remote_addrs = 192.0.2.2"
@@ -364,7 +398,7 @@ class MistakeTests(ConfigurationTestCase):
             ("10: connections.gw.local.certs", "leave it out"),
             ("12: connections.gw.remote.auth", "only psk"),
             ("13: connections.gw.remote.id", "valid are an IP address"),
-            ("17: connections.gw.children.net.mode", "valid: tunnel or transport"),
+            ("17: connections.gw.children.net.mode", "valid: tunnel, transport, pass or drop"),
             ("18: connections.gw.children.net.local_ts", "is not an address, a network or a range"),
             ("19: connections.gw.children.net.esp_proposals", "integrity: md5"),
             ("20: connections.gw.children.net.foo", "here is none"),
@@ -470,7 +504,8 @@ class MistakeTests(ConfigurationTestCase):
 
     def test_refused_mode(self) -> None:
         """Where the mode itself is refused, no more is said of the proposals."""
-        self.assertIn("valid: tunnel or transport", self.mistake(conf(child="mode = drop")))
+        found = self.mistake(conf(child="mode = beet"))
+        self.assertIn("mode: others are not built", found)
         found = self.mistake(conf(child="esp_proposals = aes128-aes128gcm16"))
         self.assertIn("proposals of their own", found)
         (warning,) = self.warnings(

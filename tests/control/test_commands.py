@@ -380,6 +380,11 @@ class InitiateTests(CommandTestCase):
     def test_no_such(self) -> None:
         """What is not configured is refused, and what is is named."""
         self.assert_refused("initiate", {"child": "zz"}, "no child zz", "lab/net")
+        children: Section = {"net": {**section(GW, "children", "net"), "mode": "drop"}}
+        self.client.call("load-conn", {"gw": {**GW, "children": children}})
+        self.assert_refused(
+            "initiate", {"ike": "gw", "child": "net"}, "mode = drop protects nothing"
+        )
         self.assert_refused("initiate", {"ike": "zz"}, "no connection zz", "lab")
         self.assert_refused("initiate", {"ike": "lab", "child": "zz"}, "lab has no child zz")
         self.assert_refused("initiate", {}, "ike", "child")

@@ -125,6 +125,19 @@ class OwnKernelTests(TestCase):
         self.say(FAR)
 
     @inlineCallbacks
+    def test_pass(self) -> Generator[Deferred[Any], Any, None]:
+        """What passes does so in the midst of what is dropped; and not longer than it is kept."""
+        wide = policy(name="wide", local="10.80.0.0/12", remote="10.80.0.0/12")
+        yield self.sink.trap(replace(wide, action=Action.DROP), None)
+        self.assertRaises(OSError, self.say, FAR)
+        yield self.sink.trap(replace(CHILD, action=Action.PASS), None)
+        self.say(FAR)
+        yield self.sink.untrap(CHILD.connection, CHILD.name)
+        self.assertRaises(OSError, self.say, FAR)
+        yield self.sink.stop()
+        self.assertEqual(ip("xfrm", "policy"), "")
+
+    @inlineCallbacks
     def test_foreign(self) -> Generator[Deferred[Any], Any, None]:
         """What is nobody's of ours stays, also where we want the same traffic."""
         nets = ("src", "10.98.0.0/24", "dst", "10.99.0.0/24")

@@ -27,7 +27,7 @@ from isakmp.associations import (
 )
 from isakmp.errors import ConfigurationError, LimitReached
 from isakmp.events import PeerMoved, SAExpiring, TrafficWaiting
-from isakmp.interfaces import IEvents, ISASink
+from isakmp.interfaces import IEvents, IReqids, ISASink
 from isakmp.logs import Logger
 from isakmp.numbers import DOI, ProtocolID
 from isakmp.paths import Path
@@ -71,7 +71,7 @@ class _Installed:
     reqid: int
 
 
-@implementer(ISASink)
+@implementer(ISASink, IReqids)
 class XFRMSink:
     """
     Implements ISASink by the Linux kernel.
@@ -387,6 +387,11 @@ class XFRMSink:
             self._names.pop(state.name, None)
             await self._gone(Kind.DELSA, named(state), "to remove an SA")
         self._reqids.give_up(name)
+
+    def reqid(self, bundle: SABundle) -> int:
+        """The number of what is installed under the bundle's name; 0: nothing is."""
+        installed = self._installed.get(bundle.name)
+        return 0 if installed is None else installed.reqid
 
     def query(self, bundle: SABundle) -> Deferred[Usage]:
         """As the kernel counts it, in the innermost SA of each direction."""
