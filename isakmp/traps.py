@@ -91,9 +91,9 @@ class Traps:
     def _done(self, setting: Deferred[None], name: _Name) -> None:
         def failed(failure: Failure) -> None:
             self._log.error(
-                "{child}: its traffic is not seen to: {error}",
+                "{child}: its traffic is not seen to: {why}",
                 child="/".join(name),
-                error=failure.getErrorMessage(),
+                why=failure.getErrorMessage(),
             )
 
         setting.addErrback(failed)
@@ -102,7 +102,9 @@ class Traps:
         name = event.connection, event.child
         if name not in self._set or name in self._running:
             return
-        self._log.info("{child}: traffic waits: {t}", child="/".join(name), t=event.traffic)
+        self._log.info(
+            "{child}: traffic waits: {selectors}", child="/".join(name), selectors=event.traffic
+        )
         connection, child = self._set[name]
         beginning = endpoint_of(self._node, connection).establish(connection, child)
         running: Deferred[object] = beginning.addCallback(lambda _: None)
@@ -117,7 +119,7 @@ class Traps:
         # Failures of exchanges are events, and logged where they happen.
         if failure.check(ConfigurationError):
             text = failure.getErrorMessage()
-            self._log.error("{child} cannot be begun: {e}", child="/".join(name), e=text)
+            self._log.error("{child} cannot be begun: {why}", child="/".join(name), why=text)
         elif not failure.check(PeerError, CancelledError):
             self._log.failure("{child} cannot be begun", failure, child="/".join(name))
 

@@ -7,10 +7,7 @@ Only to be used under user-mode Linux: see :mod:`tests.interop.test_kernel`.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -179,7 +176,7 @@ class GuestTestCase(SynchronousTestCase):
         )
         (directory / "isakmp.toml").write_text(toml or 'sink = "auto"\nvici = ""\n')
         daemon = DaemonProcess(end, directory)
-        self.addCleanup(self._end, daemon)
+        self.addCleanup(daemon.kill)
         self._daemons.append(daemon)
         return daemon.start()
 
@@ -187,10 +184,6 @@ class GuestTestCase(SynchronousTestCase):
         """The keys for the traffic between the two networks."""
         pair = (LEFT_NET, RIGHT_NET) if end is self.left else (RIGHT_NET, LEFT_NET)
         return "local_ts = {}\nremote_ts = {}\n".format(*pair)
-
-    def _end(self, daemon: DaemonProcess) -> None:
-        with contextlib.suppress(AssertionError, ProcessLookupError):
-            os.kill(daemon.pid, signal.SIGKILL)
 
     def both(self, child: str, **more: str) -> tuple[DaemonProcess, DaemonProcess]:
         """Ours at both ends; the left one begins."""

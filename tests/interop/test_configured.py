@@ -206,6 +206,7 @@ class DaemonProcessTests(SynchronousTestCase):
         folder = Path(self.mktemp())
         folder.mkdir()
         (folder / "swanctl.conf").write_text(including(["pfs"], "i"))
+        (folder / "isakmp.toml").write_text('sink = "log"\n')
         daemon = DaemonProcess(ends.left, folder)
         self.addCleanup(daemon.kill)
         daemon.start()

@@ -130,7 +130,7 @@ class Link:
                 if error.errno == errno.ENOBUFS:
                     self._log.warn("the kernel told more of its SAs than could be taken in")
                     continue
-                self._log.error("the kernel cannot be heard: {error}", error=error)
+                self._log.error("the kernel cannot be heard: {why}", why=error)
                 return
             if port:
                 continue  # another process may send to us as well; only the kernel is believed
@@ -138,7 +138,7 @@ class Link:
                 for message in messages(octets):
                     self._received(message)
             except NetlinkError as error:
-                self._log.error("the kernel is not understood: {error}", error=error)
+                self._log.error("the kernel is not understood: {why}", why=error)
 
     def _received(self, message: Message) -> None:
         asked = self._asked.get(message.sequence)

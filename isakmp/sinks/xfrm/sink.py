@@ -298,7 +298,7 @@ class XFRMSink:
             await self._ask(kind, body, what)
         except Refused as error:
             if error.errno not in (2, 3):  # ENOENT, ESRCH
-                self._log.error("{error}", error=error)
+                self._log.error("{why}", why=error)
 
     # -- bundles -------------------------------------------------------------------------------
 
@@ -463,7 +463,7 @@ class XFRMSink:
             elif message.kind == Kind.MAPPING:
                 self._moved(message.body)
         except NetlinkError as error:
-            self._log.error("the kernel is not understood: {error}", error=error)
+            self._log.error("the kernel is not understood: {why}", why=error)
 
     def _acquired(self, body: bytes) -> None:
         acquire = structures.Acquire.decode(body)

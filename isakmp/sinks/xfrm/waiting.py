@@ -42,9 +42,9 @@ class WaitingPackets:
                 self._before = before
         except OSError as error:
             self._log.warn(
-                "packets that wait for an SA are lost: {setting}: {error}",
-                setting=str(self._setting),
-                error=error.strerror,
+                "packets that wait for an SA are lost: {file}: {why}",
+                file=str(self._setting),
+                why=error.strerror,
             )
 
     def restore(self) -> None:
