@@ -158,7 +158,8 @@ class FaultTests(SynchronousTestCase):
     def test_sink(self) -> None:
         """
         A sink that cannot install, at either end: the exchange fails there with a sentence, and
-        one that is at fault itself, logged as a fault of ours; no SPI stays reserved, nothing stays registered, and the other end learns in time.
+        one that is at fault itself, logged as a fault of ours; no SPI stays reserved, nothing stays
+        registered, and the other end learns in time.
         """
         for failing, error in product("ab", (OSError("no room"), RuntimeError("no idea"))):
             both = pair()
