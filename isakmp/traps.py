@@ -4,9 +4,10 @@ Children whose traffic asks for them, passes, or is dropped: what a sink is told
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.python.failure import Failure
 
 from isakmp.associations import Action, ChildPolicy
@@ -33,26 +34,65 @@ class Traps:
     def __init__(self, node: INode) -> None:
         self._node = node
         self._set: dict[_Name, tuple[Connection, Child]] = {}
+        self._asked: set[_Name] = set()
+        self._standing: dict[_Name, tuple[Connection, Child]] = {}
         self._running: dict[_Name, Deferred[object]] = {}
         self._unsubscribe: Callable[[], None] | None = node.events.subscribe(
             TrafficWaiting, self._waiting
         )
 
     def keep(self, connections: Iterable[Connection]) -> None:
-        """From now on these, and no others; what is the same is left alone."""
+        """
+        From now on these, and no others; what is the same is left alone, and so is what was asked
+        for by :meth:`set` and is configured yet.
+        """
         wanted = {
             (connection.name, child.name): (connection, child)
             for connection in connections
             for child in connection.children
-            if child.start.traps or child.action is not Action.PROTECT
+            if child.start.traps
+            or child.action is not Action.PROTECT
+            or (connection.name, child.name) in self._asked
         }
+        self._asked &= wanted.keys()
         before, self._set = self._set, wanted
         for name in before:
             if name not in wanted:
-                self._done(self._node.sink.untrap(*name), name)
+                self._done(self._untrapped(name), name)
         for name, what in wanted.items():
             if before.get(name) != what:
                 self._done(self._trapped(*what), name)
+
+    def set(self, connection: Connection, child: Child) -> Deferred[None]:
+        """
+        This one too, whatever its ``start_action`` is, for as long as it is configured.
+
+        Fails with ConfigurationError or OSError if the sink cannot.
+        """
+        name = connection.name, child.name
+        if name in self._standing:
+            return succeed(None)
+
+        def failed(failure: Failure) -> Failure:
+            self._asked.discard(name)
+            self._set.pop(name, None)
+            return failure
+
+        self._asked.add(name)
+        self._set[name] = connection, child
+        return self._trapped(connection, child).addErrback(failed)
+
+    def unset(self, connection: str, child: str) -> Deferred[None]:
+        """This one no longer, until it is loaded again; idempotent."""
+        name = connection, child
+        self._asked.discard(name)
+        self._set.pop(name, None)
+        return self._untrapped(name)
+
+    @property
+    def standing(self) -> Mapping[tuple[str, str], tuple[Connection, Child]]:
+        """What the sink has, by the names of connection and child."""
+        return MappingProxyType(self._standing)
 
     def stop(self) -> None:
         """Begin nothing any more; idempotent.  The sink removes what it has when it stops."""
@@ -64,7 +104,16 @@ class Traps:
             one.cancel()
 
     def _trapped(self, connection: Connection, child: Child) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._trap(connection, child))
+        trapping = Deferred.fromCoroutine(self._trap(connection, child))
+
+        def stands(_: None) -> None:
+            self._standing[connection.name, child.name] = connection, child
+
+        return trapping.addCallback(stands)
+
+    def _untrapped(self, name: _Name) -> Deferred[None]:
+        self._standing.pop(name, None)
+        return self._node.sink.untrap(*name)
 
     async def _trap(self, connection: Connection, child: Child) -> None:
         path: Path | None = None

@@ -30,8 +30,6 @@ T = TypeVar("T")
 AT_ONCE = -1
 """A timeout: the answer does not wait."""
 
-_TRAPS = "nothing is begun by traffic yet; valid are start_action = start and swanctl --initiate"
-
 
 @dataclass(frozen=True, slots=True)
 class Selector:
@@ -199,13 +197,27 @@ class Acting:
         raise Refused("a redirection of peers is IKEv2's", matches="0")
 
     async def install(self, call: Call) -> Content:
-        """Traps, and policies that let pass or drop: not built yet."""
-        self._configured(call)
-        raise Refused(_TRAPS)
+        """From now on the traffic of a child begins it, or passes, or is dropped: as configured."""
+        connection, child = self._configured(call)
+        if child is None:
+            raise Refused("nothing says which child: valid is child, and ike besides")
+        try:
+            await self._daemon.assembly.traps.set(connection, child)
+        except (ConfigurationError, OSError) as error:
+            raise Refused(str(error)) from None
+        return {"success": "yes"}
 
     async def uninstall(self, call: Call) -> Content:
-        """Likewise."""
-        raise Refused("no such policy is installed: " + _TRAPS)
+        """No longer."""
+        ike, child = call.text("ike"), call.text("child")
+        if not child:
+            raise Refused("nothing says which child: valid is child, and ike besides")
+        traps = self._daemon.assembly.traps
+        for name in traps.standing:
+            if name[1] == child and ike in ("", name[0]):
+                await traps.unset(*name)
+                return {"success": "yes"}
+        raise Refused(f"no policy of {child} is installed")
 
     def _configured(self, call: Call) -> tuple[Connection, Child | None]:
         """

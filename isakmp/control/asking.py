@@ -9,7 +9,7 @@ import resource
 import time
 
 from isakmp import __version__
-from isakmp.associations import SABundle
+from isakmp.associations import Action, SABundle
 from isakmp.control import listing, names
 from isakmp.control.acting import Selector
 from isakmp.control.codec import Content
@@ -20,6 +20,7 @@ from isakmp.crypto.groups import GROUPS
 from isakmp.interfaces import INode
 from isakmp.parts import Role
 
+_POLICIES = {"trap", "pass", "drop"}
 _LIBRARY = "cryptography"
 _HASHES = ("md5", "sha1", "sha256", "sha384", "sha512")
 
@@ -109,7 +110,14 @@ class Asking:
         return {}
 
     async def list_policies(self, call: Call) -> Content:
-        """Policies that stand without an SA: there are none."""
+        """Policies that stand without an SA: traps, and what passes or is dropped."""
+        ike, child = call.text("ike"), call.text("child")
+        kinds = {kind for kind in _POLICIES if call.text(kind) == "yes"} or _POLICIES
+        for name, (connection, one) in [*self._daemon.assembly.traps.standing.items()]:
+            kind = "trap" if one.action is Action.PROTECT else one.action.value
+            if kind in kinds and ike in ("", name[0]) and child in ("", name[1]):
+                found = listing.policy(one, connection, self._node)
+                await call.stream("list-policy", {"/".join(name): found})
         return {}
 
     async def get_algorithms(self, call: Call) -> Content:

@@ -230,6 +230,17 @@ def _child(child: Child, connection: Connection, node: INode) -> Content:
     }
 
 
+def policy(child: Child, connection: Connection, node: INode) -> Content:
+    """A policy that stands without an SA, as ``swanctl --list-pols`` prints it."""
+    return {
+        "child": child.name,
+        "ike": connection.name,
+        "mode": mode(child, connection, node),
+        "local-ts": [str(one) for one in child.local] or ["dynamic"],
+        "remote-ts": [str(one) for one in child.remote] or ["dynamic"],
+    }
+
+
 def mode(child: Child, connection: Connection, node: INode) -> str:
     """``TUNNEL`` or ``TRANSPORT``; ``PASS`` or ``DROP`` of what is not protected."""
     if child.action is not Action.PROTECT:

@@ -10,14 +10,17 @@ from twisted.logger import LogLevel, formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from isakmp.associations import IPsecParameters, SABundle, Usage
+from isakmp.associations import ChildPolicy, IPsecParameters, SABundle, Usage
 from isakmp.config.loaded import Loaded
 from isakmp.connections import Renewal, StartAction
 from isakmp.control.codec import Section
 from isakmp.control.listing import Listing
 from isakmp.control.watching import EVENTS
 from isakmp.credentials.pre_shared_keys import SharedSecret
+from isakmp.events import TrafficWaiting
 from isakmp.numbers import ProtocolID
+from isakmp.paths import Path
+from isakmp.sinks.memory import MemorySink
 from isakmp.testing import settle
 from tests.control.harness import Client, MemberDaemon
 from tests.nodes import ALICE, BOB, SECRET, Pair, Settings, connection, pair
@@ -322,7 +325,6 @@ class AskingTests(CommandTestCase):
         for command, event in (
             ("list-certs", "list-cert"),
             ("list-authorities", "list-authority"),
-            ("list-policies", "list-policy"),
         ):
             self.assertEqual(self.client.streamed(command, event), [])
             self.assertEqual(self.client.call(command), {})
@@ -350,11 +352,73 @@ class NotBuiltTests(CommandTestCase):
             ("unload-authority", {"name": "a"}, "not built yet"),
             ("unload-key", {"id": "0102"}, "no private key 0102"),
             ("unload-key", {}, "not named"),
-            ("install", {"child": "net"}, "nothing is begun by traffic yet"),
-            ("uninstall", {"child": "net"}, "no such policy is installed"),
             ("redirect", {"ike": "lab", "gateway": "10.0.0.1"}, "IKEv2"),
         ):
             self.assert_refused(command, dict(message), words)  # type: ignore[arg-type]
+
+
+class PolicyTests(CommandTestCase):
+    """Policies that stand without an SA."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.policies: list[str] = []
+
+        def trap(sink: MemorySink, policy: ChildPolicy, path: Path | None) -> Deferred[None]:
+            self.policies.append(policy.name)
+            return succeed(None)
+
+        def untrap(sink: MemorySink, connection: str, child: str) -> Deferred[None]:
+            self.policies.remove(child)
+            return succeed(None)
+
+        self.can = trap
+        self.patch(MemorySink, "untrap", untrap)
+
+    def listed(self, **message: str) -> list[str]:
+        events = self.client.streamed("list-policies", "list-policy", dict(message))
+        return [name for event in events for name in event]
+
+    def test_life(self) -> None:
+        """
+        A client installs a trap, sees it, has traffic begin the child, and takes it away; loading
+        the same again leaves it, and unloading the connection takes it.
+        """
+        self.patch(MemorySink, "trap", self.can)
+        self.assertEqual(self.listed(), [])
+        for _ in range(2):
+            answer = self.client.call("install", {"child": "net", "ike": "lab"})
+            self.assertEqual(answer, {"success": "yes"})
+        self.assertEqual(self.policies, ["net"])
+        (event,) = self.client.streamed("list-policies", "list-policy")
+        found = section(event, "lab/net")
+        self.assertEqual((found["child"], found["ike"]), ("net", "lab"))
+        self.assertEqual(found["local-ts"], ["10.1.0.0/24"])
+        self.assertEqual(self.listed(trap="yes", child="net"), ["lab/net"])
+        self.assertEqual(self.listed(drop="yes"), [])
+        self.assertEqual(self.listed(ike="other"), [])
+        self.both.a.node.events.publish(TrafficWaiting("lab", "net", "x"))
+        self.wait(3.0)
+        self.assertEqual(len(self.both.a.bundles), 1)
+        traps = self.both.a.assembly.traps
+        traps.keep([self.both.a.connection()])
+        self.assertEqual(self.listed(), ["lab/net"])
+        self.assertEqual(self.client.call("uninstall", {"child": "net"}), {"success": "yes"})
+        self.assertEqual((self.listed(), self.policies), ([], []))
+        self.client.call("install", {"child": "net"})
+        traps.keep([])
+        self.assertEqual((self.listed(), self.policies), ([], []))
+
+    def test_refused(self) -> None:
+        """What cannot be is a sentence, and nothing is said to stand."""
+        self.assert_refused("install", {"child": "net"}, "cannot wait for it")
+        self.assertEqual(self.listed(), [])
+        self.both.a.assembly.traps.keep([self.both.a.connection()])
+        self.assertEqual(self.policies, [])
+        self.assert_refused("install", {"ike": "lab"}, "nothing says which child")
+        self.assert_refused("install", {"child": "other"}, "there is no child other")
+        self.assert_refused("uninstall", {"child": "net"}, "no policy of net is installed")
+        self.assert_refused("uninstall", {}, "nothing says which child")
 
 
 class InitiateTests(CommandTestCase):

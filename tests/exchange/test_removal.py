@@ -4,13 +4,15 @@ The endpoint at work: deleting, closing, and faults of its own node.
 
 from __future__ import annotations
 
+from itertools import product
+
 from twisted.internet.defer import CancelledError
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from isakmp.associations import SABundle
-from isakmp.errors import Cancelled, ExchangeTimeout, PeerError
-from isakmp.events import Removal
+from isakmp.errors import Cancelled, ExchangeTimeout, NotInstalled, PeerError
+from isakmp.events import ExchangeFailed, Removal
 from isakmp.testing import settle
 from tests.exchange.test_endpoint import MOMENTS
 from tests.nodes import Settings, assert_clean, disagreements, left_over, pair, unfinished
@@ -155,20 +157,25 @@ class FaultTests(SynchronousTestCase):
 
     def test_sink(self) -> None:
         """
-        A sink that cannot install, at either end: the exchange fails there, logged as a fault of
-        ours; no SPI stays reserved, nothing stays registered, and the other end learns in time.
+        A sink that cannot install, at either end: the exchange fails there with a sentence, and
+        one that is at fault itself, logged as a fault of ours; no SPI stays reserved, nothing stays
+        registered, and the other end learns in time.
         """
-        for failing in ("a", "b"):
+        for failing, error in product("ab", (OSError("no room"), RuntimeError("no idea"))):
             both = pair()
 
-            def refuse(bundle: SABundle) -> None:
-                raise OSError("no room")
+            def refuse(bundle: SABundle, error: Exception = error) -> None:
+                raise error
 
             getattr(both, failing).sink.refuse = refuse
             attempt = both.a.establish()
             both.wait(both.quiet)
-            attempt.addErrback(lambda failure: failure.trap(OSError, ExchangeTimeout))
-            self.assertGreaterEqual(len(self.flushLoggedErrors(OSError)), 1)
+            attempt.addErrback(lambda f: f.trap(NotInstalled, RuntimeError, ExchangeTimeout))
+            logged = self.flushLoggedErrors(RuntimeError)
+            self.assertEqual(bool(logged), isinstance(error, RuntimeError))
+            failures = getattr(both, failing).published(ExchangeFailed)
+            known = any(isinstance(one.error, NotInstalled) for one in failures)
+            self.assertEqual(known, isinstance(error, OSError))
             self.assertEqual(unfinished(both.a, both.b), [])
             self.assertEqual(both.a.bundles + both.b.bundles, [])
             both.wait(both.expired)
