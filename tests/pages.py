@@ -251,3 +251,21 @@ class Shell:
                     f"and ended with status {status} after\n{printed}"
                 )
             time.sleep(0.1)
+
+
+def write_page(name: str, text: str, command: str, arguments: Sequence[str]) -> int:
+    """
+    Write a page that is made of data, or with ``--check`` say whether it is what the data says.
+
+    :param name: below ``doc``.
+    :param command: what writes it, for whoever has to.
+    :returns: the exit status.
+    """
+    path = DOC / name
+    if "--check" not in arguments:
+        path.write_text(text, encoding="utf-8")
+        return 0
+    if path.read_text(encoding="utf-8") == text:
+        return 0
+    print(f"{path.relative_to(CHECKOUT)} is out of date: run {command}", file=sys.stderr)
+    return 1

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from isakmp.departures import LENIENCES, USUAL
 from isakmp.exchange.rules import NEVER_SENT, RULES, Dropped, Rule, Told
-
-CHECKOUT = Path(__file__).resolve().parent.parent
-PAGE = Path("doc", "reference", "section-5.rst")
+from tests.pages import write_page
 
 HEAD = """\
 ..  Written by ``python -m tests.section_5`` from isakmp/exchange/rules.py.  Do not edit.
@@ -140,14 +137,7 @@ def text() -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Write it, or check it."""
-    path = CHECKOUT / PAGE
-    if "--check" in arguments:
-        if path.read_text(encoding="utf-8") == text():
-            return 0
-        print(f"{PAGE} is not what the table says: run python -m tests.section_5", file=sys.stderr)
-        return 1
-    path.write_text(text(), encoding="utf-8")
-    return 0
+    return write_page("reference/section-5.rst", text(), "python -m tests.section_5", arguments)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from isakmp.associations import Action, ManagementKey, ProtectionSA, SABundle
 from isakmp.connections import Child, Connection, StartAction
 from isakmp.control import names
 from isakmp.control.codec import Content
-from isakmp.interfaces import IExchange, IManagementSA, INegotiatingDomain, INode
+from isakmp.interfaces import IExchange, IManagementSA, INegotiatingDomain, INode, IReqids
 from isakmp.numbers import ProtocolID
 from isakmp.parts import Role
 from isakmp.rekeying import is_superseded
@@ -73,7 +73,7 @@ class Listing:
         found: dict[str, str | list[str]] = {
             "name": bundle.policy.name,
             "uniqueid": str(number),
-            "reqid": "0",
+            "reqid": str(self._reqid(bundle)),
             "state": self._state(bundle),
             "mode": str(getattr(sa.parameters, "mode", "tunnel")).upper(),
             "protocol": ProtocolID(sa.key.protocol).spelled,
@@ -100,6 +100,10 @@ class Listing:
         found["local-ts"] = [str(bundle.policy.local)]
         found["remote-ts"] = [str(bundle.policy.remote)]
         return found
+
+    def _reqid(self, bundle: SABundle) -> int:
+        sink = self._node.sink
+        return sink.reqid(bundle) if IReqids.providedBy(sink) else 0
 
     async def counted(self, bundle: SABundle) -> Mapping[str, str]:
         """How much traffic a child has protected, as far as its sink counts."""

@@ -46,6 +46,9 @@ EVENTS = frozenset(
 )
 """All that a client can listen to."""
 
+_TOLD = ("exchange", "role", "at", "rule", "offered", "configured", "matching", "remedy")
+"""What an alert has besides whose it is, by the names of the log's fields."""
+
 _PHASE_1 = frozenset(kind.name for kind in PHASE_1.values())
 
 _REFUSALS: Mapping[int, tuple[str, str]] = {
@@ -183,16 +186,7 @@ class Watching:
     def _failed(self, event: ExchangeFailed) -> None:
         if isinstance(event.error, Cancelled) or not self._server.wanted("alert"):
             return
-        reason = event.reason
-        details = {
-            "exchange": event.exchange,
-            "role": "initiator" if event.role is Role.INITIATOR else "responder",
-            "at": str(reason.arrow or ""),
-            "rule": reason.rule,
-            "offered": reason.offered,
-            "configured": reason.configured,
-            "remedy": reason.remedy,
-        }
+        fields = event.fields
         self._server.publish(
             "alert",
             {
@@ -204,7 +198,7 @@ class Watching:
                     "peer": endpoint(event.path.remote),
                     **cookies_of(event.cookies),
                 },
-                **{key: clipped(text) for key, text in details.items() if text},
+                **{name: clipped(fields[name]) for name in _TOLD if name in fields},
                 "msg": clipped(str(event.error)),
             },
         )

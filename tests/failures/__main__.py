@@ -9,12 +9,9 @@ from __future__ import annotations
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from tests.failures.sentences import MISTAKES, Mistake
-
-CHECKOUT = Path(__file__).resolve().parent.parent.parent
-PAGE = Path("doc", "reference", "failures.rst")
+from tests.pages import write_page
 
 HEAD = """\
 ..  Written by ``python -m tests.failures`` from tests/failures/sentences.toml.  Do not edit.
@@ -69,14 +66,7 @@ def text() -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Write it, or check it."""
-    path = CHECKOUT / PAGE
-    if "--check" in arguments:
-        if path.read_text(encoding="utf-8") == text():
-            return 0
-        print(f"{PAGE} is out of date: run python -m tests.failures", file=sys.stderr)
-        return 1
-    path.write_text(text(), encoding="utf-8")
-    return 0
+    return write_page("reference/failures.rst", text(), "python -m tests.failures", arguments)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,10 @@ import re
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.failures.__main__ import CHECKOUT, PAGE, main, text
+from tests.failures.__main__ import main, text
 from tests.failures.memory import Attempt, failing
 from tests.failures.sentences import MISTAKES, pattern
+from tests.pages import page
 
 
 class SentenceTests(SynchronousTestCase):
@@ -59,5 +60,5 @@ class SentenceTests(SynchronousTestCase):
 class PageTests(SynchronousTestCase):
     def test_written(self) -> None:
         """The page is what the tests say: ``python -m tests.failures`` writes it."""
-        self.assertEqual((CHECKOUT / PAGE).read_text(encoding="utf-8"), text())
+        self.assertEqual(page("reference/failures.rst"), text())
         self.assertEqual(main(["--check"]), 0)
