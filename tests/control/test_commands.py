@@ -9,6 +9,7 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.logger import LogLevel, formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import alsoProvides
 
 from isakmp.associations import ChildPolicy, IPsecParameters, SABundle, Usage
 from isakmp.config.loaded import Loaded
@@ -18,6 +19,7 @@ from isakmp.control.listing import Listing
 from isakmp.control.watching import EVENTS
 from isakmp.credentials.pre_shared_keys import SharedSecret
 from isakmp.events import TrafficWaiting
+from isakmp.interfaces import IReqids
 from isakmp.numbers import ProtocolID
 from isakmp.paths import Path
 from isakmp.sinks.memory import MemorySink
@@ -319,6 +321,18 @@ class AskingTests(CommandTestCase):
         self.both.up()
         settle(self.both.clock, self.both.a.endpoint.reauthenticate(self.both.a.sas[0]))
         self.assertEqual(len(self.client.streamed("list-sas", "list-sa")), 2)
+
+    def test_reqid(self) -> None:
+        """By the reqid I find a child in ``ip xfrm``; where the sink has none it is 0."""
+        self.both.up()
+        for number in (0, 7):
+            (event,) = self.client.streamed("list-sas", "list-sa")
+            (child,) = section(event, "lab", "child-sas").values()
+            assert isinstance(child, dict)
+            self.assertEqual(child["reqid"], str(number))
+            sink = self.both.a.sink
+            vars(sink)["reqid"] = lambda bundle: 7
+            alsoProvides(sink, IReqids)
 
     def test_nothing_there(self) -> None:
         """Of what is not built yet nothing is listed, and nothing is said to be there."""
