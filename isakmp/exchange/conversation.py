@@ -16,12 +16,11 @@ better comes, so that an honest mistake fails soon and a forgery does not win.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from functools import lru_cache
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall
 
 from isakmp.connections import Intervals
 from isakmp.departures import NONE, Departures
@@ -41,6 +40,7 @@ from isakmp.events import MessageReceived, MessageSent, NotificationReceived, Ta
 from isakmp.exchange.commit import CommitBit, connected_in
 from isakmp.exchange.informational import INFORMATIONAL
 from isakmp.exchange.notices import check_notification
+from isakmp.exchange.patience import Patience
 from isakmp.exchange.rules import judge
 from isakmp.exchange.verdicts import (
     answered_unreadably,
@@ -67,9 +67,6 @@ Expected = Sequence[type[Payload] | tuple[type[Payload], ...]]
 
 Report = Callable[[PeerError, Datagram, "Conversation", bool], None]
 """Told what was dropped, and whether it was proven that the peer had said it."""
-
-_SOON = 1e-6
-"""Less than any interval, more than the rounding of a clock."""
 
 _ENCRYPTION = int(Flags.ENCRYPTION)
 _COMMIT = int(Flags.COMMIT)
@@ -152,11 +149,7 @@ class Conversation:
         self._expects: Expected = ()
         self._waiting: Deferred[Message] | None = None
         self._queued: Datagram | None = None
-        self._total = intervals.total
-        self._deadline = node.clock.seconds() + self._total
-        self._repeats: Iterator[float] = iter(())
-        self._repeat_at: float | None = None
-        self._timer: IDelayedCall | None = None
+        self._patience = Patience(node.clock, intervals.total)
         self._undelivered = ""
 
     # -- saying --------------------------------------------------------------------------------
@@ -178,13 +171,10 @@ class Conversation:
         self._drops.clear()
         self._verdict = None
         self._refusals = 0
-        now = self._node.clock.seconds()
-        self._deadline = now + self._total
         # A responder never repeats on its own to an address that has proved nothing.
         repeats = self.role is INITIATOR or self.proven
         waits = self.intervals.waits[:-1] if repeats and not self.kind.one_way else ()
-        self._repeats = iter(waits)
-        self._next_repeat(now)
+        self._patience.renew(waits)
 
     @property
     def sent(self) -> bytes:
@@ -498,41 +488,25 @@ class Conversation:
     def _lose_patience(self, error: PeerError) -> None:
         if self._verdict is None:
             self._verdict = error
-        now = self._node.clock.seconds()
-        self._deadline = min(self._deadline, now + self._node.limits.grace)
+        self._patience.shorten(self._node.limits.grace)
         self._schedule()
 
     # -- time ----------------------------------------------------------------------------------
 
-    def _next_repeat(self, now: float) -> None:
-        wait = next(self._repeats, None)
-        self._repeat_at = None if wait is None else now + wait
-
     def _schedule(self) -> None:
         if self._waiting is None:
-            self._stop()
-            return
-        now = self._node.clock.seconds()
-        at = self._deadline if self._repeat_at is None else min(self._deadline, self._repeat_at)
-        wait = max(0.0, at - now)
-        timer = self._timer
-        if timer is not None and timer.active() and timer.getTime() <= now + wait:
-            timer.reset(wait)  # later costs nothing; sooner would be looked for among all timers
+            self._patience.stop()
         else:
-            self._stop()
-            self._timer = self._node.clock.callLater(wait, self._due)
+            self._patience.wait(self._due)
 
-    def _due(self) -> None:
-        self._timer = None
+    def _due(self, over: bool) -> bool:
         if self._waiting is None:
-            return
-        now = self._node.clock.seconds()
-        if now >= self._deadline - _SOON:
+            return False
+        if over:
             self._end(self._verdict or self._timeout())
         else:
             self._transmit(repeated=True)
-            self._next_repeat(now)
-            self._schedule()
+        return self._waiting is not None
 
     def _timeout(self) -> ExchangeTimeout:
         return no_answer(
@@ -544,19 +518,14 @@ class Conversation:
         )
 
     def _end(self, error: PeerError) -> None:
-        self._stop()
+        self._patience.stop()
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
             waiting.errback(error)
 
     def _cancelled(self, _: object) -> None:
         self._waiting = None
-        self._stop()
-
-    def _stop(self) -> None:
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
-        self._timer = None
+        self._patience.stop()
 
     def finish(self) -> None:
         """
@@ -567,4 +536,4 @@ class Conversation:
             self.commit.finish()
         self._queued = None
         self._waiting = None
-        self._stop()
+        self._patience.stop()
