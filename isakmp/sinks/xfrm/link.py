@@ -7,9 +7,9 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from itertools import count
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReadDescriptor
@@ -35,6 +35,8 @@ _OCTETS = 1 << 17
 _BUFFER = 1 << 20
 """Octets of room for what the kernel tells while we are busy."""
 
+_log = Logger()
+
 TIMEOUT = 10.0
 """Seconds: the kernel answers before the question has returned, or never."""
 
@@ -55,6 +57,23 @@ class Refused(OSError):
         return f"{self.what}: {self.strerror} ({name})"
 
 
+class Ask(Protocol):
+    """What asks the kernel, as :meth:`Link.ask` does."""
+
+    def __call__(
+        self, kind: int, body: bytes, what: str, flags: int = ACK
+    ) -> Awaitable[list[Message]]: ...
+
+
+async def gone(ask: Ask, kind: int, body: bytes, what: str) -> None:
+    """Ask for a removal; that it is gone already is as well, and any other refusal is logged."""
+    try:
+        await ask(kind, body, what)
+    except Refused as error:
+        if error.errno not in (errno.ENOENT, errno.ESRCH):
+            _log.error("{why}", why=error)
+
+
 @implementer(IReadDescriptor)
 class Link:
     """
@@ -64,8 +83,6 @@ class Link:
     :param heard: is given what the kernel tells by itself.
     :raises OSError: if there is no such socket here.
     """
-
-    _log = Logger()
 
     def __init__(
         self, reactor: Any, groups: int = 0, heard: Callable[[Message], object] | None = None
@@ -128,9 +145,9 @@ class Link:
                 return
             except OSError as error:
                 if error.errno == errno.ENOBUFS:
-                    self._log.warn("the kernel told more of its SAs than could be taken in")
+                    _log.warn("the kernel told more of its SAs than could be taken in")
                     continue
-                self._log.error("the kernel cannot be heard: {why}", why=error)
+                _log.error("the kernel cannot be heard: {why}", why=error)
                 return
             if port:
                 continue  # another process may send to us as well; only the kernel is believed
@@ -138,7 +155,7 @@ class Link:
                 for message in messages(octets):
                     self._received(message)
             except NetlinkError as error:
-                self._log.error("the kernel is not understood: {why}", why=error)
+                _log.error("the kernel is not understood: {why}", why=error)
 
     def _received(self, message: Message) -> None:
         asked = self._asked.get(message.sequence)
@@ -190,4 +207,4 @@ class Link:
         return "xfrm"
 
 
-__all__ = ["ACK", "DUMP", "Link", "Refused"]
+__all__ = ["ACK", "DUMP", "Ask", "Link", "Refused", "gone"]

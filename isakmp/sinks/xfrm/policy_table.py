@@ -7,21 +7,17 @@ SA and its successor.  It stands for as long as one of them does, as the latest 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
 
 from isakmp.associations import ChildPolicy
 from isakmp.errors import LimitReached
-from isakmp.sinks.xfrm.link import Refused
-from isakmp.sinks.xfrm.netlink import Message
+from isakmp.sinks.xfrm.link import Ask, Refused
 from isakmp.sinks.xfrm.structures import Direction, Kind, Policy, Selector
 
 _Key = tuple[Selector, Direction, bytes]
 _Traffic = tuple[object, ...]
-
-Ask = Callable[[int, bytes, str], Awaitable[list[Message]]]
-
 
 class Reqids:
     """

@@ -7,8 +7,8 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
@@ -19,23 +19,22 @@ from isakmp.associations import (
     Action,
     ChildPolicy,
     IPsecParameters,
-    ProtectionSA,
     SABundle,
     SPIKey,
     Transform,
     Usage,
 )
-from isakmp.errors import ConfigurationError, LimitReached
+from isakmp.errors import ConfigurationError
 from isakmp.events import PeerMoved, SAExpiring, TrafficWaiting
 from isakmp.interfaces import IEvents, IReqids, ISASink
 from isakmp.logs import Logger
-from isakmp.numbers import DOI, ProtocolID
 from isakmp.paths import Path
 from isakmp.sinks.xfrm import algorithms, structures
-from isakmp.sinks.xfrm.link import ACK, DUMP, Link, Refused
+from isakmp.sinks.xfrm.alone import Alone
+from isakmp.sinks.xfrm.earlier import remove_leftovers
+from isakmp.sinks.xfrm.link import ACK, Link, Refused, gone
 from isakmp.sinks.xfrm.netlink import Message, NetlinkError, attributes
 from isakmp.sinks.xfrm.policies import (
-    PROTOCOLS,
     Between,
     innermost_first,
     layers_of,
@@ -44,23 +43,13 @@ from isakmp.sinks.xfrm.policies import (
 )
 from isakmp.sinks.xfrm.policy_table import PolicyTable, Reqids
 from isakmp.sinks.xfrm.refusals import explained
-from isakmp.sinks.xfrm.states import apart, name_of, named, state_of
+from isakmp.sinks.xfrm.spis import ReservedSPIs
+from isakmp.sinks.xfrm.states import named, state_of
 from isakmp.sinks.xfrm.structures import Attribute, Direction, Kind, Name, State
-from isakmp.sinks.xfrm.transforms import wanted
+from isakmp.sinks.xfrm.trying import Trials
 from isakmp.sinks.xfrm.waiting import WaitingPackets
 
 T = TypeVar("T")
-
-_SPIS = (0xC0000000, 0xCFFFFFFF)
-_CPIS = (0x100, 0xEFFF)
-_TRIES = 8
-
-_ALONE = b"\0isakmp-xfrm"
-"""What a running sink of this kind has bound."""
-
-_PROBE = "192.0.2.1", "192.0.2.2"
-"""Documentation's addresses: no traffic is for them."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Installed:
@@ -96,13 +85,13 @@ class XFRMSink:
         self._lock = DeferredLock()
         self._reqids = Reqids()
         self._table = PolicyTable(self._ask)
+        self._trials = Trials(self._ask)
+        self._spis = ReservedSPIs(self._ask)
         self._installed: dict[str, _Installed] = {}
-        self._reserved: dict[SPIKey, str] = {}
         self._names: dict[Name, SPIKey] = {}
         self._traps: dict[tuple[str, str], int] = {}
         self._waiting = WaitingPackets()
-        self._possible: dict[object, bool] = {}
-        self._alone: socket.socket | None = None
+        self._alone = Alone()
 
     # -- what can be done here -----------------------------------------------------------------
 
@@ -116,16 +105,12 @@ class XFRMSink:
         return Deferred.fromCoroutine(self._start())
 
     async def _start(self) -> None:
-        self._be_alone()
+        self._alone.claim()
         groups = structures.GROUP_ACQUIRE | structures.GROUP_EXPIRE | structures.GROUP_MAPPING
         try:
-            await self._probe(
-                ProtocolID.ESP,
-                IPsecParameters("transport", "aes-cbc", "hmac-sha1-96"),
-                {"encryption": bytes(range(16)), "integrity": bytes(range(20))},
-            )
+            await self._trials.anything()
             self._hearing = Link(self._reactor, groups, self._heard)
-            await self._remove_leftovers()
+            count = await remove_leftovers(self._ask)
         except Refused as error:
             await self._stop()
             raise ConfigurationError(
@@ -134,25 +119,10 @@ class XFRMSink:
         except (OSError, NetlinkError) as error:
             await self._stop()
             raise ConfigurationError(f"the sink xfrm cannot be used: {error}") from None
-
-    def _be_alone(self) -> None:
-        """
-        The one sink of this kind in this network namespace: so all that is ours is a dead run's.
-
-        :raises ConfigurationError: if it is not.
-        """
-        # A name of the abstract kind belongs to the network namespace, and goes with the process.
-        alone = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-        try:
-            alone.bind(_ALONE)
-        except OSError as error:
-            alone.close()
-            if error.errno != errno.EADDRINUSE:
-                raise ConfigurationError(f"the sink xfrm cannot be used: {error}") from None
-            raise ConfigurationError(
-                "the sink xfrm cannot be used: another process uses it in this network namespace"
-            ) from None
-        self._alone = alone
+        if count:
+            self._log.info(
+                "{count} SAs and policies of an earlier run have been removed", count=count
+            )
 
     def stop(self) -> Deferred[None]:
         """Leave nothing in the kernel; idempotent."""
@@ -164,71 +134,17 @@ class XFRMSink:
                 await self._remove(installed.bundle.name)
             for connection, child in tuple(self._traps):
                 await self._untrap(connection, child)
-            for key in tuple(self._reserved):
-                await self._release(key)
+            await self._spis.release_all()
         self._waiting.restore()
         for link in (self._asking, self._hearing):
             if link is not None:
                 link.close()
         self._asking = self._hearing = None
-        if self._alone is not None:
-            self._alone.close()
-            self._alone = None
+        self._alone.give_up()
 
     def supports(self, doi: int, protocol: int, transform: Transform) -> bool:
         """What this kernel has; or, where it cannot be asked, what a kernel may have."""
-        if doi != DOI.IPSEC:
-            return False
-        tried = wanted(protocol, transform)
-        if tried is None:
-            return False
-        parameters, keys = tried
-        lengths = tuple(len(key) for key in keys.values())
-        key = protocol, replace(parameters, mode=""), lengths
-        if key not in self._possible:
-            outcome: list[bool] = []
-            probing = Deferred.fromCoroutine(self._probe(protocol, parameters, keys))
-            probing.addCallbacks(
-                lambda _: outcome.append(True), lambda failure: self._cannot(failure, outcome)
-            )
-            self._possible[key] = outcome[0] if outcome else True
-        return self._possible[key]
-
-    def _cannot(self, failure: Any, outcome: list[bool]) -> None:
-        failure.trap(OSError)
-        # Of a process that may not ask nothing is known; start() says so.
-        outcome.append(failure.value.errno in (1, 13, 93, 97))
-
-    async def _probe(
-        self, protocol: int, parameters: IPsecParameters, keys: Mapping[str, bytes]
-    ) -> None:
-        spi = (0xCFFFFF00).to_bytes(4) if protocol != ProtocolID.IPCOMP else b"\xef\xff"
-        key = SPIKey(DOI.IPSEC, protocol, spi, _PROBE[1])
-        sa = ProtectionSA(key, keys, parameters)
-        state = state_of(sa, (sa,), _PROBE[0], Reqids.FIRST)
-        await self._ask(Kind.NEWSA, state.encode(), "an SA to try")
-        await self._ask(Kind.DELSA, state.name.encode(), "to remove it")
-
-    async def _remove_leftovers(self) -> None:
-        """Those whose reqid or index is ours, and nobody else's."""
-        count = 0
-        for message in await self._ask(Kind.GETSA, b"", "all SAs", DUMP):
-            standing = structures.Standing.decode(message.body)
-            if standing.signed or standing.reqid in Reqids.RANGE:
-                more = apart(message.body[State.SIZE :])
-                name = standing.name.encode() + more
-                await self._ask(Kind.DELSA, name, "to remove an SA of an earlier run")
-                count += 1
-        for message in await self._ask(Kind.GETPOLICY, b"", "all policies", DUMP):
-            policy = structures.Policy.decode(message.body)
-            if PolicyTable.is_ours(policy.index):
-                policy = replace(policy, others=apart(message.body[structures.Policy.SIZE :]))
-                await self._ask(Kind.DELPOLICY, policy.encode_id(), "to remove a policy")
-                count += 1
-        if count:
-            self._log.info(
-                "{count} SAs and policies of an earlier run have been removed", count=count
-            )
+        return self._trials.supports(doi, protocol, transform)
 
     def exempt(self, socket: socket.socket) -> None:
         """
@@ -260,45 +176,11 @@ class XFRMSink:
         self, doi: int, protocol: int, path: Path, avoid: bytes = b""
     ) -> Deferred[bytes]:
         """One that the kernel has chosen, and keeps for us."""
-        return Deferred.fromCoroutine(self._reserve(doi, protocol, path, avoid))
-
-    async def _reserve(self, doi: int, protocol: int, path: Path, avoid: bytes) -> bytes:
-        size, bounds = (2, _CPIS) if protocol == ProtocolID.IPCOMP else (4, _SPIS)
-        ours, peer = path.local[0], path.remote[0]
-        passed_over: list[SPIKey] = []
-        try:
-            for _ in range(_TRIES):
-                name = Name(ours, PROTOCOLS[ProtocolID(protocol)], bytes(4))
-                state = State(peer, name, Reqids.FIRST, structures.TRANSPORT)
-                (told,) = await self._ask(
-                    Kind.ALLOCSPI, state.encode_range(*bounds), "an SPI", flags=0
-                )
-                spi = structures.Standing.decode(told.body).name.spi[-size:]
-                key = SPIKey(doi, protocol, spi, ours)
-                self._reserved[key] = peer
-                if spi != avoid:
-                    return spi
-                passed_over.append(key)
-        finally:
-            for key in passed_over:
-                await self._release(key)
-        raise LimitReached("the kernel has no SPI but the peer's own")
+        return Deferred.fromCoroutine(self._spis.reserve(doi, protocol, path, avoid))
 
     def release_spi(self, key: SPIKey) -> Deferred[None]:
         """Idempotent; an SPI by which a bundle stands is not given up by it."""
-        return Deferred.fromCoroutine(self._release(key))
-
-    async def _release(self, key: SPIKey) -> None:
-        if self._reserved.pop(key, None) is not None:
-            await self._gone(Kind.DELSA, name_of(key).encode(), "to give an SPI back")
-
-    async def _gone(self, kind: int, body: bytes, what: str) -> None:
-        """Ask for a removal; that it is gone already is as well."""
-        try:
-            await self._ask(kind, body, what)
-        except Refused as error:
-            if error.errno not in (2, 3):  # ENOENT, ESRCH
-                self._log.error("{why}", why=error)
+        return Deferred.fromCoroutine(self._spis.release(key))
 
     # -- bundles -------------------------------------------------------------------------------
 
@@ -337,7 +219,7 @@ class XFRMSink:
             for key, state in wanted_states.items():
                 if key not in standing:
                     await self._add(key, state, bundle)
-                    undo.append(partial(self._gone, Kind.DELSA, named(state), "to undo"))
+                    undo.append(partial(gone, self._ask, Kind.DELSA, named(state), "to undo"))
             if bundle.policy.handling.policies:
                 # As responder too, before the peer has confirmed: what it sends may be here before
                 # its last message, and what answers that must not leave in clear.  It waits.
@@ -354,16 +236,16 @@ class XFRMSink:
         for key, state in standing.items():
             if key not in wanted_states:
                 self._names.pop(state.name, None)
-                await self._gone(Kind.DELSA, named(state), "to remove an SA")
+                await gone(self._ask, Kind.DELSA, named(state), "to remove an SA")
         for key, state in wanted_states.items():
             self._names[state.name] = bundle.key
-            self._reserved.pop(key, None)
+            self._spis.used(key)
         self._installed[bundle.name] = _Installed(bundle, wanted_states, reqid)
 
     async def _add(self, key: SPIKey, state: State, bundle: SABundle) -> None:
         what = f"{bundle.name}: an SA with SPI {key.spi.hex()}"
         try:
-            if key in self._reserved:
+            if key in self._spis:
                 try:
                     await self._ask(Kind.UPDSA, state.encode(), what)
                     return
@@ -385,7 +267,7 @@ class XFRMSink:
         await self._table.give_up(name)
         for state in installed.states.values():
             self._names.pop(state.name, None)
-            await self._gone(Kind.DELSA, named(state), "to remove an SA")
+            await gone(self._ask, Kind.DELSA, named(state), "to remove an SA")
         self._reqids.give_up(name)
 
     def reqid(self, bundle: SABundle) -> int:
