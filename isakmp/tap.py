@@ -68,10 +68,14 @@ def makeService(options: Options) -> IService:
 
     :raises SystemExit: with one line, if what is configured cannot be.
     """
+    from twisted.internet import reactor
+
     from isakmp.daemon import Daemon
     from isakmp.errors import ConfigurationError
     from isakmp.garbage import settle
+    from isakmp.steady import steady
 
+    steady(reactor)
     try:
         daemon = Daemon(options["daemon"])
     except ConfigurationError as error:

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from twisted.application.service import IService
+from twisted.internet import reactor
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -28,6 +29,7 @@ class TapTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.addCleanup(gc.set_threshold, *gc.get_threshold())
         self.addCleanup(gc.unfreeze)
+        self.patch(reactor, "seconds", reactor.seconds)
         self.folder = Folder(self)
         self.folder.write(ROAD)
         self.folder.write_settings("port = 15500", 'listen = ["127.0.0.1"]')

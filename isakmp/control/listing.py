@@ -7,6 +7,7 @@ IKEv1 here is left out.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 
 from isakmp.associations import Action, ManagementKey, ProtectionSA, SABundle
@@ -114,7 +115,7 @@ class Listing:
             "bytes-out": str(usage.octets_out),
             "packets-out": str(usage.packets_out),
         }
-        now = self._node.clock.seconds()
+        now = time.time()  # as the kernel says when it was, whatever has been set since
         for key, last in (("use-in", usage.last_in), ("use-out", usage.last_out)):
             if last:
                 found[key] = str(max(0, round(now - last)))

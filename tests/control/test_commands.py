@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import time
 from dataclasses import replace
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
@@ -212,7 +213,7 @@ class AskingTests(CommandTestCase):
 
         def query(one: SABundle) -> Deferred[Usage]:
             asked.append(one.name)
-            return succeed(Usage(1000, 10, 500, 5, self.both.clock.seconds() - 3.0))
+            return succeed(Usage(1000, 10, 500, 5, time.time() - 3.0))
 
         self.patch(self.both.a.sink, "query", query)
         (event,) = self.client.streamed("list-sas", "list-sa")
