@@ -38,6 +38,7 @@ from isakmp.renewal import Renewals
 from isakmp.stores.memory import MemoryStore
 from isakmp.stream import EventStream
 from isakmp.traps import Traps
+from isakmp.uniqueness import Uniqueness
 
 RIDERS = (VendorIDs, InitialContact)
 """What travels with every node's exchanges, in this order."""
@@ -123,6 +124,7 @@ class Assembly:
         self.renewals = Renewals(self.node)
         self.initiation = Initiation(self.node)
         self.traps = Traps(self.node)
+        self.uniqueness = Uniqueness(self.node)
 
     def datagram_received(self, datagram: Datagram) -> None:
         """A datagram has arrived: it is for whoever speaks it."""
@@ -157,6 +159,7 @@ class Assembly:
         """Begin nothing any more, tell the peers, empty the sink, leave nothing on the clock."""
         self.initiation.stop()
         self.traps.stop()
+        self.uniqueness.stop()
         self.renewals.stop()
         self.lifetimes.stop()
         closing = [endpoint.close() for endpoint in self.node.endpoints.values()]

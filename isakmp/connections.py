@@ -63,6 +63,8 @@ class Limits:
         read what belongs to an older one (its ``max_ikev1_exchanges``).
     :ivar children_per_sa: bundles that may stand under one management SA before its peer can have
         no more; each costs memory, and time whenever SAs are compared.
+    :ivar sas_per_peer: management SAs that a peer has at most by one connection and from one
+        address; the oldest gives way.
     :ivar message_ids: message ids one management SA may use before it is to be replaced.
     :ivar refusals: messages in clear text that the method may refuse in one exchange; each can cost
         a key agreement.
@@ -84,6 +86,7 @@ class Limits:
     exchanges_per_sa: int = 64
     begun_per_sa: int = 1
     children_per_sa: int = 1024
+    sas_per_peer: int = 64
     message_ids: int = 16384
     refusals: int = 3
     grace: float = 2.0
@@ -168,6 +171,8 @@ class Connection:
     :ivar child_exchange: the exchange type that makes its children; 0: the one that the domain of
         interpretation or the key exchange has for that.
     :ivar initial_contact: whether to say so when it is the first contact.
+    :ivar unique: whether a new SA of its peer takes the place of those that it has by another
+        address.
     :ivar lenient: what is overlooked in its peer's messages: names of
         :data:`isakmp.departures.LENIENCES`.
     """
@@ -189,6 +194,7 @@ class Connection:
     children: tuple[Child, ...] = ()
     intervals: Intervals = field(default=Intervals())
     initial_contact: bool = True
+    unique: bool = False
     lenient: Departures = USUAL
 
     @property

@@ -29,6 +29,7 @@ class Removal(enum.Enum):
     PARENT_GONE = "its ISAKMP SA is gone"
     PEER_GONE = "the peer does not answer"
     PEER_RESTARTED = "the peer began afresh"
+    MOVED = "the peer has another address"
     SHUTDOWN = "this node stops"
 
 

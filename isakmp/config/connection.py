@@ -117,6 +117,7 @@ def connection(
         _alone(section, doi, local_identity, findings)
     if findings.count > before or doi is None:
         return None
+    uniqueness = said(section, "unique", str.lower, "no")
     made = Connection(
         name=section.name,
         suites=suites,
@@ -134,7 +135,8 @@ def connection(
         lifetime=lifetime,
         renewal=renewal,
         children=inner,
-        initial_contact=said(section, "unique", str.lower, "no") != "never",
+        initial_contact=uniqueness != "never",
+        unique=uniqueness == "replace",
     )
     if exchange == ExchangeType.AGGRESSIVE and settings.key_exchange == "ike":
         check_aggressive(section, settings, made, findings)

@@ -96,9 +96,10 @@ def _connection() -> Iterator[Key]:
         (
             "unique",
             Kind.WORD,
-            "with never, INITIAL-CONTACT is not said, but still heard; replace is as no; keep, "
-            "which turns peers away, is not built yet",
-            {"no": _H, "never": _W, "replace": _W, "keep": _R},
+            "replace: a peer's new ISAKMP SA takes the place of those it has by other addresses; "
+            "with never, INITIAL-CONTACT is not said, but still heard; keep, which turns peers "
+            "away, is not built yet",
+            {"no": _H, "never": _W, "replace": _H, "keep": _R},
         ),
     )
     yield from _rows(

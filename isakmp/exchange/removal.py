@@ -114,7 +114,11 @@ class Removals:
         return [
             one
             for one in same
-            if one.key != sa.key and one.connection == sa.connection and one.owner == sa.owner
+            if one.key != sa.key
+            and one.connection == sa.connection
+            and one.owner == sa.owner
+            # Children are with an address: what the peer has by another is not for them.
+            and one.path.remote[0] == sa.path.remote[0]
         ]
 
     def _move(self, sa: IManagementSA, heir: IManagementSA) -> None:

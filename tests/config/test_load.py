@@ -369,6 +369,12 @@ class ConnectionTests(ConfigurationTestCase):
         (connection,) = self.load(conf("unique = never")).connections
         self.assertFalse(connection.initial_contact)
 
+    def test_unique(self) -> None:
+        """With ``unique = replace`` a peer that comes back takes the place of what it had."""
+        for text, unique in (("unique = replace", True), ("unique = no", False), ("", False)):
+            (connection,) = self.load(conf(text)).connections
+            self.assertEqual((connection.unique, connection.initial_contact), (unique, True))
+
     def test_left_out(self) -> None:
         """IKEv2's proposals beside others are left out with a warning."""
         text = conf("proposals = aes128gcm16-prfsha256-ecp256, aes128-sha256-modp2048")
