@@ -25,11 +25,10 @@ from isakmp.kink.creation import Creation
 from isakmp.kink.deletions import delete_named, deletes
 from isakmp.kink.errors import (
     InternalError,
-    KerberosRefusal,
     ProtocolError,
     UnknownTransaction,
 )
-from isakmp.kink.kerberos import IAPRequest, IKerberos
+from isakmp.kink.kerberos import IAPRequest, IKerberos, KerberosRefusal
 from isakmp.kink.message import Message, Received, encode_inner
 from isakmp.kink.numbers import KerberosError, MessageType
 from isakmp.kink.operations import operations_of, refusal_of

@@ -40,12 +40,11 @@ from isakmp.kink.deletions import Deletions
 from isakmp.kink.errors import (
     InvalidDOI,
     InvalidMajor,
-    KerberosRefusal,
     KINKError,
     ProtocolError,
     UserToUserDenied,
 )
-from isakmp.kink.kerberos import IKerberos
+from isakmp.kink.kerberos import IKerberos, KerberosRefusal
 from isakmp.kink.message import Header, Message, Received
 from isakmp.kink.numbers import VERSION, MessageType
 from isakmp.kink.operations import MAX_OPERATIONS

@@ -4,13 +4,10 @@ What can go wrong with a peer in KINK, and what it is told.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-from isakmp.errors import PeerError, Reason
-from isakmp.kink.numbers import ErrorCode, KerberosError
-
-if TYPE_CHECKING:
-    from isakmp.kink.kerberos import ISessionKey
+from isakmp.errors import PeerError
+from isakmp.kink.numbers import ErrorCode
 
 
 class KINKError(PeerError):
@@ -53,29 +50,6 @@ class UserToUserDenied(KINKError):
     """We give no ticket-granting ticket away.  RFC 4430 section 3.1."""
 
     code = ErrorCode.U2UDENIED
-
-
-class KerberosRefusal(PeerError):
-    """
-    What Kerberos says of a request or a reply.
-
-    :param code: its error code.
-    :ivar key: the session key, where the ticket could be opened all the same: then the error can be
-        protected.  RFC 4430 section 4.2.3.
-    :ivar skew: seconds that the server's clock is ahead of the client's, where that is known.
-    """
-
-    def __init__(
-        self,
-        reason: Reason | str,
-        code: int,
-        key: ISessionKey | None = None,
-        skew: float | None = None,
-    ) -> None:
-        super().__init__(reason)
-        self.code = KerberosError(code)
-        self.key = key
-        self.skew = skew
 
 
 class BadChecksum(PeerError):

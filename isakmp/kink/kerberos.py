@@ -11,7 +11,8 @@ from collections.abc import Collection
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
-from isakmp.kink.errors import KerberosRefusal
+from isakmp.errors import PeerError, Reason
+from isakmp.kink.numbers import KerberosError
 
 
 class ISessionKey(Interface):
@@ -35,6 +36,29 @@ class ISessionKey(Interface):
 
     def prf(octets: bytes) -> bytes:
         """The etype's pseudo-random function; RFC 4430 section 7."""
+
+
+class KerberosRefusal(PeerError):
+    """
+    What Kerberos says of a request or a reply.
+
+    :param code: its error code.
+    :ivar key: the session key, where the ticket could be opened all the same: then the error can be
+        protected.  RFC 4430 section 4.2.3.
+    :ivar skew: seconds that the server's clock is ahead of the client's, where that is known.
+    """
+
+    def __init__(
+        self,
+        reason: Reason | str,
+        code: int,
+        key: ISessionKey | None = None,
+        skew: float | None = None,
+    ) -> None:
+        super().__init__(reason)
+        self.code = KerberosError(code)
+        self.key = key
+        self.skew = skew
 
 
 class ITicket(Interface):

@@ -10,11 +10,10 @@ from isakmp.errors import PeerError, UnexpectedPayload
 from isakmp.kink.creation import KENotSupported
 from isakmp.kink.errors import (
     BadQuickModeVersion,
-    KerberosRefusal,
     KINKError,
     ProtocolError,
 )
-from isakmp.kink.kerberos import IKerberos
+from isakmp.kink.kerberos import IKerberos, KerberosRefusal
 from isakmp.kink.numbers import QUICK_MODE_VERSION
 from isakmp.kink.payloads import ErrorPayload, KerberosErrorPayload, Operation
 from isakmp.numbers import NotifyType, ProtocolID

@@ -10,8 +10,7 @@ from isakmp.connections import Connection
 from isakmp.errors import ConfigurationError, NoConnection, Reason
 from isakmp.identity import Identity, IdentityPattern
 from isakmp.interfaces import INode
-from isakmp.kink.errors import KerberosRefusal
-from isakmp.kink.kerberos import IAPRequest
+from isakmp.kink.kerberos import IAPRequest, KerberosRefusal
 from isakmp.kink.numbers import KerberosError
 from isakmp.kink.session import NAME, identity
 from isakmp.numbers import IdentityType

@@ -22,8 +22,7 @@ from zope.interface import implementer
 from isakmp.crypto.ciphers import CBC, BlockCipher
 from isakmp.crypto.prf import prf
 from isakmp.errors import LimitReached, Malformed, Reason
-from isakmp.kink.errors import KerberosRefusal
-from isakmp.kink.kerberos import IAPRequest, IKerberos, ISessionKey, ITicket
+from isakmp.kink.kerberos import IAPRequest, IKerberos, ISessionKey, ITicket, KerberosRefusal
 from isakmp.kink.numbers import KerberosError
 from isakmp.wire.reader import Reader
 

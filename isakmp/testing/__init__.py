@@ -9,9 +9,10 @@ from __future__ import annotations
 from isakmp.testing.clock import DAY, Unsettled, VirtualClock, settle
 from isakmp.testing.domain import check_doi
 from isakmp.testing.entropy import FixedEntropy
-from isakmp.testing.key_exchange import Trial, Violation, check_key_exchange
+from isakmp.testing.key_exchange import Violation, check_key_exchange
 from isakmp.testing.network import LossyNetwork, NetworkPorts, Tap, Transmission
 from isakmp.testing.obligations import Violations
+from isakmp.testing.trial import Trial
 
 __all__ = [
     "DAY",

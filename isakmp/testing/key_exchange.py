@@ -8,38 +8,31 @@ changed, race the real messages; RFC 2408 section 5 has them dropped, and the ex
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 
 from zope.interface.exceptions import Invalid
 from zope.interface.verify import verifyObject
 
 from isakmp.associations import SABundle
 from isakmp.connections import Intervals
-from isakmp.credentials.pre_shared_keys import SharedSecret
-from isakmp.doi.ipsec import ipsec
 from isakmp.errors import ConfigurationError, PeerError
 from isakmp.events import Removal
 from isakmp.exchange.informational import INFORMATIONAL, AuthenticatedOnly
 from isakmp.exchange.types import PHASE_1
 from isakmp.interfaces import (
-    ICredentialStore,
     IExchangeType,
     IISAKMPKeyExchange,
     IManagementSA,
-    INegotiatingDomain,
 )
 from isakmp.numbers import NotifyType, ProtocolID
 from isakmp.testing.clock import Unsettled, settle
 from isakmp.testing.forgery import Forger
-from isakmp.testing.parties import Case, Parties, Party
+from isakmp.testing.parties import Parties, Party
+from isakmp.testing.trial import Case, Trial
 from isakmp.wire.payloads import Notification
 
-Secrets = ICredentialStore | Sequence[SharedSecret]
-
 _FIRST_OF_DOI = 32
-_SHARED: Secrets = (SharedSecret(b"shared by the two parties of a test", ()),)
 _LOSSES = 0.2
 _QUIET = 600.0
 """Seconds in which all that the parties have begun is over."""
@@ -47,26 +40,6 @@ _QUIET = 600.0
 
 class Violation(AssertionError):
     """A key exchange does not do what every key exchange has to; the text says what, and where."""
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """
-    How a key exchange is tried.
-
-    :ivar suite: protection of key management, as its configuration spells it.
-    :ivar settings: what stands in ``[plugin.NAME]`` at the one party, ``alice.lab.example``, and at
-        the other, ``bob.lab.example``.
-    :ivar credentials: of both parties.
-    :ivar doi: the domain of interpretation whose children are made.
-    :ivar child_suite: their protection, as it spells that.
-    """
-
-    suite: str
-    settings: tuple[Mapping[str, object], Mapping[str, object]] = ({}, {})
-    credentials: tuple[Secrets, Secrets] = (_SHARED, _SHARED)
-    doi: INegotiatingDomain = field(default=ipsec)
-    child_suite: str = "aes128-sha256"
 
 
 def check_key_exchange(key_exchange: IISAKMPKeyExchange, trial: Trial) -> None:

@@ -5,65 +5,29 @@ Two complete nodes that try a key exchange with each other.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import cast
 
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from isakmp.assembly import Assembly
-from isakmp.associations import Lifetime, SABundle, Transform
+from isakmp.associations import SABundle, Transform
 from isakmp.connections import Child, Connection, Intervals
 from isakmp.events import MessageDropped, NotificationReceived
 from isakmp.identity import Identity, IdentityPattern, TrafficSelector
-from isakmp.interfaces import IExchangeType, IISAKMPKeyExchange, IManagementSA, ISASink
+from isakmp.interfaces import IISAKMPKeyExchange, IManagementSA, ISASink
 from isakmp.paths import Datagram
 from isakmp.sinks.memory import RecordingSink
 from isakmp.testing.clock import VirtualClock
 from isakmp.testing.entropy import FixedEntropy
 from isakmp.testing.network import LossyNetwork
+from isakmp.testing.trial import NAMES, Case, Trial
 from isakmp.testing.watching import Watched
-
-if TYPE_CHECKING:
-    from isakmp.testing.key_exchange import Trial
-
-NAMES = "alice.lab.example", "bob.lab.example"
-"""Who the parties are."""
 
 NOBODY = "carol.lab.example"
 
 _ADDRESSES = "192.0.2.1", "192.0.2.2"
 _NETWORKS = "10.1.0.0/24", "10.2.0.0/24"
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """
-    What is tried.
-
-    :ivar kind: what begins the SA.
-    :ivar child_type: what makes a child under it; None: nothing does.
-    :ivar swapped: whether the second party begins, not the first.
-    :ivar about: whether the child is what it is about.
-    """
-
-    LIFETIME: ClassVar[Lifetime] = Lifetime(3600)
-
-    kind: IExchangeType
-    child_type: IExchangeType | None
-    swapped: bool
-    about: bool = True
-
-    def with_child(self, kind: IExchangeType | None) -> Case:
-        """The same, and a child if there is none; it is not what it is about."""
-        if self.child_type is not None:
-            return self
-        return replace(self, child_type=kind, about=False)
-
-    def __str__(self) -> str:
-        child = self.child_type if self.about else None
-        what = f"{self.kind.name} in phase 1" if child is None else f"{child.name} in phase 2"
-        return f"{what}, begun by {NAMES[self.swapped]}"
 
 
 @implementer(ISASink)

@@ -16,7 +16,8 @@ from isakmp.connections import Limits
 from isakmp.errors import ExchangeTimeout, InvalidIdentity, Malformed, PeerError, PeerRefused
 from isakmp.identity import IdentityPattern
 from isakmp.kink.creation import KENotSupported
-from isakmp.kink.errors import BadChecksum, KerberosRefusal, ProtocolError, UnknownTransaction
+from isakmp.kink.errors import BadChecksum, ProtocolError, UnknownTransaction
+from isakmp.kink.kerberos import KerberosRefusal
 from isakmp.kink.message import Message, Received, decode_inner, encode_inner
 from isakmp.kink.numbers import ErrorCode, KerberosError, MessageType
 from isakmp.kink.payloads import (

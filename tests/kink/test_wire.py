@@ -17,7 +17,7 @@ from isakmp.errors import ExchangeTimeout
 from isakmp.events import Removal
 from isakmp.exchange.phase1 import offer_of
 from isakmp.kink.command import opened
-from isakmp.kink.errors import KerberosRefusal
+from isakmp.kink.kerberos import KerberosRefusal
 from isakmp.kink.message import Header, Received
 from isakmp.kink.numbers import KerberosError, MessageType
 from isakmp.kink.payloads import APReply, APRequest, KerberosErrorPayload, Operation

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 from isakmp.testing import Trial
-from isakmp.testing.parties import NAMES
+from isakmp.testing.trial import NAMES
 
 FILE = (
     Path(__file__).resolve().parents[2]
