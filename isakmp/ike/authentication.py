@@ -7,20 +7,53 @@ from __future__ import annotations
 import hmac
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from isakmp.connections import Connection
+from isakmp.connections import Candidates, Connection
 from isakmp.crypto.keys import skeyid_pre_shared_key
+from isakmp.crypto.prf import Prf
 from isakmp.errors import AuthenticationFailed, InvalidHashValue, Reason
+from isakmp.identity import Identity
+from isakmp.interfaces import IExchange
 from isakmp.numbers import AuthenticationMethod
+from isakmp.parts import Role
 from isakmp.paths import endpoint
 from isakmp.wire.message import Message
 from isakmp.wire.payloads import Hash, Payload
 
-if TYPE_CHECKING:
-    from isakmp.ike.method import IKEMethod
-
 _DIFFER = "Most likely the pre-shared keys of the two ends differ."
+
+
+class Authenticated(Protocol):
+    """
+    What an authentication method reads of the exchange that it authenticates.
+
+    :ivar exchange: the exchange.
+    :ivar candidates: the connections that the peer may still mean; a method may narrow them.
+    :ivar claimed: who the peer says it is; None: it has not said yet.
+    """
+
+    exchange: IExchange
+    candidates: Candidates[Connection]
+    claimed: Identity | None
+
+    @property
+    def prf(self) -> Prf:
+        """The negotiated one."""
+
+    @property
+    def nonces(self) -> tuple[bytes, bytes]:
+        """Ni_b and Nr_b."""
+
+    @property
+    def skeyid(self) -> bytes:
+        """SKEYID, once the method has made it."""
+
+    def identity_of(self, connection: Connection) -> Identity:
+        """Who we are there."""
+
+    async def hash_of(self, role: Role) -> bytes:
+        """HASH_I or HASH_R.  RFC 2409 section 5."""
 
 
 class Authentication(ABC):
@@ -41,14 +74,14 @@ class Authentication(ABC):
         return Hash
 
     @abstractmethod
-    async def skeyid(self, method: IKEMethod) -> bytes:
+    async def skeyid(self, method: Authenticated) -> bytes:
         """SKEYID.  RFC 2409 section 5."""
 
-    async def proof(self, method: IKEMethod) -> Sequence[Payload]:
+    async def proof(self, method: Authenticated) -> Sequence[Payload]:
         """What proves us: HASH_I or HASH_R."""
         return (Hash(await method.hash_of(method.exchange.role)),)
 
-    async def check(self, method: IKEMethod, message: Message) -> None:
+    async def check(self, method: Authenticated, message: Message) -> None:
         """
         :raises InvalidHashValue: if the peer's proof is not what it must be.
         """
@@ -70,7 +103,7 @@ class PreSharedKey(Authentication):
     number = AuthenticationMethod.PRE_SHARED_KEY
     remedy = _DIFFER
 
-    async def skeyid(self, method: IKEMethod) -> bytes:
+    async def skeyid(self, method: Authenticated) -> bytes:
         """SKEYID = prf(pre-shared-key, Ni_b | Nr_b)."""
         secrets: dict[str, bytes] = {}
         missing: list[str] = []
@@ -95,7 +128,7 @@ class PreSharedKey(Authentication):
         )
         return skeyid_pre_shared_key(method.prf, secret, *method.nonces)
 
-    async def check(self, method: IKEMethod, message: Message) -> None:
+    async def check(self, method: Authenticated, message: Message) -> None:
         """
         :raises InvalidHashValue: if the peer's proof is not what it must be.
         :raises AuthenticationFailed: if it proves another key than that of who the peer says it is.
@@ -117,7 +150,7 @@ class PreSharedKey(Authentication):
             AuthenticationFailed,
         )
 
-    async def _names(self, method: IKEMethod, connection: Connection) -> bool:
+    async def _names(self, method: Authenticated, connection: Connection) -> bool:
         """Whether the key that was used is the one of the identity that the peer claims."""
         try:
             secret = await self._secret(method, connection)
@@ -126,7 +159,7 @@ class PreSharedKey(Authentication):
         skeyid = skeyid_pre_shared_key(method.prf, secret, *method.nonces)
         return hmac.compare_digest(skeyid, method.skeyid)
 
-    async def _secret(self, method: IKEMethod, connection: Connection) -> bytes:
+    async def _secret(self, method: Authenticated, connection: Connection) -> bytes:
         return await method.exchange.node.credentials.shared_secret(
             method.identity_of(connection),
             method.claimed or connection.remote_identity.exact,
