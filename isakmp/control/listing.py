@@ -98,8 +98,8 @@ class Listing:
             if hard:
                 found["life-time"] = str(max(0, round(hard - self._node.clock.seconds())))
             found["install-time"] = self._ago(bundle)
-        found["local-ts"] = [str(bundle.policy.local)]
-        found["remote-ts"] = [str(bundle.policy.remote)]
+        found["local-ts"] = [names.selector(bundle.policy.local)]
+        found["remote-ts"] = [names.selector(bundle.policy.remote)]
         return found
 
     def _reqid(self, bundle: SABundle) -> int:
@@ -230,8 +230,8 @@ def _child(child: Child, connection: Connection, node: INode) -> Content:
         "dpd_action": "none",
         "close_action": "none",
         "start_action": "start" if child.start is StartAction.START else "none",
-        "local-ts": [str(one) for one in child.local] or ["dynamic"],
-        "remote-ts": [str(one) for one in child.remote] or ["dynamic"],
+        "local-ts": [names.selector(one) for one in child.local] or ["dynamic"],
+        "remote-ts": [names.selector(one) for one in child.remote] or ["dynamic"],
     }
 
 
@@ -241,8 +241,8 @@ def policy(child: Child, connection: Connection, node: INode) -> Content:
         "child": child.name,
         "ike": connection.name,
         "mode": mode(child, connection, node),
-        "local-ts": [str(one) for one in child.local] or ["dynamic"],
-        "remote-ts": [str(one) for one in child.remote] or ["dynamic"],
+        "local-ts": [names.selector(one) for one in child.local] or ["dynamic"],
+        "remote-ts": [names.selector(one) for one in child.remote] or ["dynamic"],
     }
 
 

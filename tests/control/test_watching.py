@@ -5,13 +5,10 @@ from __future__ import annotations
 from twisted.internet.error import ConnectionDone
 from twisted.logger import Logger, LogLevel, globalLogPublisher
 from twisted.python.failure import Failure
-from twisted.trial.unittest import SynchronousTestCase
 
 from isakmp import errors
-from isakmp.control import names
 from isakmp.control.groups import Line
 from isakmp.control.watching import alert
-from isakmp.crypto.groups import GROUPS
 from isakmp.events import ExchangeFailed
 from isakmp.exchange.types import PHASE_1
 from isakmp.logs import group_of
@@ -207,32 +204,3 @@ class AlertTests(CommandTestCase):
             (failed(errors.LimitReached("x"), quick), "install-child-sa-failed"),
         ):
             self.assertEqual(alert(event), name, event)
-
-
-class NameTests(SynchronousTestCase):
-    def test_groups(self) -> None:
-        """Every group that can be used has a name, and is found by its word."""
-        found = {names.group(number) for number in GROUPS}
-        self.assertEqual(len(found), len(GROUPS))
-        for number, group in GROUPS.items():
-            spelled = names.suite(f"aes128-sha1-{group.name}")
-            self.assertEqual(spelled["dh-group"], names.group(number))
-        for number, name in ((14, "MODP_2048"), (19, "ECP_256"), (24, "MODP_2048_256")):
-            self.assertEqual(names.group(number), name)
-        for number, name in ((28, "ECP_256_BP"), (31, "CURVE_25519"), (32, "CURVE_448")):
-            self.assertEqual(names.group(number), name)
-
-    def test_suites(self) -> None:
-        """Algorithms have strongSwan's names; words that nobody knows have none."""
-        self.assertEqual(
-            names.suite("3des-md5-modp1024"),
-            {
-                "encr-alg": "3DES_CBC",
-                "integ-alg": "HMAC_MD5_96",
-                "prf-alg": "PRF_HMAC_MD5",
-                "dh-group": "MODP_1024",
-            },
-        )
-        self.assertEqual(names.suite("camellia256-sha384")["encr-keysize"], "256")
-        self.assertEqual(names.suite("rot13-whirlpool-modp7"), {})
-        self.assertEqual(names.suite(""), {})

@@ -27,6 +27,9 @@ CONFIGURATIONS = Path(__file__).with_name("configurations")
 #: rekeyed.
 DELETE_REKEYED = "delete_rekeyed = yes"
 
+NOTHING = "nothing.conf"
+"""The file that our daemon reads before it is told what to do."""
+
 _LOCAL = re.compile(r"^ *local_addrs *= *(\S+)$", re.MULTILINE)
 
 
@@ -62,15 +65,7 @@ def addresses(names: Iterable[str], end: str) -> list[str]:
 
 def listed(sas: Iterable[IKESA]) -> Standing:
     """What charon lists, from our point of view."""
-    sas = tuple(sas)
-    return Standing(
-        frozenset((sa.name, sa.initiator_spi, sa.responder_spi) for sa in sas),
-        frozenset(
-            (sa.name, child.name, child.spi_out, child.spi_in)
-            for sa in sas
-            for child in sa.children
-        ),
-    )
+    return Standing.of(sas).crosswise
 
 
 class ConfiguredTestCase(SynchronousTestCase):
@@ -113,8 +108,7 @@ class ConfiguredTestCase(SynchronousTestCase):
         folder.mkdir(parents=True)
         (folder / "swanctl.conf").write_text(including(names, self.our_end))
         ours = DaemonProcess(mine, folder)
-        vici = f'vici = "{ours.uri}"\n'
-        (folder / "isakmp.toml").write_text(vici + settings(names, self.our_end))
+        (folder / "isakmp.toml").write_text(settings(names, self.our_end))
         peer = Charon(
             theirs,
             including(names, self.their_end),
@@ -128,11 +122,15 @@ class ConfiguredTestCase(SynchronousTestCase):
 
     def run_both(self, ours: DaemonProcess, peer: Charon) -> None:
         """
-        Starts both: whoever answers first, so that whoever begins need not begin twice.
+        Starts both: whoever answers first, so that whoever begins need not begin twice.  Both are
+        configured by ``swanctl --load-all``.
         """
-        first, second = (peer, ours) if self.role == "initiator" else (ours, peer)
-        first.start()
-        second.start()
+        if self.role == "initiator":
+            peer.start()
+        (ours.directory / NOTHING).write_text("")
+        ours.start(NOTHING).load()
+        if self.role == "responder":
+            peer.start()
 
     def begin(
         self, *names: str, options: str = "", levels: Mapping[str, int] | None = None
@@ -151,7 +149,7 @@ class ConfiguredTestCase(SynchronousTestCase):
         :param wanted: connection and child.
         :returns: what charon lists then.
         """
-        ours.wait_for(lambda _: set(wanted) <= {sa[:2] for sa in ours.standing().children})
+        ours.wait_until(lambda: set(wanted) <= {sa[:2] for sa in ours.standing().children})
         return peer.wait_for_sas(lambda sas: set(wanted) <= {sa[:2] for sa in listed(sas).children})
 
     def wait_for_agreement(
@@ -161,7 +159,7 @@ class ConfiguredTestCase(SynchronousTestCase):
         also: Callable[[Standing], object] = lambda standing: True,
     ) -> list[IKESA]:
         """
-        Until our log and charon name the same SAs, with the same cookies and SPIs.
+        Until our daemon and charon list the same SAs, with the same cookies and SPIs.
 
         :param also: what else must be so.
         :returns: what charon lists then.
@@ -172,23 +170,26 @@ class ConfiguredTestCase(SynchronousTestCase):
             return bool(standing == ours.standing() and also(standing))
 
         try:
-            found = peer.wait_for_sas(same)
+            return peer.wait_for_sas(same)
         except AssertionError as error:
             raise AssertionError(f"{ours.log()}\n{ours.standing()}\n{error}") from None
-        # swanctl asks both the same; meanwhile one of them may have renewed something.
-        for _ in range(5):
-            theirs, sas = listed(peer.list_sas()), listed(ours.list_sas())
-            crosswise = frozenset((one, child, out, into) for one, child, into, out in sas.children)
-            if (sas.isakmp, crosswise) == (theirs.isakmp, theirs.children):
-                return found
-        raise AssertionError(f"swanctl lists {sas} here and {theirs} there\n{ours.log()}")
 
     def assert_stops(self, ours: DaemonProcess, peer: Charon) -> None:
         """
-        After SIGTERM our daemon exits in time, as twistd does, and charon lists nothing: it has
-        been told.  No fault of ours is in the log.
+        All that stands is ended by our control socket: neither end lists anything any more, and
+        ours has told that it went.  After SIGTERM our daemon exits in time, as twistd does.  No
+        fault of ours is in the log.
+        """
+        ours.terminate_all()
+        peer.wait_for_sas(lambda sas: not sas, timeout=2.0)
+        self.assert_ends(ours, peer)
+
+    def assert_ends(self, ours: DaemonProcess, peer: Charon) -> None:
+        """
+        After SIGTERM our daemon exits in time, as twistd does, and has told that what stood went;
+        charon lists nothing: it has been told.  No fault of ours is in the log.
         """
         self.assertEqual(ours.stop(within=2.0), -signal.SIGTERM)
         peer.wait_for_sas(lambda sas: not sas, timeout=2.0)
-        self.assertEqual(ours.standing(), Standing(frozenset(), frozenset()))
+        self.assertEqual(ours.told_up(), set())
         self.assertEqual(ours.faults(), [])

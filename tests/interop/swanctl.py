@@ -1,5 +1,6 @@
 """
-What ``swanctl --list-sas --pretty`` prints, as values.
+The SAs that a daemon lists by vici, as values, and what ``swanctl --list-sas --pretty`` prints of
+them.
 
 ``--pretty`` gives each key a line of its own.  ``--raw`` puts everything on one line, where the
 spaces in a distinguished name and those between two keys look alike.
@@ -8,6 +9,7 @@ spaces in a distinguished name and those between two keys look alike.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -64,13 +66,14 @@ def sections(text: str) -> list[tuple[str, Section]]:
 @dataclass(frozen=True, slots=True)
 class ChildSA:
     """
-    An IPsec SA in both directions, as charon sees it.
+    An IPsec SA in both directions, as a daemon sees it.
 
     :ivar name: the configured child's name.
-    :ivar spi_in: the SPI of what charon receives, eight hexadecimal digits.
-    :ivar spi_out: the SPI of what charon sends.
+    :ivar spi_in: the SPI of what it receives, eight hexadecimal digits.
+    :ivar spi_out: the SPI of what it sends.
     :ivar algorithms: what is agreed: ``AES_CBC-128/HMAC_SHA2_256_128``, and the group if the
         child has one of its own.
+    :ivar more: ``esn`` with extended sequence numbers, ``ipcomp`` with compression, or both.
     """
 
     name: str
@@ -82,12 +85,13 @@ class ChildSA:
     algorithms: str
     local_ts: tuple[str, ...]
     remote_ts: tuple[str, ...]
+    more: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class IKESA:
     """
-    An ISAKMP SA as charon sees it.
+    An ISAKMP SA as a daemon sees it.
 
     :ivar name: the configured connection's name.
     :ivar initiator_spi: the initiator's cookie, sixteen hexadecimal digits.
@@ -140,6 +144,9 @@ def _child(section: Section) -> ChildSA:
         algorithms=_algorithms(section),
         local_ts=_texts(section, "local-ts"),
         remote_ts=_texts(section, "remote-ts"),
+        more=" ".join(
+            word for word, key in (("esn", "esn"), ("ipcomp", "cpi-in")) if _text(section, key)
+        ),
     )
 
 
@@ -149,13 +156,23 @@ def listed_sas(text: str) -> list[IKESA]:
 
     :raises ValueError: if the text is something else.
     """
-    found = []
     messages = sections(text)
     if not messages or messages[-1][0] != "list-sas reply":
         raise ValueError("the list of SAs has no end")
-    for message, content in messages[:-1]:
+    for message, _ in messages[:-1]:
         if message != "list-sa event":
             raise ValueError(f"{message} does not belong to a list of SAs")
+    return isakmp_sas(content for _, content in messages[:-1])
+
+
+def isakmp_sas(events: Iterable[Section]) -> list[IKESA]:
+    """
+    The SAs that the events ``list-sa`` tell of, in their order.
+
+    :raises ValueError: if they tell of something else.
+    """
+    found = []
+    for content in events:
         for name, section in _inner(content):
             children = section.get("child-sas", {})
             found.append(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -17,7 +18,7 @@ from tests.failures.sentences import MISTAKES as FAILURES
 from tests.interop import namespaces
 from tests.interop.configured import CONFIGURATIONS, addresses, including, listed
 from tests.interop.configured import settings as settings_of
-from tests.interop.daemon import DaemonProcess, Standing, SunkSA
+from tests.interop.daemon import DaemonProcess, Standing
 from tests.interop.namespaces import Namespace, NamespacePair
 from tests.interop.swanctl import IKESA, ChildSA
 from tests.interop.test_daemon import CONNECTIONS
@@ -52,22 +53,10 @@ WARNED = {
 """The keys that are warned of."""
 
 LOG = """\
-2026-01-01T00:00:00+0000 [isakmp.sinks.log.LogSink#warn] not protected: lab net, SPI 0a0b0c0d in, \
-none out, tunnel aes-cbc hmac-sha2-256-128, 10.81.0.0/24[tcp] - 10.82.0.1[tcp/80]
-2026-01-01T00:00:00+0000 [isakmp.sinks.log.LogSink#warn] not protected: lab net, SPI 0a0b0c0d in, \
-01020304 out, tunnel aes-cbc hmac-sha2-256-128, 10.81.0.0/24[tcp] - 10.82.0.1[tcp/80]
 2026-01-01T00:00:00+0000 [isakmp.journal.Journal#info] lab, ISAKMP SA 0011223344556677:\
 8899aabbccddeeff with CN=r, O=lab at 192.0.2.1:500, is established: aes128-sha256-modp2048
-2026-01-01T00:00:00+0000 [isakmp.journal.Journal#info] lab, ISAKMP SA 0011223344556677:\
-0000000000000001 with CN=r, O=lab at 192.0.2.1:500, is established: aes128-sha256-modp2048
-2026-01-01T00:00:00+0000 [isakmp.journal.Journal#info] lab/net, SPI 0a0b0c0d in, 01020304 out, \
-is established: 10.81.0.0/24[tcp] - 10.82.0.1[tcp/80]
-2026-01-01T00:00:00+0000 [isakmp.journal.Journal#info] lab/net, SPI 0a0b0c0e in, 01020305 out, \
-is established: 10.81.0.0/24[tcp] - 10.82.0.1[tcp/80]
-2026-01-01T00:00:01+0000 [isakmp.journal.Journal#info] lab/net, SPI 0a0b0c0d in, 01020304 out, \
-is gone: replaced
-2026-01-01T00:00:01+0000 [isakmp.journal.Journal#info] lab, ISAKMP SA 0011223344556677:\
-0000000000000001 with CN=r, O=lab at 192.0.2.1:500, is gone: expired
+2026-01-01T00:00:01+0000 [isakmp.sinks.log.LogSink#warn] not protected: lab net, SPI 0a0b0c0d in, \
+none out, tunnel aes-cbc hmac-sha2-256-128, 10.81.0.0/24[tcp] - 10.82.0.1[tcp/80]
 """
 
 
@@ -131,35 +120,6 @@ class LogTests(SynchronousTestCase):
         (folder / "daemon.log").write_text(log)
         return DaemonProcess(Namespace("nowhere", "192.0.2.1"), folder)
 
-    def test_sunk(self) -> None:
-        """
-        A pair of SAs counts once, when both SPIs are there.
-        """
-        self.assertEqual(
-            self.daemon(LOG).sunk(),
-            [
-                SunkSA(
-                    *("lab", "net", "0a0b0c0d", "01020304", "tunnel"),
-                    *("aes-cbc hmac-sha2-256-128", "10.81.0.0/24[tcp]", "10.82.0.1[tcp/80]"),
-                )
-            ],
-        )
-
-    def test_standing(self) -> None:
-        """
-        What was established and is not gone stands.
-        """
-        child = ChildSA(
-            *("net", "INSTALLED", "ESP", "TUNNEL"), "01020305", "0a0b0c0e", "", ("a",), ("b",)
-        )
-        sa = IKESA(
-            "lab", "ESTABLISHED", "", "", "0011223344556677", "8899aabbccddeeff", "", (child,)
-        )
-        standing = self.daemon(LOG).standing()
-        self.assertEqual(standing, listed([sa]))
-        self.assertEqual((len(standing.isakmp), len(standing.children)), (1, 1))
-        self.assertEqual(self.daemon("").standing(), Standing(frozenset(), frozenset()))
-
     def test_faults(self) -> None:
         """
         A traceback, and a line of level error, are faults; nothing else is.
@@ -171,6 +131,34 @@ class LogTests(SynchronousTestCase):
             self.daemon("\tTraceback (most recent call last):\n").faults(),
             ["\tTraceback (most recent call last):"],
         )
+
+
+class StandingTests(SynchronousTestCase):
+    """
+    What a list of SAs says, as values.
+    """
+
+    def test_standing(self) -> None:
+        """
+        What is agreed stands: an ISAKMP SA that is being negotiated does not, nor a child without
+        its other direction.  The other end's list is the same crosswise.
+        """
+        child = ChildSA(
+            *("net", "INSTALLED", "ESP", "TUNNEL"), "01020305", "0a0b0c0e", "", ("a",), ("b",)
+        )
+        sa = IKESA(
+            *("lab", "ESTABLISHED", "", "", "0011223344556677", "8899aabbccddeeff", ""),
+            (child, replace(child, name="half", spi_out="")),
+        )
+        standing = Standing.of([sa, replace(sa, name="begun", state="CONNECTING")])
+        self.assertEqual(
+            standing.isakmp, {("lab", "0011223344556677", "8899aabbccddeeff")}
+        )
+        self.assertEqual(standing.children, {("lab", "net", "01020305", "0a0b0c0e")})
+        there = replace(sa, children=(replace(child, spi_in="0a0b0c0e", spi_out="01020305"),))
+        self.assertEqual(listed([there]), standing)
+        self.assertTrue(standing)
+        self.assertFalse(Standing.of([]))
 
 
 class DaemonProcessTests(SynchronousTestCase):

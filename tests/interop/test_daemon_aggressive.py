@@ -27,8 +27,8 @@ class AggressiveAsInitiatorTests(ConfiguredTestCase):
 
     def test_agreement(self) -> None:
         """
-        An ISAKMP SA comes of three messages of Aggressive Mode, and a child under it: our log and
-        charon name the same.  Our log warns that the key can be guessed.  The last message was
+        An ISAKMP SA comes of three messages of Aggressive Mode, and a child under it: our daemon
+        and charon list the same.  Our log warns that the key can be guessed.  The last message was
         sealed, and charon took it; or sent it so, and we did.
 
         Proves: RFC 2408 section 4.7
@@ -64,14 +64,14 @@ class AggressiveAsInitiatorTests(ConfiguredTestCase):
 
     def test_wrong_secret(self) -> None:
         """
-        With another secret nothing is agreed, and our log says what differs.
+        With another secret nothing is agreed, and our daemon tells what differs.
 
         Proves: RFC 2409 section 5.4
         """
         ours, peer = self.prepare(NAME, options=f"{WAIVER}\nretransmit_tries = 1")
         self.change(ours, "everybody: aggressive", "everybody: or not")
         self.run_both(ours, peer)
-        ours.expect(self.differs)
+        ours.wait_for_told(self.differs)
         self.assert_nothing_stands(peer)
         self.assertEqual(ours.standing().children, frozenset())
         self.assertEqual(ours.faults(), [])
@@ -88,7 +88,7 @@ class AggressiveAsInitiatorTests(ConfiguredTestCase):
         ours, peer = self.prepare(NAME, options=f"{WAIVER}\nretransmit_tries = 1")
         self.change(ours, "aggressive = yes", "aggressive = no")
         self.run_both(ours, peer)
-        ours.expect(self.not_told)
+        ours.wait_for_told(self.not_told)
         self.assert_nothing_stands(peer)
         self.assertNotIn("guess", ours.log())
 

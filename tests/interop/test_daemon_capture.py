@@ -40,7 +40,7 @@ class CapturedAsInitiatorTests(ConfiguredTestCase):
     def test_opened(self) -> None:
         """
         tshark opens our sealed messages with the Ka that charon logs, and finds in each what the
-        RFCs put there: our name, the SPIs that our log names, a Delete for every SA at our stop.
+        RFCs put there: our name, the SPIs that we list, a Delete for every SA at our stop.
         """
         ours, peer = self.prepare(TUNNEL, levels={"ike": 4})
         cable = Capture(ours.namespace, ours.directory)
@@ -49,12 +49,12 @@ class CapturedAsInitiatorTests(ConfiguredTestCase):
         self.run_both(ours, peer)
         self.wait_for_children(ours, peer, (TUNNEL, "net"))
         self.wait_for_agreement(ours, peer)
-        ((_, initiator, responder),) = ours.standing().isakmp
-        (sunk,) = ours.sunk()
-        self.assert_stops(ours, peer)
+        (sa,) = ours.list_sas()
+        (child,) = sa.children
+        self.assert_ends(ours, peer)
         cable.stop()
 
-        seen = cable.seen(initiator, dict(dumps(peer.log()))["encryption key Ka"])
+        seen = cable.seen(sa.initiator_spi, dict(dumps(peer.log()))["encryption key Ka"])
         sent = [message for message in seen if message.source == self.address]
         self.assertEqual(
             [(message.exchange, message.sealed, message.payloads) for message in sent],
@@ -63,9 +63,9 @@ class CapturedAsInitiatorTests(ConfiguredTestCase):
         names = {m.name for m in sent if m.exchange == MAIN_MODE and m.sealed}
         self.assertEqual(names, {f"{self.our_end}.lab"})
         spis = {(m.source == self.address, *m.spis) for m in seen if SA in m.payloads and m.sealed}
-        self.assertEqual(spis, {(True, sunk.spi_in), (False, sunk.spi_out)})
+        self.assertEqual(spis, {(True, child.spi_in), (False, child.spi_out)})
         deleted = [m.spis for m in sent if m.exchange == INFORMATIONAL]
-        self.assertEqual(deleted, [(sunk.spi_in,), (initiator + responder,)])
+        self.assertEqual(deleted, [(child.spi_in,), (sa.initiator_spi + sa.responder_spi,)])
 
 
 class CapturedAsResponderTests(CapturedAsInitiatorTests):

@@ -22,12 +22,16 @@ class FailuresAsInitiatorTests(ConfiguredTestCase):
     field = "charon_answers"
 
     def test_sentences(self) -> None:
-        """Of each mistake our log has the sentence that the page of failures has."""
+        """
+        Of each mistake our daemon tells, by events ``log``, the sentence that the page of failures
+        has; and if an exchange failed, the event ``alert`` has it too.
+        """
         names = [name for name in MISTAKES if name != self.unloadable]
         ours, _ = self.begin(*names, options=IMPATIENT)
         sentences = [getattr(MISTAKES[name], self.field) for name in names]
         self.assertGreaterEqual(len([one for one in sentences if one]), 20)
-        ours.expect(*(pattern(one) for one in sentences if one), timeout=20.0)
+        patterns = [pattern(one) for one in sentences if one]
+        ours.wait_for_told(*patterns, timeout=20.0)
         self.assertEqual(ours.faults(), [])
 
 

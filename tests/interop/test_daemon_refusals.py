@@ -1,11 +1,12 @@
 """
 Our daemon and strongSwan's charon, where their ``swanctl.conf`` files do not fit together: nothing
-is protected, and who reads our log knows why, and what to do.
+is protected, and who listens to our daemon knows why, and what to do.
 """
 
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 
@@ -30,7 +31,7 @@ class RefusalsAsInitiatorTests(ConfiguredTestCase):
     """
     Our daemon asks.
 
-    :cvar explained: for each mistake, words that stand in one line of our log, in this order.
+    :cvar explained: for each mistake, words that stand in one line that is told, in this order.
     """
 
     role = "initiator"
@@ -78,19 +79,23 @@ class RefusalsAsInitiatorTests(ConfiguredTestCase):
         """
         Secrets that differ, a peer that has no connection for us, proposals and suites of which
         none is common, names that one end does not know, networks that the other does not give:
-        of each our log says what it is about, and whom to ask for what.  No child comes up, no
+        of each our daemon tells what it is about, and whom to ask for what.  No child comes up, no
         secret is told, and our daemon stops in time.
         """
         ours, peer = self.begin(*MISTAKES, options=IMPATIENT)
         self.assertEqual(set(self.explained), set(MISTAKES))
-        ours.expect(*(".*".join(map(re.escape, words)) for words in self.explained.values()))
+        ours.wait_for_told(
+            *(".*".join(map(re.escape, words)) for words in self.explained.values())
+        )
         self.assertEqual([child for sa in peer.list_sas() for child in sa.children], [])
-        self.assertEqual(ours.sunk(), [])
         self.assertEqual(ours.standing().children, frozenset())
-        ours.stop(within=2.0)
+        ours.terminate_all()
         # Where there was an ISAKMP SA at both ends, it was deleted at both.
         stood = {"no-common-suite", "other-traffic"}
         peer.wait_for_sas(lambda sas: not stood & {sa.name for sa in sas}, timeout=2.0)
+        self.assertEqual(ours.stop(within=2.0), -signal.SIGTERM)
+        self.assertEqual(ours.happened("child-updown", "child-rekey"), [])
+        self.assertEqual(ours.told_up(), set())
         self.assertEqual(ours.faults(), [])
         self.assertNotRegex(ours.log(), "one secret|another secret|known to everybody")
 

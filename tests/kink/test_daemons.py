@@ -164,8 +164,8 @@ class ProcessTests(SynchronousTestCase):
 
     def agree(self) -> None:
         """Waits until both have the same one child."""
-        self.alice.wait_for(
-            lambda _: len(self.children(self.alice)) == 1
+        self.alice.wait_until(
+            lambda: len(self.children(self.alice)) == 1
             and self.children(self.alice) == self.children(self.bob)
         )
 
@@ -196,7 +196,7 @@ class ProcessTests(SynchronousTestCase):
         gone = set(re.findall(r"SPI .* is gone: (.*)", self.bob.log()))
         self.assertEqual(gone, {"deleted by the peer"})
         self.alice.stop()
-        self.bob.wait_for(lambda _: not self.bob.standing().children)
+        self.bob.wait_until(lambda: not self.bob.standing())
         self.bob.expect(r"session kink/a\.lab@LAB\.TEST .* is gone: deleted by the peer")
         self.bob.stop()
         self.assert_clean()
@@ -214,7 +214,7 @@ class ProcessTests(SynchronousTestCase):
         self.agree()
         before = self.children(self.alice)
         self.bob.kill()
-        self.alice.wait_for(lambda _: True)
+        self.assertTrue(self.alice.pid)
         self.bob.start()
         self.alice.expect(r"is gone: the peer began afresh", r"road/net is tried again in")
         self.agree()
