@@ -30,9 +30,7 @@ from isakmp.errors import (
     InvalidExchangeType,
     InvalidFlags,
     PeerError,
-    PeerRefused,
     Reason,
-    Rejection,
     UnexpectedPayload,
     Unreadable,
 )
@@ -42,13 +40,7 @@ from isakmp.exchange.informational import INFORMATIONAL
 from isakmp.exchange.notices import check_notification
 from isakmp.exchange.patience import Patience
 from isakmp.exchange.rules import judge
-from isakmp.exchange.verdicts import (
-    answered_unreadably,
-    no_answer,
-    read_notice,
-    refused_in_clear,
-    refused_sealed,
-)
+from isakmp.exchange.verdicts import Verdict, no_answer
 from isakmp.interfaces import (
     IExchangeType,
     IManagementSA,
@@ -57,7 +49,6 @@ from isakmp.interfaces import (
     INoticeProtection,
 )
 from isakmp.logs import Logger
-from isakmp.numbers import NotifyType
 from isakmp.parts import INITIATOR, RESPONDER, Role
 from isakmp.paths import Datagram, Path, endpoint
 from isakmp.wire.message import CookiePair, Flags, Header, Message
@@ -88,6 +79,7 @@ class Conversation:
     :param proven: whether every message's proof is checked in ``unseal``: phase 2.
     :param lenient: what is overlooked in the peer's messages: see :mod:`isakmp.departures`.
     :param report: told of every datagram that was dropped or refused.
+    :ivar verdict: what it will end with if nothing better comes.
     :ivar untold: what was refused, and the peer is yet to be told of.
     :ivar answers: whether the last word was ours, so that a repeated question is answered again.
     """
@@ -131,6 +123,7 @@ class Conversation:
         """Under which it runs, as its exchange says."""
         self.commit: CommitBit | None = None
         """What becomes of the Commit bit, where the peer has set it."""
+        self.verdict = Verdict(node.limits.drops)
         self._node = node
         self._report = report
         self._sent = b""
@@ -140,17 +133,13 @@ class Conversation:
         self._preopened: tuple[bytes, Message, IMessageProtection] | None = None
         self._accepted: list[bytes] = []
         self._refused: deque[bytes] = deque(maxlen=node.limits.drops)
-        self._drops: deque[Rejection] = deque(maxlen=node.limits.drops)
-        self._refusals = 0
         self._opened = proven
-        self._verdict: PeerError | None = None
         self._before = cookies, protection, path
         self._datagram: Datagram | None = None
         self._expects: Expected = ()
         self._waiting: Deferred[Message] | None = None
         self._queued: Datagram | None = None
         self._patience = Patience(node.clock, intervals.total)
-        self._undelivered = ""
 
     # -- saying --------------------------------------------------------------------------------
 
@@ -168,13 +157,21 @@ class Conversation:
         self._sealed = bool(octets[_FLAGS] & _ENCRYPTION)
         self.answers = True
         self._transmit(repeated=False)
-        self._drops.clear()
-        self._verdict = None
-        self._refusals = 0
+        self.verdict.renew()
         # A responder never repeats on its own to an address that has proved nothing.
         repeats = self.role is INITIATOR or self.proven
         waits = self.intervals.waits[:-1] if repeats and not self.kind.one_way else ()
         self._patience.renew(waits)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the exchange waits for a message of the peer's."""
+        return self._waiting is not None
+
+    @property
+    def unproven(self) -> bool:
+        """Whether there are keys, and nothing that the peer has sealed was opened with them yet."""
+        return self.protection is not None and not self._opened
 
     @property
     def sent(self) -> bytes:
@@ -360,7 +357,7 @@ class Conversation:
     def _drop(self, error: PeerError, datagram: Datagram) -> None:
         self._remember(error, datagram.octets)
         if isinstance(error, Unreadable) and not self._opened:
-            self._lose_patience(error)
+            self.lose_patience(error)
         self._report(error, datagram, self, False)
 
     def refuse(self, error: PeerError) -> None:
@@ -375,27 +372,15 @@ class Conversation:
         self.answers = bool(self._sent)
         octets = self._accepted.pop()
         self._remember(error, octets)
-        self._refusals += self.protection is None
+        self.verdict.refused += self.protection is None
         datagram = self._datagram
         assert datagram is not None
         first = self.role is RESPONDER and not self._accepted
         self._report(error, datagram, self, self.proven)
         error.reported = True
-        if self.proven or first or self._refusals >= self._node.limits.refusals:
+        if self.proven or first or self.verdict.refused >= self._node.limits.refusals:
             raise error
-        self._lose_patience(error)
-
-    def notified(self, kind: int, datagram: Datagram) -> None:
-        """
-        The peer, or somebody in its name, says in clear text that it will not go on.
-        """
-        self._node.events.publish(NotificationReceived(datagram.path, kind, authenticated=False))
-        if self.finished or kind >= NotifyType.CONNECTED:
-            return
-        unproven = self.protection is not None and not self._opened
-        error = refused_in_clear(kind, unproven, tuple(self._drops))
-        self._remember(error, b"")
-        self._lose_patience(error)
+        self.lose_patience(error)
 
     def refuses_last(self, error: PeerError) -> bool:
         """Whether what is refused may be the peer's last message, after which it has the SA."""
@@ -420,74 +405,15 @@ class Conversation:
             return None
         return protection.for_notice(INFORMATIONAL, message_id)
 
-    def answered_sealed(self, datagram: Datagram) -> None:
-        """
-        The peer answers our first sealed message, or in an exchange that did not wait for the
-        cookie our proof, with a notification under an SA that is not yet.
-
-        If the keys of this exchange open it, it is the peer's own word, and the reason with which
-        the exchange will end: from whoever has agreed on these keys, which is not yet proven to be
-        the peer.  Else it cannot be read; but a peer that could take our message would have gone
-        on.
-        """
-        if self._opened_notice(datagram):
-            return
-        if self.role is RESPONDER and self.kind.waits_for_cookie:
-            return
-        if self.protection is not None and not self._opened:
-            self._lose_patience(answered_unreadably(self.role, tuple(self._drops)))
-
-    def _opened_notice(self, datagram: Datagram) -> bool:
-        """Whether it is a notification that the keys of this exchange open."""
-        protection = self.protection
-        if self.finished or not INoticeProtection.providedBy(protection):
-            return False
-        kinds = read_notice(protection, datagram.octets, self.lenient)
-        for kind in kinds:
-            self._node.events.publish(
-                NotificationReceived(datagram.path, kind, authenticated=False)
-            )
-            if kind < NotifyType.CONNECTED:
-                # It counts for more than what anybody could have said in clear text.
-                self._verdict = refused_sealed(kind, tuple(self._drops))
-                self._lose_patience(self._verdict)
-        return bool(kinds)
-
-    def refused_by_peer(self, kind: int) -> None:
-        """
-        The peer says so under an SA: that is final.
-        """
-        error = PeerRefused(Reason(f"the peer says {NotifyType(kind).spelled}"), kind)
-        if self.commit is not None:
-            self.commit.refused(error)
-        self._end(error)
-
-    def undelivered(self, why: str) -> None:
-        """
-        What we sent is said not to have arrived.
-
-        Whoever says so proves nothing.  No patience is lost; if the peer stays silent, it explains.
-        """
-        if self._waiting is None or self.finished or self._undelivered:
-            return
-        self._undelivered = why
-        self._log.info(
-            "{exchange} with {peer}: {why}; it is tried on, since anybody could have said so",
-            exchange=self.kind.name,
-            peer=endpoint(self.path.remote),
-            local=endpoint(self.path.local),
-            cookies=str(self.cookies),
-            why=why,
-        )
-
     def _remember(self, error: PeerError, octets: bytes) -> None:
-        self._drops.append(Rejection("dropped", error.reason.rule, error.reason.offered or "-", ""))
-        if octets:
-            self._refused.append(octets)
+        self.verdict.note(error)
+        self._refused.append(octets)
 
-    def _lose_patience(self, error: PeerError) -> None:
-        if self._verdict is None:
-            self._verdict = error
+    def lose_patience(self, error: PeerError) -> None:
+        """
+        Wait no longer than for a time of grace, and end with that, or what was found before it.
+        """
+        self.verdict.incline(error)
         self._patience.shorten(self._node.limits.grace)
         self._schedule()
 
@@ -503,7 +429,7 @@ class Conversation:
         if self._waiting is None:
             return False
         if over:
-            self._end(self._verdict or self._timeout())
+            self.end(self.verdict.error or self._timeout())
         else:
             self._transmit(repeated=True)
         return self._waiting is not None
@@ -512,12 +438,15 @@ class Conversation:
         return no_answer(
             endpoint(self.path.remote),
             begun=bool(self._sent),
-            unproven=self.protection is not None and not self._opened,
-            undelivered=self._undelivered,
-            dropped=tuple(self._drops),
+            unproven=self.unproven,
+            undelivered=self.verdict.undelivered,
+            dropped=self.verdict.dropped,
         )
 
-    def _end(self, error: PeerError) -> None:
+    def end(self, error: PeerError) -> None:
+        """
+        What is waited for will not come; nothing else is heard any more.
+        """
         self._patience.stop()
         waiting, self._waiting = self._waiting, None
         if waiting is not None:

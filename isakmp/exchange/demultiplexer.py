@@ -38,6 +38,7 @@ from isakmp.exchange.exchange import Exchange
 from isakmp.exchange.half_open import HalfOpen, HalfOpenTable
 from isakmp.exchange.informational import check_authentication_only
 from isakmp.exchange.notices import check_type
+from isakmp.exchange.objections import Objections
 from isakmp.exchange.openings import Opening, Openings
 from isakmp.exchange.refusals import Bucket, Refusals, answerable
 from isakmp.exchange.rules import RESERVED, judge
@@ -80,10 +81,15 @@ class Demultiplexer:
     _log = Logger()
 
     def __init__(
-        self, node: INode, refusals: Refusals, run: Callable[[Exchange], None]
+        self,
+        node: INode,
+        refusals: Refusals,
+        objections: Objections,
+        run: Callable[[Exchange], None],
     ) -> None:
         self._node = node
         self._refusals = refusals
+        self._objections = objections
         self._run = run
         self.half_open = HalfOpenTable(node.clock, node.limits)
         self._openings = Openings(node)
@@ -196,7 +202,7 @@ class Demultiplexer:
             else self._conversation(cookies)
         )
         if conversation is not None and conversation.path.remote == remote:
-            conversation.undelivered(why)
+            self._objections.undelivered(conversation, why)
 
     def _speaking(self, cookies: CookiePair, path: Path) -> bool:
         """
@@ -267,7 +273,7 @@ class Demultiplexer:
                     break
                 for payload in Message.decode(datagram.octets).all(Notification):
                     check_type(payload)
-                    conversation.notified(payload.kind, datagram)
+                    self._objections.in_clear(conversation, payload.kind, datagram)
                 return
         raise InvalidFlags("an Informational exchange in clear text, about no running exchange")
 
@@ -460,7 +466,7 @@ class Demultiplexer:
             beginning = self._conversations.get((cookies.initiator, b"", 0))
             if beginning is not None and beginning.cookies == cookies:
                 if beginning.path.remote[0] == datagram.path.remote[0]:
-                    beginning.answered_sealed(datagram)
+                    self._objections.sealed(beginning, datagram)
             self._goes_on(header, datagram)
             raise InvalidCookie("no SA has these cookies")
         assert IManagementSA.providedBy(sa)
@@ -524,7 +530,7 @@ class Demultiplexer:
             if waiting.path == datagram.path:
                 waiting.say_again()
                 if header.exchange_type == ExchangeType.INFORMATIONAL:
-                    waiting.answered_sealed(datagram)
+                    self._objections.sealed(waiting, datagram)
 
     def _beginning(self, cookies: CookiePair) -> Conversation | None:
         """The one that is to become the SA of these cookies, as responder; it may be half open."""

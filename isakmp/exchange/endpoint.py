@@ -31,6 +31,7 @@ from isakmp.exchange.exchange import Exchange
 from isakmp.exchange.explanations import explained
 from isakmp.exchange.informational import INFORMATIONAL
 from isakmp.exchange.notices import check_delete, check_notification
+from isakmp.exchange.objections import Objections
 from isakmp.exchange.phase1 import path_of
 from isakmp.exchange.refusals import Refusals
 from isakmp.exchange.removal import Removals
@@ -95,7 +96,10 @@ class ISAKMPEndpoint:
     def __init__(self, node: INode) -> None:
         self._node = node
         self._refusals = Refusals(node, self.begin)
-        self.demultiplexer = Demultiplexer(node, self._refusals, self._answer)
+        self._objections = Objections(node.events)
+        self.demultiplexer = Demultiplexer(
+            node, self._refusals, self._objections, self._answer
+        )
         self._removals = Removals(node, self.begin, self._abandon)
         self._running: dict[Exchange, None] = {}
         self._overdue = Agenda(node.clock, self._too_long)
@@ -457,7 +461,7 @@ class ISAKMPEndpoint:
             # It does not say which exchange it is about; one that waits under this SA is refused.
             for running in tuple(self._running):
                 if running.sa is sa and running.role is INITIATOR:
-                    running.conversation.refused_by_peer(notice.kind)
+                    self._objections.under_sa(running.conversation, notice.kind)
 
     def _connected(self, sa: IManagementSA) -> None:
         """
