@@ -46,7 +46,6 @@ from isakmp.interfaces import (
     IManagementSA,
     IMessageProtection,
     INode,
-    INoticeProtection,
 )
 from isakmp.logs import Logger
 from isakmp.parts import INITIATOR, RESPONDER, Role
@@ -123,13 +122,14 @@ class Conversation:
         """Under which it runs, as its exchange says."""
         self.commit: CommitBit | None = None
         """What becomes of the Commit bit, where the peer has set it."""
+        self.read_with: IMessageProtection | None = None
+        """The state of the cipher after the message that came last, if that was opened."""
         self.verdict = Verdict(node.limits.drops)
         self._node = node
         self._report = report
         self._sent = b""
         self._message: Message | None = None
         self._sealed = False
-        self._read_with: IMessageProtection | None = None
         self._preopened: tuple[bytes, Message, IMessageProtection] | None = None
         self._accepted: list[bytes] = []
         self._refused: deque[bytes] = deque(maxlen=node.limits.drops)
@@ -254,7 +254,7 @@ class Conversation:
                 self._queued = datagram
             return
         self._before = self.cookies, self.protection, self.path
-        self._read_with = None
+        self.read_with = None
         try:
             message = self._read(datagram)
         except PeerError as error:
@@ -320,7 +320,7 @@ class Conversation:
         elif header.flags & _ENCRYPTION:
             protection = copy(self.protection)
             message = protection.unseal(octets)
-            self._read_with = protection
+            self.read_with = protection
         elif self.may_be_clear:
             # It proves nothing of what sealed messages prove: path and cipher state stay.
             message, protection = Message.decode(octets, self.kind.payloads, set()), None
@@ -381,29 +381,6 @@ class Conversation:
         if self.proven or first or self.verdict.refused >= self._node.limits.refusals:
             raise error
         self.lose_patience(error)
-
-    def refuses_last(self, error: PeerError) -> bool:
-        """Whether what is refused may be the peer's last message, after which it has the SA."""
-        return (
-            self.role is INITIATOR
-            and self.protection is not None
-            and not self.proven
-            and not isinstance(error, Unreadable)
-        )
-
-    def sealing_notice(self, error: PeerError, message_id: int) -> IMessageProtection | None:
-        """
-        What seals a notification about what was just refused; None: it has to be in clear text.
-
-        RFC 2408 section 4.8: once keying material has been exchanged, its keys do.  Of a message
-        that they do not open the peer has other keys, and could not read what they seal.
-        """
-        protection = self._read_with or self.protection
-        if self.proven or isinstance(error, Unreadable):
-            return None
-        if not INoticeProtection.providedBy(protection):
-            return None
-        return protection.for_notice(INFORMATIONAL, message_id)
 
     def _remember(self, error: PeerError, octets: bytes) -> None:
         self.verdict.note(error)

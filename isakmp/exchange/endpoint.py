@@ -195,7 +195,7 @@ class ISAKMPEndpoint:
         for exchange in tuple(self._running):
             exchange.cancel()
         removed = self.delete([sa for sa in self._node.registry if _is_ours(sa)], Removal.SHUTDOWN)
-        self.demultiplexer.close_all()
+        self.demultiplexer.close()
         return removed
 
     # -- IExchanges ----------------------------------------------------------------------------
@@ -221,14 +221,14 @@ class ISAKMPEndpoint:
             proven=True,
             intervals=self._node.policy.intervals(sa.connection),
             lenient=self._node.policy.lenient(sa.connection),
-            report=self.demultiplexer.report,
+            report=self.demultiplexer.reports.dropped,
         )
         try:
             exchange = Exchange(self._node, conversation, self._node.dois[sa.doi], order, sa)
         except (ConfigurationError, PeerError):
             return fail()
         if not kind.one_way:
-            self.demultiplexer.open(conversation)
+            self.demultiplexer.conversations.open(conversation)
         return self._run(exchange)
 
     def running(self) -> Sequence[Exchange]:
@@ -293,10 +293,10 @@ class ISAKMPEndpoint:
             cookies,
             intervals=connection.intervals,
             lenient=connection.lenient,
-            report=self.demultiplexer.report,
+            report=self.demultiplexer.reports.dropped,
         )
         exchange = Exchange(self._node, conversation, doi, Candidates((connection,)))
-        self.demultiplexer.open(conversation)
+        self.demultiplexer.conversations.open(conversation)
         return self._run(exchange)
 
     # -- results -------------------------------------------------------------------------------
@@ -374,9 +374,9 @@ class ISAKMPEndpoint:
     ) -> None:
         self._ended(exchange)
         exchange.conversation.finish()
-        self.demultiplexer.settled(exchange.conversation)
+        self.demultiplexer.conversations.settled(exchange.conversation)
         if not exchange.type.one_way and not self._closed:
-            self.demultiplexer.linger(exchange.conversation)
+            self.demultiplexer.conversations.linger(exchange.conversation)
         exchange.release()
         # Whoever waited may have given up in this very moment.
         if running is not None and not running.called:
@@ -387,7 +387,7 @@ class ISAKMPEndpoint:
     ) -> None:
         self._ended(exchange)
         exchange.conversation.finish()
-        self.demultiplexer.close(exchange.conversation)
+        self.demultiplexer.conversations.close(exchange.conversation)
         error = failure.value
         if isinstance(error, CancelledError):
             error = Cancelled("given up here")
@@ -396,7 +396,7 @@ class ISAKMPEndpoint:
             error = NotInstalled(f"not installed here: {error.strerror or error}")
             failure = Failure(error)
         if isinstance(error, PeerError):
-            self.demultiplexer.given_up(exchange.conversation)
+            self.demultiplexer.reports.given_up(exchange.conversation)
             error = explained(exchange, exchange.order, error)
             name = exchange.connection.name if exchange.connection is not None else ""
             if exchange.sa is not None:
@@ -432,7 +432,7 @@ class ISAKMPEndpoint:
         for exchange in tuple(self._running):
             if exchange.sa is sa:
                 exchange.cancel()
-        self.demultiplexer.forget(cookies_of(sa))
+        self.demultiplexer.conversations.forget(cookies_of(sa))
 
     # -- what the peer tells -------------------------------------------------------------------
 
