@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from copy import copy
 from functools import lru_cache
 
 from twisted.internet.defer import Deferred
@@ -26,12 +25,8 @@ from isakmp.connections import Intervals
 from isakmp.departures import NONE, Departures
 from isakmp.errors import (
     ExchangeTimeout,
-    InvalidCookie,
     InvalidExchangeType,
-    InvalidFlags,
     PeerError,
-    Reason,
-    UnexpectedPayload,
     Unreadable,
 )
 from isakmp.events import MessageReceived, MessageSent, NotificationReceived, Tally
@@ -39,6 +34,7 @@ from isakmp.exchange.commit import CommitBit, connected_in
 from isakmp.exchange.informational import INFORMATIONAL
 from isakmp.exchange.notices import check_notification
 from isakmp.exchange.patience import Patience
+from isakmp.exchange.reading import Expected, check_expected, cookies_after, read
 from isakmp.exchange.rules import judge
 from isakmp.exchange.verdicts import Verdict, no_answer
 from isakmp.interfaces import (
@@ -52,8 +48,6 @@ from isakmp.parts import INITIATOR, RESPONDER, Role
 from isakmp.paths import Datagram, Path, endpoint
 from isakmp.wire.message import CookiePair, Flags, Header, Message
 from isakmp.wire.payloads import Notification, Payload
-
-Expected = Sequence[type[Payload] | tuple[type[Payload], ...]]
 
 Report = Callable[[PeerError, Datagram, "Conversation", bool], None]
 """Told what was dropped, and whether it was proven that the peer had said it."""
@@ -307,50 +301,26 @@ class Conversation:
         header = Header.decode(octets)
         if header.exchange_type != self.kind.number:
             raise InvalidExchangeType("a message of another exchange type in this exchange")
-        cookies = self._cookies(header)
+        first = not self._accepted and not self.message_id
+        cookies = cookies_after(header.cookies, self.cookies, self.role, first)
         protection: IMessageProtection | None
         if self._preopened is not None and self._preopened[0] == octets:
             _, message, protection = self._preopened
             self._preopened = None
-        elif self.protection is None:
-            protection = None
-            if header.flags & _ENCRYPTION:
-                raise InvalidFlags("a sealed message before there are keys")
-            message = Message.decode(octets, self.kind.payloads, set())
-        elif header.flags & _ENCRYPTION:
-            protection = copy(self.protection)
-            message = protection.unseal(octets)
-            self.read_with = protection
-        elif self.may_be_clear:
-            # It proves nothing of what sealed messages prove: path and cipher state stay.
-            message, protection = Message.decode(octets, self.kind.payloads, set()), None
         else:
-            raise InvalidFlags("clear text where the message must be sealed")
+            message, protection = read(
+                octets, header.flags, self.kind, self.protection, self.may_be_clear
+            )
+            self.read_with = protection
         if message.departures:
             judge(message.departures, self.lenient)
-        for kind in self._expects:
-            if not message.has(kind):
-                kinds = kind if isinstance(kind, tuple) else (kind,)
-                names = " or ".join(k.__name__ for k in kinds)
-                raise UnexpectedPayload(Reason(f"a message without {names}"))
+        check_expected(message, self._expects)
+        # What was in clear text proves nothing of what sealed messages prove: path and cipher state
+        # stay.
         if protection is not None:
             self.protection, self.path, self._opened = protection, datagram.path, True
         self.cookies = cookies
         return message
-
-    def _cookies(self, header: Header) -> CookiePair:
-        """The pair as it is once this message is accepted.  RFC 2408 section 2.5.3."""
-        ours, theirs = self.cookies, header.cookies
-        blank = theirs.responder == CookiePair.ZERO
-        if self.role is RESPONDER and not self._accepted and blank and not self.message_id:
-            return ours  # message 1 cannot know the cookie that it is answered with
-        if blank:
-            raise InvalidCookie("an answer without the responder's cookie")
-        if self.role is INITIATOR and ours.responder == CookiePair.ZERO:
-            return theirs
-        if theirs != ours:
-            raise InvalidCookie("a message of another exchange")
-        return ours
 
     # -- patience ------------------------------------------------------------------------------
 

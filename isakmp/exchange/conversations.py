@@ -1,8 +1,8 @@
 """
 The running conversations of a node, by what the header names: the cookies, and the message id.
 
-RFC 2408 section 3.1.  What strangers have of them is counted here, and so is what runs under one SA;
-who opens one looks at these numbers first.
+RFC 2408 section 3.1.  What strangers have of them is counted here, and so is what runs under one
+SA: who opens one looks at these numbers first.
 """
 
 from __future__ import annotations

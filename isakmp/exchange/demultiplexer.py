@@ -33,11 +33,7 @@ from isakmp.exchange.reports import Reports
 from isakmp.exchange.rules import RESERVED, judge
 from isakmp.exchange.strangers import Strangers
 from isakmp.exchange.types import exchange_type
-from isakmp.interfaces import (
-    IManagementSA,
-    INode,
-)
-from isakmp.logs import Logger
+from isakmp.interfaces import IManagementSA, INode
 from isakmp.numbers import ExchangeType
 from isakmp.parts import RESPONDER
 from isakmp.paths import Datagram, Path
@@ -50,14 +46,16 @@ _AUTHENTICATION_ONLY = int(Flags.AUTHENTICATION_ONLY)
 _EXCHANGE_TYPE = 18
 """Offset of that octet in the header."""
 
+
 class Demultiplexer:
     """
-    The running conversations of a node, and the door for strangers.
+    Routes what arrives.
 
     :param run: takes charge of an exchange that a peer begins.
+    :ivar conversations: those that run, to which datagrams are routed.
+    :ivar strangers: who gets first messages; ``half_open`` those who have not come back yet.
+    :ivar reports: told of what conversations drop.
     """
-
-    _log = Logger()
 
     def __init__(
         self,
@@ -212,6 +210,11 @@ class Demultiplexer:
             self._goes_on(header, datagram)
             raise InvalidCookie("no SA has these cookies")
         assert IManagementSA.providedBy(sa)
+        self._first_under(sa, header, datagram)
+
+    def _first_under(self, sa: IManagementSA, header: Header, datagram: Datagram) -> None:
+        """What begins an exchange under an SA: nothing is remembered until it is proven."""
+        cookies = header.cookies
         if not header.flags & (_ENCRYPTION | _AUTHENTICATION_ONLY):
             raise InvalidFlags("clear text under an SA")
         kind = exchange_type(self._node, sa, header.exchange_type)
