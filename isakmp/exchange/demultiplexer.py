@@ -51,15 +51,17 @@ class Demultiplexer:
     """
     Routes what arrives.
 
+    :param reports: told of what conversations drop.
     :param run: takes charge of an exchange that a peer begins.
     :ivar conversations: those that run, to which datagrams are routed.
     :ivar strangers: who gets first messages; ``half_open`` those who have not come back yet.
-    :ivar reports: told of what conversations drop.
     """
 
     def __init__(
         self,
         node: INode,
+        conversations: Conversations,
+        reports: Reports,
         refusals: Refusals,
         objections: Objections,
         run: Callable[[Exchange], None],
@@ -68,11 +70,9 @@ class Demultiplexer:
         self._refusals = refusals
         self._objections = objections
         self._run = run
-        self.conversations = Conversations(node.clock)
-        self.reports = Reports(node.registry, refusals, self.conversations)
-        self.strangers = Strangers(
-            node, self.conversations, refusals, self.reports.dropped, run
-        )
+        self.conversations = conversations
+        self._reports = reports
+        self.strangers = Strangers(node, conversations, refusals, reports.dropped, run)
         self.half_open = self.strangers.half_open
 
     def close(self) -> None:
@@ -255,7 +255,7 @@ class Demultiplexer:
             proven=True,
             intervals=self._node.policy.intervals(sa.connection),
             lenient=lenient,
-            report=self.reports.dropped,
+            report=self._reports.dropped,
         )
         conversation.opened(datagram.octets, message, protection)
         exchange = Exchange(self._node, conversation, self._node.dois[sa.doi], None, sa)

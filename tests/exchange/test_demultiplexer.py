@@ -223,7 +223,7 @@ class StrangerTests(Doors):
             both.network.inject(stolen)
             both.wait(0.01)
             self.assertIn("another address", str(self.error(both)))
-            self.assertEqual(len(both.b.endpoint._running), 0)
+            self.assertEqual(len(both.b.endpoint.running()), 0)
         tap.remove()
         both.wait(2.0)
         self.assertEqual(disagreements(both.a, both.b), [])
@@ -240,7 +240,7 @@ class StrangerTests(Doors):
         both.a.establish().addErrback(lambda failure: None)
         both.wait(0.05)
         self.assertEqual(len(both.b.demultiplexer.half_open), 1)
-        found = len(both.b.demultiplexer.conversations), len(both.b.endpoint._running)
+        found = len(both.b.demultiplexer.conversations), len(both.b.endpoint.running())
         self.assertEqual(found, (0, 0))
         (first,) = both.b.demultiplexer.half_open
         self.assertEqual(first.first.octets, both.sent_by(both.a)[0])
@@ -302,7 +302,7 @@ class UnderAnSATests(Doors):
         for _ in range(5):
             both.a.establish().addErrback(lambda failure: None)
         both.wait(0.1)
-        self.assertEqual(len(both.b.endpoint._running), 3)
+        self.assertEqual(len(both.b.endpoint.running()), 3)
         self.assertEqual(both.b.demultiplexer.conversations.answering.total(), 3)
         self.assertIsInstance(self.error(both), LimitReached)
         tap.remove()

@@ -128,7 +128,7 @@ def tables(member: Member) -> dict[str, int]:
         "conversations": len(conversations),
         "strangers": len(conversations.strangers),
         "lingering": len(conversations.lingering),
-        "running": len(member.endpoint._running),
+        "running": len(member.endpoint.running()),
     }
 
 
