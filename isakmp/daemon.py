@@ -8,149 +8,36 @@ then is logged, and the node goes on as it was.
 from __future__ import annotations
 
 import signal
-import socket
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import FrameType
-from typing import Any, TypeVar
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall
 
 from isakmp.associations import SABundle
-from isakmp.config import load, settings
 from isakmp.config.load import Configuration
 from isakmp.config.loaded import Loaded
-from isakmp.config.mistakes import ConfigurationErrors, Mistake
 from isakmp.config.settings import Settings
 from isakmp.config.tree import Section
 from isakmp.connections import Connection
 from isakmp.control.control import Control
+from isakmp.description import Description
 from isakmp.errors import ConfigurationError
 from isakmp.events import Established, Removed
 from isakmp.interfaces import (
-    ICredentialStore,
-    IDomainOfInterpretation,
-    IKeyExchange,
     IManagementSA,
-    IRiderType,
     ISASink,
 )
 from isakmp.keylog import KeyLog
 from isakmp.log_lines import set_format
 from isakmp.logs import Logger, set_level
-from isakmp.paths import Address
-from isakmp.plugins import (
-    KeyExchange,
-    Plugins,
-    builtin,
-    check_exchange_types,
-    check_ports,
-    configure,
-    installed,
-)
 from isakmp.service import ISAKMPService
 from isakmp.sinks.log import LogSink
 from isakmp.systemd import Manager
 from isakmp.updown import UpDown
-
-R = TypeVar("R")
-
-
-@dataclass(frozen=True, slots=True)
-class Files:
-    """
-    Where the configuration stands.
-
-    :ivar config: ``swanctl.conf``.
-    :ivar settings: ``isakmp.toml``; it may be missing.
-    """
-
-    config: str
-    settings: str
-
-    def read(self, running: Settings | None = None) -> Description:
-        """
-        Read both.
-
-        :param running: what a daemon runs with.  Its sockets and plug-ins stay: of ``isakmp.toml``
-            only what it says of connections, and of the log, counts then.
-        :raises ConfigurationErrors: with every mistake of both.
-        """
-        mistakes: Sequence[Mistake] = ()
-        said = own = Settings()
-        try:
-            said = own = settings.load(self.settings)
-            if running is not None:
-                own = replace(running, connections=said.connections, log=said.log)
-            enabled = _enabled(own, self.settings)
-        except ConfigurationErrors as errors:
-            mistakes = errors.mistakes
-            if any(one.key_exchange != "ike" for one in own.connections.values()):
-                raise  # without these plug-ins nothing can be said of their connections
-            said = own = Settings()
-            enabled = _enabled(own, self.settings)
-        try:
-            configuration = load.load(
-                self.config, own, dois=enabled.dois, key_exchanges=enabled.key_exchanges
-            )
-        except ConfigurationErrors as errors:
-            raise ConfigurationErrors((*mistakes, *errors.mistakes)) from None
-        if mistakes:
-            raise ConfigurationErrors(mistakes)
-        return Description(self, own, configuration, enabled, said != own)
-
-
-@dataclass(frozen=True, slots=True)
-class Enabled:
-    """
-    The plug-ins that are switched on.
-
-    :ivar credentials: instead of the secrets of ``swanctl.conf``; None: those.
-    :ivar broken: of each plug-in module that cannot be imported, its name and why.
-    """
-
-    dois: tuple[IDomainOfInterpretation, ...] = ()
-    key_exchanges: tuple[KeyExchange, ...] = ()
-    riders: tuple[IRiderType, ...] = ()
-    credentials: ICredentialStore | None = None
-    broken: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Description:
-    """
-    What the files say of a daemon.
-
-    :ivar settings: what counts of ``isakmp.toml``.
-    :ivar enabled: the plug-ins that are switched on.
-    :ivar later: whether ``isakmp.toml`` says more, which counts from the next start on.
-    """
-
-    files: Files
-    settings: Settings
-    configuration: Configuration
-    enabled: Enabled
-    later: bool = False
-
-    @property
-    def listen(self) -> Sequence[Address]:
-        """What is to be bound for the connections of the file."""
-        return self.listen_for(self.configuration.connections)
-
-    def listen_for(self, connections: Iterable[Connection]) -> Sequence[Address]:
-        """
-        What is to be bound for ISAKMP: every address on the port, and on those that connections
-        name.
-        """
-        own = {
-            one.name for one in self.enabled.key_exchanges if IKeyExchange.providedBy(one)
-        }
-        spoken = (connection for connection in connections if connection.key_exchange not in own)
-        ports = dict.fromkeys((self.settings.port, *(c.local_port for c in spoken)))
-        hosts = self.settings.listen or _everywhere()
-        return tuple((host, port) for port in ports for host in hosts)
 
 
 class Daemon(ISAKMPService):
@@ -187,7 +74,7 @@ class Daemon(ISAKMPService):
             configuration.connections,
             description.enabled.credentials or configuration.secrets,
             listen=description.listen,
-            sink=sink or _plugins().enabled_sink(own.sink),
+            sink=sink or description.sink(),
             reactor=reactor,
             limits=own.limits,
             dois=description.enabled.dois,
@@ -205,9 +92,7 @@ class Daemon(ISAKMPService):
     @property
     def plugins(self) -> Sequence[str]:
         """What is switched on, by name."""
-        found = self._description.enabled
-        names = [one.name for one in (*found.dois, *found.key_exchanges, *found.riders)]
-        return [*names, self.node.sink.name]
+        return [*self._description.plugins, self.node.sink.name]
 
     def bind(self) -> None:
         """
@@ -301,13 +186,7 @@ class Daemon(ISAKMPService):
 
         :raises ConfigurationErrors: with every mistake.
         """
-        found = self._description
-        return load.load_tree(
-            tree,
-            found.settings,
-            dois=found.enabled.dois,
-            key_exchanges=found.enabled.key_exchanges,
-        )
+        return self._description.read(tree)
 
     def apply(self, loaded: Loaded) -> None:
         """
@@ -419,75 +298,3 @@ class Daemon(ISAKMPService):
                 "next start on",
                 file=self._description.files.settings,
             )
-
-
-def _plugins() -> Plugins:
-    return builtin() + installed()
-
-
-def _enabled(own: Settings, file: str) -> Enabled:
-    """
-    What is switched on, verified, and each plug-in given its settings.
-
-    :param file: where that is said.
-    :raises ConfigurationErrors: if one of them, or a sink, is not there, or cannot be used.
-    """
-    available, names = _plugins(), own.plugins
-    mistakes: list[Mistake] = []
-
-    def told(key: str, choose: Callable[[], R]) -> R | None:
-        try:
-            return choose()
-        except ConfigurationError as error:
-            mistakes.append(Mistake(file, names.place.line, key, str(error)))
-            return None
-
-    dois = told("plugins.doi", lambda: tuple(available.enabled_dois(names.doi).values())) or ()
-    spoken = (
-        told(
-            "plugins.key_exchange",
-            lambda: tuple(available.enabled_key_exchanges(names.key_exchange).values()),
-        )
-        or ()
-    )
-    key_exchanges: tuple[KeyExchange, ...] = spoken
-    told("plugins", lambda: check_exchange_types(dois, spoken))
-    if not mistakes:
-        key_exchanges += told("plugins.key_exchange", lambda: _headers(available, own)) or ()
-    riders = told("plugins.rider", lambda: tuple(available.enabled_riders(names.rider))) or ()
-    credentials = None
-    if names.credentials:
-        credentials = told(
-            "plugins.credentials", lambda: available.enabled_credentials(names.credentials)
-        )
-    sinks = dict.fromkeys(sink.name for sink in available.sinks)
-    for name in names.sink:
-        if name not in sinks:
-            text = f"no sink is named {name!r}; there are: {', '.join(sinks)}"
-            mistakes.append(Mistake(file, names.place.line, "plugins.sink", text))
-    if mistakes:
-        raise ConfigurationErrors(mistakes)
-    # Key exchanges with a header of their own have got theirs when they were made.
-    on = (*dois, *spoken, *riders, *(s for s in available.sinks if s.name == own.sink))
-    stores = () if credentials is None else (credentials,)
-    told("plugin", lambda: configure((*on, *stores), own.plugin_settings))
-    if mistakes:
-        raise ConfigurationErrors(mistakes)
-    return Enabled(dois, key_exchanges, riders, credentials, available.broken)
-
-
-def _headers(available: Plugins, own: Settings) -> tuple[IKeyExchange, ...]:
-    """:raises ConfigurationError: if one cannot be used, or has a port of ISAKMP's."""
-    headers = available.enabled_headers(own.plugins.key_exchange, own.plugin_settings)
-    check_ports(headers, {own.port})
-    return headers
-
-
-def _everywhere() -> tuple[str, ...]:
-    """What is listened on if nothing is said: IPv6 too, where this host has it."""
-    try:
-        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
-            probe.bind(("::", 0))
-    except OSError:
-        return ("0.0.0.0",)
-    return "0.0.0.0", "::"

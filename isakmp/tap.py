@@ -43,7 +43,7 @@ class Options(usage.Options):
 
     def postOptions(self) -> None:
         """Read and check both files; every mistake is one line, and the exit status is 1."""
-        from isakmp.daemon import Files
+        from isakmp.description import Files
         from isakmp.errors import ConfigurationError
 
         try:

@@ -344,16 +344,17 @@ def unfinished(*members: Member) -> list[str]:
     found = []
     for member in members:
         door = member.demultiplexer
+        conversations = door.conversations
         kept = {
             "SPIs reserved": len(member.sink.reserved),
-            "conversations": len(door),
+            "conversations": len(conversations),
             "half-open exchanges": len(door.half_open),
-            "exchanges running": len(member.endpoint._running),
-            "waiting for an ISAKMP SA": len(member.endpoint._beginning),
-            "lingering": len(door._lingering),
-            "strangers": len(door._strangers),
-            "addresses with exchanges": len(door._unproven),
-            "SAs with exchanges": len(door._answering),
+            "exchanges running": len(member.endpoint.running()),
+            "waiting for an ISAKMP SA": len(member.endpoint.beginnings),
+            "lingering": len(conversations.lingering),
+            "strangers": len(conversations.strangers),
+            "addresses with exchanges": len(conversations.unproven),
+            "SAs with exchanges": len(conversations.answering),
         }
         found += [f"{member.address}: {n} {what}" for what, n in kept.items() if n]
     return found

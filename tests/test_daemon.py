@@ -15,10 +15,11 @@ from twisted.logger import LogEvent, LogLevel, formatEvent
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import implementer
 
-from isakmp import daemon, logs
+from isakmp import description, logs
 from isakmp.assembly import RIDERS
 from isakmp.config.mistakes import ConfigurationErrors
-from isakmp.daemon import Daemon, Description, Files
+from isakmp.daemon import Daemon
+from isakmp.description import Description, Files
 from isakmp.doi.ipsec import IPsecDOI
 from isakmp.errors import ConfigurationError
 from isakmp.events import Established, Removed
@@ -110,7 +111,9 @@ class DescriptionTests(SynchronousTestCase):
         """
         vault, bell = Vault(), Rides("bell", Riding)
         self.patch(
-            daemon, "_plugins", lambda: builtin() + Plugins(riders=(bell,), credentials=(vault,))
+            description,
+            "available",
+            lambda: builtin() + Plugins(riders=(bell,), credentials=(vault,)),
         )
         self.folder.write(ROAD, secrets=())
         lines = ("[plugins]", 'rider = ["bell"]', 'credentials = "vault"')
@@ -132,7 +135,7 @@ class DescriptionTests(SynchronousTestCase):
         class Twin(IPsecDOI):
             name = "twin"
 
-        self.patch(daemon, "_plugins", lambda: builtin() + Plugins(dois=(Twin(),)))
+        self.patch(description, "available", lambda: builtin() + Plugins(dois=(Twin(),)))
         error = self.assertRaises(
             ConfigurationErrors, self.read, "[plugins]", 'doi = ["ipsec", "twin"]'
         )
@@ -143,7 +146,7 @@ class DescriptionTests(SynchronousTestCase):
     def test_broken(self) -> None:
         """A plug-in module that cannot be imported is a warning, and the daemon runs."""
         sentence = "the plug-in module p.q cannot be imported: OSError: no"
-        self.patch(daemon, "_plugins", lambda: builtin() + Plugins(broken=(sentence,)))
+        self.patch(description, "available", lambda: builtin() + Plugins(broken=(sentence,)))
         made = Daemon(self.read(), reactor=reactor)
         said = logged(self)
         made._warn()

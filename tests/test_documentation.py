@@ -21,7 +21,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import Interface
 
-from isakmp import cli, daemon, events, interfaces, tap
+from isakmp import cli, description, events, interfaces, tap
 from isakmp.commands import output
 from isakmp.config import load, settings
 from isakmp.config.mistakes import ConfigurationErrors
@@ -266,8 +266,8 @@ class FileTests(SynchronousTestCase):
 
         doi, sink = Laboratory(), BenchSink()
         found = Plugins(dois=(doi,), sinks=(SinkPlugin(sink.name, lambda: sink, sink),))
-        self.patch(daemon, "_plugins", lambda: builtin() + found)
-        files = daemon.Files(f"{LABORATORY}/swanctl.conf", f"{LABORATORY}/isakmp.toml")
+        self.patch(description, "available", lambda: builtin() + found)
+        files = description.Files(f"{LABORATORY}/swanctl.conf", f"{LABORATORY}/isakmp.toml")
         (connection,) = files.read().configuration.connections
         self.assertEqual(connection.doi, doi.number)
         self.assertEqual(sink.card, "left slot")

@@ -204,7 +204,7 @@ class EndTests(SynchronousTestCase):
         both.wait(601.0)
         for _ in range(2):
             both.a.assembly.renewals.stop()
-        self.assertEqual(len(both.a.endpoint._running), 0)
+        self.assertEqual(len(both.a.endpoint.running()), 0)
         self.assertEqual((len(both.a.sas), len(both.a.bundles)), (1, 1))
         both.wait(100.0)
         self.assertEqual(len(births(both.a)), 1)

@@ -41,7 +41,7 @@ class ConfigureTests(PairTestCase):
         self.ours.configure((replace(road, children=children),), SECRETS)
         self.theirs.startService()
         installed = self.happens(self.theirs, Established, 2)
-        self.assertEqual(len(self.ours.endpoint._running), 0)
+        self.assertEqual(len(self.ours.endpoint.running()), 0)
         self.ours.startService()
         await installed
         self.ours.configure((), SECRETS)

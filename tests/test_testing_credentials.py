@@ -88,7 +88,7 @@ class CredentialsTests(SynchronousTestCase):
         """Its method derives no keys: it runs under an SA."""
         both = nodes()
         running = both.a.endpoint.begin(both.a.sas[0], NUMBER, ())
-        (exchange,) = both.a.endpoint._running
+        (exchange,) = both.a.endpoint.running()
         verifyObject(IKeyExchangeMethod, exchange.method)
         self.assertRaises(RuntimeError, exchange.method.protection().send, None)
         settle(both.clock, running)

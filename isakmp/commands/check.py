@@ -13,7 +13,7 @@ from isakmp.commands.output import OK, USAGE, answer, with_json
 if TYPE_CHECKING:
     from isakmp.config.mistakes import Remark
     from isakmp.connections import Child, Connection
-    from isakmp.daemon import Description
+    from isakmp.description import Description
 
 _MOST = 24
 """Alternatives that a line shows."""
@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
     :return: 2 if there is a mistake; what is weak is no mistake.
     """
     from isakmp.config.mistakes import ConfigurationErrors
-    from isakmp.daemon import Files
+    from isakmp.description import Files
 
     try:
         description = Files(options.file, options.settings).read()

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from copy import copy
 from functools import lru_cache
 
 from twisted.internet.defer import Deferred
@@ -26,14 +25,8 @@ from isakmp.connections import Intervals
 from isakmp.departures import NONE, Departures
 from isakmp.errors import (
     ExchangeTimeout,
-    InvalidCookie,
     InvalidExchangeType,
-    InvalidFlags,
     PeerError,
-    PeerRefused,
-    Reason,
-    Rejection,
-    UnexpectedPayload,
     Unreadable,
 )
 from isakmp.events import MessageReceived, MessageSent, NotificationReceived, Tally
@@ -41,29 +34,20 @@ from isakmp.exchange.commit import CommitBit, connected_in
 from isakmp.exchange.informational import INFORMATIONAL
 from isakmp.exchange.notices import check_notification
 from isakmp.exchange.patience import Patience
+from isakmp.exchange.reading import Expected, check_expected, cookies_after, read
 from isakmp.exchange.rules import judge
-from isakmp.exchange.verdicts import (
-    answered_unreadably,
-    no_answer,
-    read_notice,
-    refused_in_clear,
-    refused_sealed,
-)
+from isakmp.exchange.verdicts import Verdict, no_answer
 from isakmp.interfaces import (
     IExchangeType,
     IManagementSA,
     IMessageProtection,
     INode,
-    INoticeProtection,
 )
 from isakmp.logs import Logger
-from isakmp.numbers import NotifyType
 from isakmp.parts import INITIATOR, RESPONDER, Role
 from isakmp.paths import Datagram, Path, endpoint
 from isakmp.wire.message import CookiePair, Flags, Header, Message
 from isakmp.wire.payloads import Notification, Payload
-
-Expected = Sequence[type[Payload] | tuple[type[Payload], ...]]
 
 Report = Callable[[PeerError, Datagram, "Conversation", bool], None]
 """Told what was dropped, and whether it was proven that the peer had said it."""
@@ -88,6 +72,7 @@ class Conversation:
     :param proven: whether every message's proof is checked in ``unseal``: phase 2.
     :param lenient: what is overlooked in the peer's messages: see :mod:`isakmp.departures`.
     :param report: told of every datagram that was dropped or refused.
+    :ivar verdict: what it will end with if nothing better comes.
     :ivar untold: what was refused, and the peer is yet to be told of.
     :ivar answers: whether the last word was ours, so that a repeated question is answered again.
     """
@@ -131,26 +116,24 @@ class Conversation:
         """Under which it runs, as its exchange says."""
         self.commit: CommitBit | None = None
         """What becomes of the Commit bit, where the peer has set it."""
+        self.read_with: IMessageProtection | None = None
+        """The state of the cipher after the message that came last, if that was opened."""
+        self.verdict = Verdict(node.limits.drops)
         self._node = node
         self._report = report
         self._sent = b""
         self._message: Message | None = None
         self._sealed = False
-        self._read_with: IMessageProtection | None = None
         self._preopened: tuple[bytes, Message, IMessageProtection] | None = None
         self._accepted: list[bytes] = []
         self._refused: deque[bytes] = deque(maxlen=node.limits.drops)
-        self._drops: deque[Rejection] = deque(maxlen=node.limits.drops)
-        self._refusals = 0
         self._opened = proven
-        self._verdict: PeerError | None = None
         self._before = cookies, protection, path
         self._datagram: Datagram | None = None
         self._expects: Expected = ()
         self._waiting: Deferred[Message] | None = None
         self._queued: Datagram | None = None
         self._patience = Patience(node.clock, intervals.total)
-        self._undelivered = ""
 
     # -- saying --------------------------------------------------------------------------------
 
@@ -168,13 +151,21 @@ class Conversation:
         self._sealed = bool(octets[_FLAGS] & _ENCRYPTION)
         self.answers = True
         self._transmit(repeated=False)
-        self._drops.clear()
-        self._verdict = None
-        self._refusals = 0
+        self.verdict.renew()
         # A responder never repeats on its own to an address that has proved nothing.
         repeats = self.role is INITIATOR or self.proven
         waits = self.intervals.waits[:-1] if repeats and not self.kind.one_way else ()
         self._patience.renew(waits)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the exchange waits for a message of the peer's."""
+        return self._waiting is not None
+
+    @property
+    def unproven(self) -> bool:
+        """Whether there are keys, and nothing that the peer has sealed was opened with them yet."""
+        return self.protection is not None and not self._opened
 
     @property
     def sent(self) -> bytes:
@@ -257,7 +248,7 @@ class Conversation:
                 self._queued = datagram
             return
         self._before = self.cookies, self.protection, self.path
-        self._read_with = None
+        self.read_with = None
         try:
             message = self._read(datagram)
         except PeerError as error:
@@ -310,57 +301,33 @@ class Conversation:
         header = Header.decode(octets)
         if header.exchange_type != self.kind.number:
             raise InvalidExchangeType("a message of another exchange type in this exchange")
-        cookies = self._cookies(header)
+        first = not self._accepted and not self.message_id
+        cookies = cookies_after(header.cookies, self.cookies, self.role, first)
         protection: IMessageProtection | None
         if self._preopened is not None and self._preopened[0] == octets:
             _, message, protection = self._preopened
             self._preopened = None
-        elif self.protection is None:
-            protection = None
-            if header.flags & _ENCRYPTION:
-                raise InvalidFlags("a sealed message before there are keys")
-            message = Message.decode(octets, self.kind.payloads, set())
-        elif header.flags & _ENCRYPTION:
-            protection = copy(self.protection)
-            message = protection.unseal(octets)
-            self._read_with = protection
-        elif self.may_be_clear:
-            # It proves nothing of what sealed messages prove: path and cipher state stay.
-            message, protection = Message.decode(octets, self.kind.payloads, set()), None
         else:
-            raise InvalidFlags("clear text where the message must be sealed")
+            message, protection = read(
+                octets, header.flags, self.kind, self.protection, self.may_be_clear
+            )
+            self.read_with = protection
         if message.departures:
             judge(message.departures, self.lenient)
-        for kind in self._expects:
-            if not message.has(kind):
-                kinds = kind if isinstance(kind, tuple) else (kind,)
-                names = " or ".join(k.__name__ for k in kinds)
-                raise UnexpectedPayload(Reason(f"a message without {names}"))
+        check_expected(message, self._expects)
+        # What was in clear text proves nothing of what sealed messages prove: path and cipher state
+        # stay.
         if protection is not None:
             self.protection, self.path, self._opened = protection, datagram.path, True
         self.cookies = cookies
         return message
-
-    def _cookies(self, header: Header) -> CookiePair:
-        """The pair as it is once this message is accepted.  RFC 2408 section 2.5.3."""
-        ours, theirs = self.cookies, header.cookies
-        blank = theirs.responder == CookiePair.ZERO
-        if self.role is RESPONDER and not self._accepted and blank and not self.message_id:
-            return ours  # message 1 cannot know the cookie that it is answered with
-        if blank:
-            raise InvalidCookie("an answer without the responder's cookie")
-        if self.role is INITIATOR and ours.responder == CookiePair.ZERO:
-            return theirs
-        if theirs != ours:
-            raise InvalidCookie("a message of another exchange")
-        return ours
 
     # -- patience ------------------------------------------------------------------------------
 
     def _drop(self, error: PeerError, datagram: Datagram) -> None:
         self._remember(error, datagram.octets)
         if isinstance(error, Unreadable) and not self._opened:
-            self._lose_patience(error)
+            self.lose_patience(error)
         self._report(error, datagram, self, False)
 
     def refuse(self, error: PeerError) -> None:
@@ -375,119 +342,25 @@ class Conversation:
         self.answers = bool(self._sent)
         octets = self._accepted.pop()
         self._remember(error, octets)
-        self._refusals += self.protection is None
+        self.verdict.refused += self.protection is None
         datagram = self._datagram
         assert datagram is not None
         first = self.role is RESPONDER and not self._accepted
         self._report(error, datagram, self, self.proven)
         error.reported = True
-        if self.proven or first or self._refusals >= self._node.limits.refusals:
+        if self.proven or first or self.verdict.refused >= self._node.limits.refusals:
             raise error
-        self._lose_patience(error)
-
-    def notified(self, kind: int, datagram: Datagram) -> None:
-        """
-        The peer, or somebody in its name, says in clear text that it will not go on.
-        """
-        self._node.events.publish(NotificationReceived(datagram.path, kind, authenticated=False))
-        if self.finished or kind >= NotifyType.CONNECTED:
-            return
-        unproven = self.protection is not None and not self._opened
-        error = refused_in_clear(kind, unproven, tuple(self._drops))
-        self._remember(error, b"")
-        self._lose_patience(error)
-
-    def refuses_last(self, error: PeerError) -> bool:
-        """Whether what is refused may be the peer's last message, after which it has the SA."""
-        return (
-            self.role is INITIATOR
-            and self.protection is not None
-            and not self.proven
-            and not isinstance(error, Unreadable)
-        )
-
-    def sealing_notice(self, error: PeerError, message_id: int) -> IMessageProtection | None:
-        """
-        What seals a notification about what was just refused; None: it has to be in clear text.
-
-        RFC 2408 section 4.8: once keying material has been exchanged, its keys do.  Of a message
-        that they do not open the peer has other keys, and could not read what they seal.
-        """
-        protection = self._read_with or self.protection
-        if self.proven or isinstance(error, Unreadable):
-            return None
-        if not INoticeProtection.providedBy(protection):
-            return None
-        return protection.for_notice(INFORMATIONAL, message_id)
-
-    def answered_sealed(self, datagram: Datagram) -> None:
-        """
-        The peer answers our first sealed message, or in an exchange that did not wait for the
-        cookie our proof, with a notification under an SA that is not yet.
-
-        If the keys of this exchange open it, it is the peer's own word, and the reason with which
-        the exchange will end: from whoever has agreed on these keys, which is not yet proven to be
-        the peer.  Else it cannot be read; but a peer that could take our message would have gone
-        on.
-        """
-        if self._opened_notice(datagram):
-            return
-        if self.role is RESPONDER and self.kind.waits_for_cookie:
-            return
-        if self.protection is not None and not self._opened:
-            self._lose_patience(answered_unreadably(self.role, tuple(self._drops)))
-
-    def _opened_notice(self, datagram: Datagram) -> bool:
-        """Whether it is a notification that the keys of this exchange open."""
-        protection = self.protection
-        if self.finished or not INoticeProtection.providedBy(protection):
-            return False
-        kinds = read_notice(protection, datagram.octets, self.lenient)
-        for kind in kinds:
-            self._node.events.publish(
-                NotificationReceived(datagram.path, kind, authenticated=False)
-            )
-            if kind < NotifyType.CONNECTED:
-                # It counts for more than what anybody could have said in clear text.
-                self._verdict = refused_sealed(kind, tuple(self._drops))
-                self._lose_patience(self._verdict)
-        return bool(kinds)
-
-    def refused_by_peer(self, kind: int) -> None:
-        """
-        The peer says so under an SA: that is final.
-        """
-        error = PeerRefused(Reason(f"the peer says {NotifyType(kind).spelled}"), kind)
-        if self.commit is not None:
-            self.commit.refused(error)
-        self._end(error)
-
-    def undelivered(self, why: str) -> None:
-        """
-        What we sent is said not to have arrived.
-
-        Whoever says so proves nothing.  No patience is lost; if the peer stays silent, it explains.
-        """
-        if self._waiting is None or self.finished or self._undelivered:
-            return
-        self._undelivered = why
-        self._log.info(
-            "{exchange} with {peer}: {why}; it is tried on, since anybody could have said so",
-            exchange=self.kind.name,
-            peer=endpoint(self.path.remote),
-            local=endpoint(self.path.local),
-            cookies=str(self.cookies),
-            why=why,
-        )
+        self.lose_patience(error)
 
     def _remember(self, error: PeerError, octets: bytes) -> None:
-        self._drops.append(Rejection("dropped", error.reason.rule, error.reason.offered or "-", ""))
-        if octets:
-            self._refused.append(octets)
+        self.verdict.note(error)
+        self._refused.append(octets)
 
-    def _lose_patience(self, error: PeerError) -> None:
-        if self._verdict is None:
-            self._verdict = error
+    def lose_patience(self, error: PeerError) -> None:
+        """
+        Wait no longer than for a time of grace, and end with that, or what was found before it.
+        """
+        self.verdict.incline(error)
         self._patience.shorten(self._node.limits.grace)
         self._schedule()
 
@@ -503,7 +376,7 @@ class Conversation:
         if self._waiting is None:
             return False
         if over:
-            self._end(self._verdict or self._timeout())
+            self.end(self.verdict.error or self._timeout())
         else:
             self._transmit(repeated=True)
         return self._waiting is not None
@@ -512,12 +385,15 @@ class Conversation:
         return no_answer(
             endpoint(self.path.remote),
             begun=bool(self._sent),
-            unproven=self.protection is not None and not self._opened,
-            undelivered=self._undelivered,
-            dropped=tuple(self._drops),
+            unproven=self.unproven,
+            undelivered=self.verdict.undelivered,
+            dropped=self.verdict.dropped,
         )
 
-    def _end(self, error: PeerError) -> None:
+    def end(self, error: PeerError) -> None:
+        """
+        What is waited for will not come; nothing else is heard any more.
+        """
         self._patience.stop()
         waiting, self._waiting = self._waiting, None
         if waiting is not None:

@@ -10,6 +10,7 @@ a flood displaces itself sooner than the honest peer whose next message is a rou
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -75,6 +76,14 @@ class HalfOpenTable:
 
     def __len__(self) -> int:
         return len(self._all)
+
+    def __iter__(self) -> Iterator[HalfOpen]:
+        return iter(tuple(self._all.values()))
+
+    @property
+    def addresses(self) -> Mapping[str, int]:
+        """How many each address has that has any."""
+        return {address: len(own) for address, own in self._by_address.items()}
 
     def of_address(self, address: str) -> int:
         """How many one address has."""

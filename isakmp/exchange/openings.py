@@ -9,6 +9,7 @@ remembered for a while, and the next stranger who says the same is answered from
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from isakmp.connections import Candidates, Connection
@@ -107,6 +108,9 @@ class Openings:
     def __init__(self, node: INode) -> None:
         self._node = node
         self._known: OrderedDict[bytes, Opening] = OrderedDict()
+
+    def __iter__(self) -> Iterator[Opening]:
+        return iter(tuple(self._known.values()))
 
     def read(self, octets: bytes) -> Opening:
         """

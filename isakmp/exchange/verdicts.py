@@ -6,6 +6,8 @@ Each is given what was dropped meanwhile, for the sentence in which it ends.
 
 from __future__ import annotations
 
+from collections import deque
+
 from isakmp.departures import Departures
 from isakmp.errors import ExchangeTimeout, NotAccepted, PeerError, PeerRefused, Reason, Rejection
 from isakmp.exchange.informational import INFORMATIONAL
@@ -34,6 +36,50 @@ _HAS_KEYS = (
     "exchange each end wants."
 )
 """What a sealed AUTHENTICATION-FAILED comes to."""
+
+
+class Verdict:
+    """
+    What an exchange will end with, if nothing better comes after what it said last.
+
+    :ivar error: None: no answer came.
+    :ivar refused: how many messages in clear text its method has refused.
+    :ivar undelivered: what is said of our datagrams by ICMP.
+    :param most: how many of those dropped are remembered.
+    """
+
+    __slots__ = ("_dropped", "error", "refused", "undelivered")
+
+    def __init__(self, most: int) -> None:
+        self._dropped: deque[Rejection] = deque(maxlen=most)
+        self.error: PeerError | None = None
+        self.refused = 0
+        self.undelivered = ""
+
+    @property
+    def dropped(self) -> Dropped:
+        """What was dropped, for the sentence in which it ends."""
+        return tuple(self._dropped)
+
+    def note(self, error: PeerError) -> None:
+        """Something was dropped."""
+        reason = error.reason
+        self._dropped.append(Rejection("dropped", reason.rule, reason.offered or "-", ""))
+
+    def incline(self, error: PeerError) -> None:
+        """It will end with that, unless something else was found before."""
+        if self.error is None:
+            self.error = error
+
+    def overrule(self, error: PeerError) -> None:
+        """It will end with that, whatever was found before."""
+        self.error = error
+
+    def renew(self) -> None:
+        """Something new was said."""
+        self._dropped.clear()
+        self.error = None
+        self.refused = 0
 
 
 def refused_in_clear(kind: int, unproven: bool, dropped: Dropped) -> PeerError:

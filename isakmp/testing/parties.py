@@ -109,7 +109,7 @@ class Party:
             "children": len(self.bundles),
             "bundles in the sink": len(self.sink.standing),
             "SPIs": len(self.sink.reserved),
-            "conversations": len(door),
+            "conversations": len(door.conversations),
             "half-open exchanges": len(door.half_open),
         }
 

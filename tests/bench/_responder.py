@@ -27,7 +27,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from isakmp.associations import ChildPolicy, SABundle, SPIKey, Transform, Usage
-from isakmp.daemon import Daemon, Files
+from isakmp.daemon import Daemon
+from isakmp.description import Files
 from isakmp.exchange.endpoint import ISAKMPEndpoint
 from isakmp.garbage import settle
 from isakmp.interfaces import IEvents, ISASink

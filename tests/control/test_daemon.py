@@ -30,7 +30,8 @@ from isakmp.config.settings import VICI, ViciSettings
 from isakmp.control.binding import listen
 from isakmp.control.codec import Kind, Packet, Section
 from isakmp.control.server import ControlServer
-from isakmp.daemon import Daemon, Files
+from isakmp.daemon import Daemon
+from isakmp.description import Files
 from isakmp.errors import ConfigurationError
 from isakmp.sinks.memory import MemorySink
 from tests.daemons import Folder, Road, free_ports, secret

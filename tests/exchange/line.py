@@ -13,6 +13,7 @@ from zope.interface import implementer
 from isakmp.connections import Intervals, Limits
 from isakmp.errors import PeerError, Unreadable
 from isakmp.exchange.conversation import Conversation
+from isakmp.exchange.objections import Objections
 from isakmp.exchange.types import INFORMATIONAL, PHASE_1
 from isakmp.ike.quick_mode import QuickMode
 from isakmp.interfaces import IExchangeType, IMessageProtection
@@ -97,6 +98,7 @@ class Line:
         self.member = Member(self.network, self.clock, ALICE, [], limits=limits)
         self.reports: list[tuple[PeerError, bool]] = []
         self.outcomes: list[Message | Exception] = []
+        self._objections = Objections(self.member.node.events)
         responder = CookiePair.ZERO if role is Role.INITIATOR and not message_id else THEIRS
         self.conversation = Conversation(
             self.member.node,
@@ -172,6 +174,14 @@ class Line:
         """The peer's datagram arrives."""
         octets = said if isinstance(said, bytes) else said.encode()
         self.conversation.datagram_received(Datagram(octets, path))
+
+    def notified(self, kind: int) -> None:
+        """Somebody says in clear text, in the peer's name, that it will not go on."""
+        self._objections.in_clear(self.conversation, kind, Datagram(b"", HERE))
+
+    def refused(self, kind: int) -> None:
+        """The peer says so under the SA."""
+        self._objections.under_sa(self.conversation, kind)
 
     def wait(self, seconds: float) -> None:
         """Let time go by."""

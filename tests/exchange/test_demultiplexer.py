@@ -223,7 +223,7 @@ class StrangerTests(Doors):
             both.network.inject(stolen)
             both.wait(0.01)
             self.assertIn("another address", str(self.error(both)))
-            self.assertEqual(len(both.b.endpoint._running), 0)
+            self.assertEqual(len(both.b.endpoint.running()), 0)
         tap.remove()
         both.wait(2.0)
         self.assertEqual(disagreements(both.a, both.b), [])
@@ -240,8 +240,9 @@ class StrangerTests(Doors):
         both.a.establish().addErrback(lambda failure: None)
         both.wait(0.05)
         self.assertEqual(len(both.b.demultiplexer.half_open), 1)
-        self.assertEqual((len(both.b.demultiplexer), len(both.b.endpoint._running)), (0, 0))
-        (first,) = both.b.demultiplexer.half_open._all.values()
+        found = len(both.b.demultiplexer.conversations), len(both.b.endpoint.running())
+        self.assertEqual(found, (0, 0))
+        (first,) = both.b.demultiplexer.half_open
         self.assertEqual(first.first.octets, both.sent_by(both.a)[0])
         self.assertEqual(both.b.published(ExchangeFailed), [])
 
@@ -270,22 +271,23 @@ class StrangerTests(Doors):
         lose(both, "Main 5")
         both.a.establish().addErrback(lambda failure: None)
         both.wait(0.05)
-        door = both.b.demultiplexer
-        self.assertEqual((door._unproven.total(), len(door._strangers)), (1, 1))
+        conversations = both.b.demultiplexer.conversations
+        self.assertEqual((conversations.unproven.total(), len(conversations.strangers)), (1, 1))
         both.wait(both.quiet)
-        self.assertEqual((door._unproven, door._strangers), ({}, {}))
+        self.assertEqual((conversations.unproven, conversations.strangers), ({}, {}))
 
         both = pair()
         tap = lose(both, "Quick 1")
         both.a.establish()
         both.wait(0.1)
-        door = both.b.demultiplexer
-        self.assertEqual((len(both.b.sas), len(door)), (1, 1))  # it lingers, authenticated
-        self.assertEqual((door._unproven, door._strangers), ({}, {}))
+        conversations = both.b.demultiplexer.conversations
+        self.assertEqual((len(both.b.sas), len(conversations)), (1, 1))  # it lingers
+        self.assertEqual((conversations.unproven, conversations.strangers), ({}, {}))
         tap.remove()
         both.wait(3.0)
         self.assertEqual(len(both.b.bundles), 1)
-        self.assertEqual((door._unproven, door._strangers, door._answering), ({}, {}, {}))
+        self.assertEqual((conversations.unproven, conversations.strangers), ({}, {}))
+        self.assertEqual(conversations.answering, {})
 
 
 class UnderAnSATests(Doors):
@@ -300,8 +302,8 @@ class UnderAnSATests(Doors):
         for _ in range(5):
             both.a.establish().addErrback(lambda failure: None)
         both.wait(0.1)
-        self.assertEqual(len(both.b.endpoint._running), 3)
-        self.assertEqual(both.b.demultiplexer._answering.total(), 3)
+        self.assertEqual(len(both.b.endpoint.running()), 3)
+        self.assertEqual(both.b.demultiplexer.conversations.answering.total(), 3)
         self.assertIsInstance(self.error(both), LimitReached)
         tap.remove()
         both.wait(10.0)
@@ -337,12 +339,12 @@ class UnderAnSATests(Doors):
         for ``Intervals.total``, and neither longer than its ISAKMP SA stands.
         """
         both, _ = self.recorded()
-        self.assertEqual(len(both.b.demultiplexer), 0)
-        self.assertEqual(len(both.a.demultiplexer), 1)
+        self.assertEqual(len(both.b.demultiplexer.conversations), 0)
+        self.assertEqual(len(both.a.demultiplexer.conversations), 1)
         both.wait(both.settings.intervals.total)
         self.assertEqual(unfinished(both.a, both.b), [])
         settle(both.clock, both.a.establish())
-        self.assertEqual(len(both.a.demultiplexer), 1)
+        self.assertEqual(len(both.a.demultiplexer.conversations), 1)
         both.a.endpoint.delete(both.a.sas)
         self.assertEqual(unfinished(both.a), [])
 

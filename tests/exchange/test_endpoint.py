@@ -84,7 +84,7 @@ class EstablishTests(SynchronousTestCase):
         attempts = [both.a.establish(f"net{number}") for number in range(1, 9)]
         most = 0
         while any(not attempt.called for attempt in attempts):
-            running = [e for e in both.a.endpoint._running if e.number == ExchangeType.QUICK_MODE]
+            running = [e for e in both.a.endpoint.running() if e.number == ExchangeType.QUICK_MODE]
             most = max(most, len(running))
             both.wait(0.001)
         self.assertEqual(most, Limits().begun_per_sa)
@@ -92,7 +92,7 @@ class EstablishTests(SynchronousTestCase):
             self.successResultOf(attempt)
         both.wait(0.1)
         self.assertEqual(disagreements(both.a, both.b), [])
-        self.assertEqual(both.a.endpoint._turns, {})
+        self.assertEqual(both.a.endpoint.turns, {})
 
     def test_given_up_in_turn(self) -> None:
         """
@@ -107,7 +107,7 @@ class EstablishTests(SynchronousTestCase):
         both.wait(1.0)
         for attempt in (*attempts[:3], attempts[4]):
             self.failureResultOf(attempt, Cancelled)
-        self.assertEqual(both.a.endpoint._turns, {})
+        self.assertEqual(both.a.endpoint.turns, {})
         assert_clean(self, both.a, both.b)
 
     def test_together(self) -> None:

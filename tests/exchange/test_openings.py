@@ -94,7 +94,7 @@ class AnswerTests(Unwatched):
         self.assertEqual(answering.call_count, 1)
         both.up()
         self.assertEqual(answering.call_count, 1)
-        (opening,) = both.b.demultiplexer._openings._known.values()
+        (opening,) = both.b.demultiplexer.strangers.openings
         self.assertEqual(opening.method._pair, None)
         self.assertEqual(disagreements(both.a, both.b), [])
 
@@ -106,9 +106,9 @@ class AnswerTests(Unwatched):
         his = connection(BOB, MALLORY, "r.lab", "m.lab", name="other")
         both, octets = self.pair(bobs_others=[his]), self.first()
         self.answers(both, b"1" * 8 + octets[8:])
-        (opening,) = both.b.demultiplexer._openings._known.values()
-        (half_open,) = both.b.demultiplexer.half_open._all.values()
-        openings, path = both.b.demultiplexer._openings, half_open.first.path
+        (opening,) = both.b.demultiplexer.strangers.openings
+        (half_open,) = both.b.demultiplexer.half_open
+        openings, path = both.b.demultiplexer.strangers.openings, half_open.first.path
         candidates = openings.candidates(opening, path)
         self.assertIs(opening.resumable(candidates, half_open.answer), opening.method)
         self.assertIsNone(
@@ -158,7 +158,7 @@ class AnswerTests(Unwatched):
             both.clock.run_until(lambda tap=tap: "Main 2" in tap.first)  # type: ignore[misc]
             both.b.assembly.configure([changed], [])
             both.wait(1.0)
-            self.assertEqual((both.b.sas, both.b.demultiplexer._unproven), ([], {}))
+            self.assertEqual((both.b.sas, both.b.demultiplexer.conversations.unproven), ([], {}))
             (failure,) = both.b.failures
             self.assertIsInstance(failure, (Cancelled, NoProposalChosen))
 

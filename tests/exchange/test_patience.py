@@ -20,13 +20,11 @@ from isakmp.errors import (
 from isakmp.events import NotificationReceived
 from isakmp.numbers import NotifyType
 from isakmp.parts import Role
-from isakmp.paths import Datagram
 from isakmp.wire.message import CookiePair, Message
 from isakmp.wire.payloads import KeyExchange
-from tests.exchange.line import HERE, INTERVALS, OURS, QUICK_MODE, Line, Numbered
+from tests.exchange.line import INTERVALS, OURS, QUICK_MODE, Line, Numbered
 
 GRACE = Limits().grace
-NOTHING = Datagram(bytes(28), HERE)
 
 
 class Lines(SynchronousTestCase):
@@ -225,7 +223,7 @@ class NotificationTests(Lines):
         """An error in clear text ends the exchange after ``grace``: it may not be the peer's."""
         line = Line()
         line.ask()
-        line.conversation.notified(NotifyType.NO_PROPOSAL_CHOSEN, NOTHING)
+        line.notified(NotifyType.NO_PROPOSAL_CHOSEN)
         failure = self.ends(line, GRACE)
         self.assertIsInstance(failure, PeerRefused)
         self.assertIn("it says NO-PROPOSAL-CHOSEN, unauthenticated", str(failure))
@@ -238,13 +236,13 @@ class NotificationTests(Lines):
         line.conversation.send((KeyExchange(b"ours"),))
         line.listen(KeyExchange)
         line.hear(line.message())
-        line.conversation.notified(NotifyType.INVALID_COOKIE, NOTHING)
+        line.notified(NotifyType.INVALID_COOKIE)
         self.assertIn("without KeyExchange", str(self.ends(line, GRACE)))
 
     def test_first_sealed(self) -> None:
         """In answer to our first sealed message it says that the secrets most likely differ."""
         line = self.sealed_line()
-        line.conversation.notified(NotifyType.PAYLOAD_MALFORMED, NOTHING)
+        line.notified(NotifyType.PAYLOAD_MALFORMED)
         failure = self.ends(line, GRACE)
         self.assertIsInstance(failure, Unreadable)
         self.assertIn("secrets configured for this peer differ", str(failure))
@@ -253,7 +251,7 @@ class NotificationTests(Lines):
         """An error that has no name is told by its number."""
         line = Line()
         line.ask()
-        line.conversation.notified(9999, NOTHING)
+        line.notified(9999)
         self.assertIn("9999", str(self.ends(line, GRACE)))
 
     def test_status(self) -> None:
@@ -261,7 +259,7 @@ class NotificationTests(Lines):
         line = Line()
         line.ask()
         for kind in (NotifyType.CONNECTED, NotifyType.INITIAL_CONTACT, 40000):
-            line.conversation.notified(kind, NOTHING)
+            line.notified(kind)
         self.assertIsInstance(self.ends(line, INTERVALS.total), ExchangeTimeout)
 
     def test_finished(self) -> None:
@@ -270,14 +268,14 @@ class NotificationTests(Lines):
         line.ask()
         line.hear(line.message())
         line.conversation.finish()
-        line.conversation.notified(NotifyType.INVALID_COOKIE, NOTHING)
+        line.notified(NotifyType.INVALID_COOKIE)
         self.assertEqual(line.clock.getDelayedCalls(), [])
 
     def test_proven(self) -> None:
         """Under an SA the peer's word is final."""
         line = Line(protection=Numbered(), message_id=7, kind=QUICK_MODE)
         line.ask()
-        line.conversation.refused_by_peer(NotifyType.INVALID_ID_INFORMATION)
+        line.refused(NotifyType.INVALID_ID_INFORMATION)
         (failure,) = line.outcomes
         self.assertIsInstance(failure, PeerRefused)
         self.assertEqual(str(failure), "the peer says INVALID-ID-INFORMATION")
@@ -291,7 +289,7 @@ class NotificationTests(Lines):
         line = Line()
         line.ask()
         line.hear(line.message())
-        line.conversation.notified(NotifyType.INVALID_HASH_INFORMATION, NOTHING)
+        line.notified(NotifyType.INVALID_HASH_INFORMATION)
         line.wait(1.5)
         self.assertEqual((len(line.sent), len(line.outcomes)), (1, 1))
         line.listen()

@@ -81,7 +81,7 @@ class DeleteTests(SynchronousTestCase):
         lose(both, "Quick 2")
         attempt = both.a.establish()
         both.wait(0.1)
-        self.assertEqual(len(both.b.endpoint._running), 1)
+        self.assertEqual(len(both.b.endpoint.running()), 1)
         both.b.endpoint.delete(both.b.sas)
         self.assertEqual(unfinished(both.b), [])
         both.wait(0.1)

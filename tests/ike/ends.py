@@ -122,7 +122,7 @@ def refused(test: SynchronousTestCase, pair: Pair, kind: type[PeerError], *names
         test.assertEqual(dict(member.sink.standing), {})
         test.assertEqual(member.sink.reserved, frozenset())
         test.assertEqual(books(member), [])
-        test.assertEqual(len(member.endpoint._running), 0)
+        test.assertEqual(len(member.endpoint.running()), 0)
     return str(raised.exception)
 
 

@@ -63,7 +63,7 @@ def fails(
     pair.wait(pair.quiet)
     for member in (pair.a, pair.b) if bob_too else (pair.a,):
         test.assertEqual(member.sas, [])
-        test.assertEqual(len(member.demultiplexer), 0)
+        test.assertEqual(len(member.demultiplexer.conversations), 0)
     return str(raised.exception)
 
 

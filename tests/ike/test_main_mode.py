@@ -204,7 +204,8 @@ class _BetweenTestCase(SynchronousTestCase):
         self.assertIsInstance(failure, error)
         self.assertIn(words, str(failure))
         self.assertEqual((pair.a.sas, pair.b.sas), ([], []))
-        self.assertEqual((len(pair.a.demultiplexer), len(pair.b.demultiplexer)), (0, 0))
+        running = [len(member.demultiplexer.conversations) for member in (pair.a, pair.b)]
+        self.assertEqual(running, [0, 0])
 
 
 class AnswerTests(_BetweenTestCase):

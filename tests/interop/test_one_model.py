@@ -14,7 +14,8 @@ from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 
 from isakmp.config.mistakes import ConfigurationErrors
-from isakmp.daemon import Daemon, Files
+from isakmp.daemon import Daemon
+from isakmp.description import Files
 from isakmp.sinks.log import LogSink
 from tests.interop import CHECKOUT, charon
 from tests.interop.charon import swanctl_command

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from twisted.trial.unittest import SynchronousTestCase
 
 from isakmp.config.mistakes import ConfigurationErrors
-from isakmp.daemon import Description, Files
+from isakmp.description import Description, Files
 from isakmp.packet_info import AVAILABLE
 from tests.daemons import Folder, free_ports
 from tests.interop.daemon import DaemonProcess

@@ -120,14 +120,15 @@ class Flood:
 def tables(member: Member) -> dict[str, int]:
     """How long everything is in which a node remembers strangers."""
     door = member.demultiplexer
+    conversations = door.conversations
     return {
         "half open": len(door.half_open),
-        "half open of one": max(map(len, door.half_open._by_address.values()), default=0),
-        "addresses": len(door.half_open._by_address),
-        "conversations": len(door),
-        "strangers": len(door._strangers),
-        "lingering": len(door._lingering),
-        "running": len(member.endpoint._running),
+        "half open of one": max(door.half_open.addresses.values(), default=0),
+        "addresses": len(door.half_open.addresses),
+        "conversations": len(conversations),
+        "strangers": len(conversations.strangers),
+        "lingering": len(conversations.lingering),
+        "running": len(member.endpoint.running()),
     }
 
 
@@ -283,8 +284,8 @@ class ThirdMessageTests(SynchronousTestCase):
             first = ((cookies(REAL["Main 1"], flood.random), source) for source in sources)
             flood.pour(first, 5_000)
             flood.watch(0.3)
-            self.assertEqual(len(both.b.demultiplexer._strangers), running)
-            self.assertLessEqual(max(both.b.demultiplexer._unproven.values()), 30)
+            self.assertEqual(len(both.b.demultiplexer.conversations.strangers), running)
+            self.assertLessEqual(max(both.b.demultiplexer.conversations.unproven.values()), 30)
             self.assertEqual(flood.peak["running"], running)
             if running < limits.conversations:
                 both.up()

@@ -88,7 +88,7 @@ class SealedTests(SynchronousTestCase):
         quick = tap.first["Quick 3"].octets
         number = Header.decode(quick).message_id
         (lingering,) = (
-            c for c in both.a.demultiplexer._conversations.values() if c.message_id == number
+            c for c in both.a.demultiplexer.conversations if c.message_id == number
         )
         self.assertEqual(iv_of(lingering), quick[-BLOCK:], where)
 

@@ -143,7 +143,8 @@ class UnprovenTests(NoticeTests):
             results: list[object] = []
             both.a.establish().addBoth(results.append)
             both.wait(0.1)
-            cookies = both.a.demultiplexer._conversations.copy().popitem()[1].cookies
+            (*_, last) = both.a.demultiplexer.conversations
+            cookies = last.cookies
             message = Message(
                 cookies,
                 ExchangeType.INFORMATIONAL,
@@ -170,7 +171,8 @@ class UnprovenTests(NoticeTests):
         tap = lose(both, "Main 2")
         both.a.establish().addErrback(lambda failure: None)
         both.wait(0.1)
-        cookies = both.a.demultiplexer._conversations.copy().popitem()[1].cookies
+        (*_, last) = both.a.demultiplexer.conversations
+        cookies = last.cookies
         refusal = (notification(NotifyType.NO_PROPOSAL_CHOSEN),)
         message = Message(cookies, ExchangeType.INFORMATIONAL, Flags.NONE, 5, refusal)
         both.network.inject(Datagram(message.encode(), Path((CAROL, 500), (ALICE, 500))))
