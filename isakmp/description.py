@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from isakmp.config import load, settings
+from isakmp.config import isakmp_toml, load
 from isakmp.config.load import Configuration
 from isakmp.config.mistakes import ConfigurationErrors, Mistake
 from isakmp.config.settings import Settings
@@ -61,7 +61,7 @@ class Files:
         mistakes: Sequence[Mistake] = ()
         said = own = Settings()
         try:
-            said = own = settings.load(self.settings)
+            said = own = isakmp_toml.load(self.settings)
             if running is not None:
                 own = replace(running, connections=said.connections, log=said.log)
             enabled = _enabled(own, self.settings)
