@@ -28,11 +28,10 @@ from isakmp.paths import Address
 from isakmp.plugins import (
     KeyExchange,
     Plugins,
-    builtin,
+    available,
     check_exchange_types,
     check_ports,
     configure,
-    installed,
 )
 
 R = TypeVar("R")
@@ -158,11 +157,6 @@ class Description:
         ports = dict.fromkeys((self.settings.port, *(c.local_port for c in spoken)))
         hosts = self.settings.listen or _everywhere()
         return tuple((host, port) for port in ports for host in hosts)
-
-
-def available() -> Plugins:
-    """What comes with the package, and what others have installed."""
-    return builtin() + installed()
 
 
 def _enabled(own: Settings, file: str) -> Enabled:
