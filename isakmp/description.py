@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from isakmp.config import load, settings
+from isakmp.config import isakmp_toml, load
 from isakmp.config.load import Configuration
 from isakmp.config.mistakes import ConfigurationErrors, Mistake
 from isakmp.config.settings import Settings
@@ -28,11 +28,10 @@ from isakmp.paths import Address
 from isakmp.plugins import (
     KeyExchange,
     Plugins,
-    builtin,
+    available,
     check_exchange_types,
     check_ports,
     configure,
-    installed,
 )
 
 R = TypeVar("R")
@@ -61,7 +60,7 @@ class Files:
         mistakes: Sequence[Mistake] = ()
         said = own = Settings()
         try:
-            said = own = settings.load(self.settings)
+            said = own = isakmp_toml.load(self.settings)
             if running is not None:
                 own = replace(running, connections=said.connections, log=said.log)
             enabled = _enabled(own, self.settings)
@@ -158,11 +157,6 @@ class Description:
         ports = dict.fromkeys((self.settings.port, *(c.local_port for c in spoken)))
         hosts = self.settings.listen or _everywhere()
         return tuple((host, port) for port in ports for host in hosts)
-
-
-def available() -> Plugins:
-    """What comes with the package, and what others have installed."""
-    return builtin() + installed()
 
 
 def _enabled(own: Settings, file: str) -> Enabled:

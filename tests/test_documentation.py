@@ -23,7 +23,7 @@ from zope.interface import Interface
 
 from isakmp import cli, description, events, interfaces, tap
 from isakmp.commands import output
-from isakmp.config import load, settings
+from isakmp.config import isakmp_toml, load
 from isakmp.config.mistakes import ConfigurationErrors
 from isakmp.connections import Intervals, Limits
 from isakmp.events import Removal
@@ -248,7 +248,7 @@ class FileTests(SynchronousTestCase):
             if file.is_relative_to(LABORATORY):
                 continue  # it takes its plug-ins: see test_laboratory
             if file.suffix == ".toml":
-                settings.load(str(file))
+                isakmp_toml.load(str(file))
             elif file.suffix == ".conf" and file.name != "strongswan.conf":
                 if str(file).endswith(REFUSED):
                     self.assertRaises(ConfigurationErrors, load.load, str(file))

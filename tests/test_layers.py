@@ -184,7 +184,7 @@ class PluginSearchTests(SynchronousTestCase):
     def test_one_caller(self) -> None:
         """Plug-ins are looked for in one module: what is found is switched on there, by name."""
         found = set(plugin_searches(CHECKOUT / "isakmp"))
-        self.assertEqual(found, {"plugins.py"})
+        self.assertEqual(found, {"plugins/available.py"})
         self.assertEqual(set(plugin_searches(CHECKOUT / "twisted")), set())
 
     def test_search_finds(self) -> None:

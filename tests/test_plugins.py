@@ -292,7 +292,7 @@ class FindTests(SynchronousTestCase):
             for path in sorted((CHECKOUT / "isakmp").rglob("*.py"))
             if "getPlugins" in path.read_text()
         ]
-        self.assertEqual(callers, ["isakmp/plugins.py"])
+        self.assertEqual(callers, ["isakmp/plugins/available.py"])
 
 
 class Kind(QuickMode):

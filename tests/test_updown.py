@@ -16,7 +16,6 @@ from twisted.internet.task import deferLater
 from twisted.logger import LogLevel, formatEvent
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from isakmp import updown
 from isakmp.associations import Handling, IPsecParameters, SABundle
 from isakmp.connections import Connection
 from isakmp.events import Established
@@ -24,7 +23,9 @@ from isakmp.identity import Identity, TrafficSelector
 from isakmp.interface_names import interface_of
 from isakmp.numbers import IdentityType, ProtocolID
 from isakmp.testing import settle
-from isakmp.updown import UpDown, environment, network, printable, scope, shown
+from isakmp.updown import UpDown, updown
+from isakmp.updown.call import MAX_VALUE, environment, network, printable, scope
+from isakmp.updown.script import GRACE, LINGERING, MAX_LINE, MAX_LINES, SECONDS, shown
 from tests.nodes import Pair, Settings, pair
 from tests.renewing import CHILD, PARENT, SHARED, births, configure, renewing
 from tests.samples import PEER, US, SampleSA, bundle, logged, protection_sa
@@ -68,10 +69,8 @@ class ScriptTestCase(TestCase):
 
     async def ended(self) -> None:
         """No process outlives a test."""
-        for script in self.updown._running.values():
-            script.kill()
-        self.updown._over = True
-        await self.until(lambda: not self.updown._running)
+        self.updown.abandon()
+        await self.until(lambda: not self.updown.running)
 
     async def until(self, goal: Callable[[], bool]) -> None:
         """Real time, until something is so."""
@@ -112,7 +111,7 @@ class LifeTests(ScriptTestCase):
         self.patch(os, "environ", {**os.environ, "SECRET": "x"})
         both = self.pair(self.script(f"tr '\\0' '\\n' </proc/self/environ >{self.record}"))
         both.up()
-        await self.until(lambda: bool(self.lines()) and not self.updown._running)
+        await self.until(lambda: bool(self.lines()) and not self.updown.running)
         told = dict(line.split("=", 1) for line in self.lines())
         names = {name for name in told if not name.startswith("PLUTO_")}
         self.assertLessEqual(names, {"PATH", "PWD", "OLDPWD", "SHLVL", "_"})
@@ -140,9 +139,9 @@ class LifeTests(ScriptTestCase):
         children = tuple(replace(one, renewal=CHILD) for one in connection.children)
         both.a.assembly.configure((replace(connection, children=children, renewal=PARENT),), SHARED)
         both.up()
-        await self.until(lambda: len(self.lines()) == 1 and not self.updown._running)
+        await self.until(lambda: len(self.lines()) == 1 and not self.updown.running)
         self.assertTrue(both.clock.run_until(lambda: len(births(both.a)) > 5, 20000.0))
-        self.assertEqual(len(self.updown._running), 0)
+        self.assertEqual(len(self.updown.running), 0)
         self.assertEqual(len(self.lines()), 1)
         self.down(both)
         await self.until(lambda: len(self.lines()) == 2 and not self.updown._things)
@@ -167,7 +166,7 @@ class LifeTests(ScriptTestCase):
         for child in both.a.connection().children:
             settle(both.clock, both.a.endpoint.establish(both.a.connection(), child))
         await self.until(lambda: len(self.lines()) == updown.AT_ONCE)
-        self.assertEqual(len(self.updown._running), updown.AT_ONCE)
+        self.assertEqual(len(self.updown.running), updown.AT_ONCE)
         self.assertEqual(len(self.updown._turns), 3)
         gate.touch()
         await self.until(lambda: len(self.lines()) == count)
@@ -181,7 +180,7 @@ class LifeTests(ScriptTestCase):
         self.down(both)
         self.patch(updown, "AT_ONCE", 1)
         self.updown._next()
-        self.assertEqual((self.updown._running, self.updown._things), ({}, {}))
+        self.assertEqual((self.updown.running, self.updown._things), ((), {}))
 
     async def test_gone_while_it_runs(self) -> None:
         """A child that is gone while its script runs goes down when that has ended, not before."""
@@ -191,7 +190,7 @@ class LifeTests(ScriptTestCase):
         )
         both.up()
         self.down(both)
-        self.assertEqual(len(self.updown._running), 1)
+        self.assertEqual(len(self.updown.running), 1)
         gate.touch()
         await self.until(lambda: not self.updown._things)
         self.assertEqual([line.split()[0] for line in self.lines()], ["up-client", "down-client"])
@@ -244,13 +243,13 @@ class FailureTests(ScriptTestCase):
         both = self.pair(self.script("trap '' TERM", "echo here", "while :; do sleep 0.1; done"))
         both.up()
         await self.until(lambda: bool(self.said()))
-        both.clock.advance(updown.SECONDS)
-        self.assertEqual(len(self.updown._running), 1)
-        both.clock.advance(updown.GRACE)
-        (script,) = self.updown._running.values()
+        both.clock.advance(SECONDS)
+        self.assertEqual(len(self.updown.running), 1)
+        both.clock.advance(GRACE)
+        (script,) = self.updown.running
         await self.until(lambda: script._exited)
-        both.clock.advance(updown.LINGERING)
-        await self.until(lambda: not self.updown._running)
+        both.clock.advance(LINGERING)
+        await self.until(lambda: not self.updown.running)
         self.assertEqual(
             self.said(LogLevel.error),
             ["lab/net, updown up-client failed: it has not ended after 60 s"],
@@ -260,10 +259,10 @@ class FailureTests(ScriptTestCase):
         """A script that leaves a process behind has ended all the same."""
         both = self.pair(self.script("sleep 3 &", "echo done"))
         both.up()
-        (script,) = self.updown._running.values()
+        (script,) = self.updown.running
         await self.until(lambda: script._exited and bool(self.said()))
-        both.clock.advance(updown.LINGERING)
-        await self.until(lambda: not self.updown._running)
+        both.clock.advance(LINGERING)
+        await self.until(lambda: not self.updown.running)
         self.assertEqual(self.said(), ["lab/net, updown up-client: done"])
         self.assertEqual(self.said(LogLevel.error), [])
 
@@ -281,12 +280,12 @@ class FailureTests(ScriptTestCase):
             )
         )
         both.up()
-        await self.until(lambda: not self.updown._running)
+        await self.until(lambda: not self.updown.running)
         lines = [line.partition("up-client: ")[2] for line in self.said()]
-        self.assertEqual(len(lines), updown.MAX_LINES + 1)
+        self.assertEqual(len(lines), MAX_LINES + 1)
         self.assertIn("one\\x1b[2J", lines)
         self.assertIn("\\xfftwo", lines)
-        self.assertIn("x" * updown.MAX_LINE + "...", lines)
+        self.assertIn("x" * MAX_LINE + "...", lines)
         self.assertIn("says more, which is not logged", self.said()[-1])
 
 
@@ -310,7 +309,7 @@ class StopTests(ScriptTestCase):
         stopping.addBoth(stopped.append)
         both.clock.advance(updown.STOPPING)
         self.assertEqual(stopped, [None])
-        await self.until(lambda: not self.updown._running)
+        await self.until(lambda: not self.updown.running)
         self.assertIn(
             "updown: the scripts of 1 children have not ended in 5.0 s", self.said(LogLevel.error)
         )
@@ -369,7 +368,7 @@ class EnvironmentTests(SynchronousTestCase):
                 with self.subTest(data=data[:9], kind=kind):
                     told = self.told(bundle(), theirs=Identity(kind, 0, 0, data))
                     text = told["PLUTO_PEER_ID"]
-                    self.assertLessEqual(len(text), updown.MAX_VALUE)
+                    self.assertLessEqual(len(text), MAX_VALUE)
                     self.assertTrue(text.isascii() and text.isprintable(), text)
 
     def test_hostile_name(self) -> None:

@@ -24,7 +24,7 @@ from isakmp.associations import (
     Terms,
 )
 from isakmp.doi import responder_lifetime, selection, suites
-from isakmp.doi.selection import PROTOCOLS, normal_spi, valid_spi
+from isakmp.doi.protocols import PROTOCOLS, normal_spi, valid_spi
 from isakmp.doi.transforms import (
     CIPHERS,
     COMPRESSIONS,
@@ -145,7 +145,7 @@ class IPsecDOI:
 
     def check_spi(self, protocol: int, spi: bytes) -> None:
         """
-        See :func:`isakmp.doi.selection.valid_spi`.
+        See :func:`isakmp.doi.protocols.valid_spi`.
 
         :raises InvalidProtocolID: if it is none of these.
         :raises InvalidSPI: otherwise.

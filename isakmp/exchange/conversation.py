@@ -32,10 +32,10 @@ from isakmp.errors import (
 from isakmp.events import MessageReceived, MessageSent, NotificationReceived, Tally
 from isakmp.exchange.commit import CommitBit, connected_in
 from isakmp.exchange.informational import INFORMATIONAL
+from isakmp.exchange.lenience import judge
 from isakmp.exchange.notices import check_notification
 from isakmp.exchange.patience import Patience
 from isakmp.exchange.reading import Expected, check_expected, cookies_after, read
-from isakmp.exchange.rules import judge
 from isakmp.exchange.verdicts import Verdict, no_answer
 from isakmp.interfaces import (
     IExchangeType,

@@ -26,11 +26,11 @@ from isakmp.exchange.conversation import Conversation
 from isakmp.exchange.conversations import Conversations
 from isakmp.exchange.exchange import Exchange
 from isakmp.exchange.informational import check_authentication_only
+from isakmp.exchange.lenience import RESERVED, judge
 from isakmp.exchange.notices import check_type
 from isakmp.exchange.objections import Objections
 from isakmp.exchange.refusals import Refusals, answerable
 from isakmp.exchange.reports import Reports
-from isakmp.exchange.rules import RESERVED, judge
 from isakmp.exchange.strangers import Strangers
 from isakmp.exchange.types import exchange_type
 from isakmp.interfaces import IManagementSA, INode

@@ -13,10 +13,8 @@ nothing is dropped while keys change.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-
-from twisted.internet.defer import Deferred
 
 from isakmp.associations import (
     Agreed,
@@ -35,12 +33,19 @@ from isakmp.errors import (
     ConfigurationError,
     DOINotSupported,
     InvalidSPI,
-    LimitReached,
     NoProposalChosen,
     PeerError,
     Reason,
 )
-from isakmp.events import Removal, SPIReleased
+from isakmp.events import Removal
+from isakmp.exchange.spis import (
+    receiving,
+    release,
+    reserve,
+    reserve_other,
+    sending,
+    undone,
+)
 from isakmp.interfaces import (
     Expiry,
     ILifetimeNotices,
@@ -112,9 +117,7 @@ async def propose(exchange: INegotiation, policy: ChildPolicy) -> Proposed:
         )
     spis: dict[int, bytes] = {}
     for protocol in dict.fromkeys(p.protocol for suite in suites for p in suite.proposals):
-        spi = await exchange.node.sink.reserve_spi(policy.doi, protocol, exchange.path)
-        _release_if_failing(exchange, _receiving(exchange, policy.doi, protocol, spi))
-        spis[protocol] = spi
+        spis[protocol] = await reserve(exchange, policy.doi, protocol)
     numbered = tuple(
         suite.with_spis(spis).numbered(number) for number, suite in enumerate(suites, 1)
     )
@@ -149,7 +152,7 @@ async def release_unused(
     for offered, agreed in zip(proposed, negotiated, strict=True):
         for protocol, spi in offered.spis.items():
             if protocol not in agreed.spis:
-                await _release(exchange, _receiving(exchange, offered.policy.doi, protocol, spi))
+                await release(exchange, receiving(exchange, offered.policy.doi, protocol, spi))
 
 
 def choose(
@@ -207,7 +210,7 @@ def check_spis(exchange: INegotiation, negotiated: Sequence[Negotiated]) -> None
             if named in taken:
                 raise _equal(proposal.spi, "equal to another of this exchange: the keys would be")
             taken.add(named)
-            _check_free(exchange, _sending(exchange, one.policy.doi, proposal))
+            _check_free(exchange, sending(exchange, one.policy.doi, proposal))
 
 
 def _check_free(exchange: INegotiation, key: SPIKey) -> None:
@@ -229,7 +232,7 @@ async def accept(
         spis = {}
         for proposal in one.chosen.proposals:
             others = {p.spi for p in theirs if p.protocol == proposal.protocol}
-            spis[proposal.protocol] = await _reserve_other(
+            spis[proposal.protocol] = await reserve_other(
                 exchange, one.policy.doi, proposal, others
             )
         accepted.append(Negotiated(one.policy, one.chosen, spis))
@@ -286,10 +289,10 @@ def bundle(
         terms = doi.terms(proposal)
         lifetime = policy.lifetime.shorter(terms.lifetime)
         ours = negotiated.spis[proposal.protocol]
-        for spi, sending, side in ((ours, False, inbound), (proposal.spi, True, outbound)):
+        for spi, outgoing, side in ((ours, False, inbound), (proposal.spi, True, outbound)):
             seed = g_xy + bytes([proposal.protocol]) + spi + n_i + n_r
             keymat = sa.derive(seed, terms.keymat) if terms.keymat else b""
-            agreed = Agreed(exchange.path, policy, sending, lifetime)
+            agreed = Agreed(exchange.path, policy, outgoing, lifetime)
             side.append(doi.security_association(proposal, spi, keymat, agreed))
     name = f"{policy.connection}/{policy.name}/{inbound[0].key.spi.hex()}"
     return SABundle(name, sa.key, tuple(inbound), tuple(outbound), policy, exchange.path)
@@ -354,12 +357,12 @@ async def install(exchange: INegotiation, bundle: SABundle) -> None:
     for sa in bundle.outbound:
         _check_free(exchange, sa.key)  # again: another exchange may have been faster
     if exchange.role is INITIATOR:
-        exchange.otherwise(lambda: _undone(node.sink.remove(bundle), bundle.name))
+        exchange.otherwise(lambda: undone(node.sink.remove(bundle), bundle.name))
     await node.sink.install(bundle)
     lifetimes = [sa.lifetime.seconds for sa in bundle.inbound if sa.lifetime.seconds]
     hard = node.clock.seconds() + min(lifetimes) if lifetimes else 0.0
     exchange.otherwise(
-        lambda: _undone(node.registry.remove(bundle, Removal.DELETED), bundle.name)
+        lambda: undone(node.registry.remove(bundle, Removal.DELETED), bundle.name)
     )
     await node.registry.add(bundle, Expiry(hard))
 
@@ -370,53 +373,11 @@ def _sa(exchange: INegotiation) -> IManagementSA:
     return exchange.sa
 
 
-def _receiving(exchange: INegotiation, doi: int, protocol: int, spi: bytes) -> SPIKey:
-    return SPIKey(doi, protocol, spi, exchange.path.local[0])
-
-
-def _sending(exchange: INegotiation, doi: int, proposal: Proposal) -> SPIKey:
-    return SPIKey(doi, proposal.protocol, proposal.spi, exchange.path.remote[0])
-
-
-def _release_if_failing(exchange: INegotiation, key: SPIKey) -> None:
-    exchange.otherwise(
-        lambda: _undone(Deferred.fromCoroutine(_release(exchange, key)), f"SPI {key.spi.hex()}")
-    )
-
-
-async def _reserve_other(
-    exchange: INegotiation, doi: int, proposal: Proposal, others: Collection[bytes]
-) -> bytes:
-    """An SPI of ours that is none of these.  A sink avoids one, which is nearly always the one."""
-    protocol, passed_over = proposal.protocol, []
-    try:
-        for _ in range(len(others) + 1):
-            spi = await exchange.node.sink.reserve_spi(doi, protocol, exchange.path, proposal.spi)
-            if spi not in others:
-                _release_if_failing(exchange, _receiving(exchange, doi, protocol, spi))
-                return spi
-            passed_over.append(spi)
-    finally:
-        for spi in passed_over:
-            await _release(exchange, _receiving(exchange, doi, protocol, spi))
-    raise LimitReached(Reason("the sink has no SPI but the peer's own", proposal.spi.hex()))
-
-
-async def _release(exchange: INegotiation, key: SPIKey) -> None:
-    await exchange.node.sink.release_spi(key)
-    exchange.node.events.publish(SPIReleased(key))
-
-
-def _undone(undoing: Deferred[None], what: str) -> None:
-    """What is undone is nobody's result."""
-    undoing.addErrback(lambda failure: _log.failure("could not undo {what}", failure, what=what))
-
-
 def _withdraw(exchange: INegotiation, bundle: SABundle) -> None:
     """Take back what was installed for a peer that never confirmed; it may believe in it."""
     sa = _sa(exchange)
     node = exchange.node
-    _undone(node.sink.remove(bundle), bundle.name)
+    undone(node.sink.remove(bundle), bundle.name)
     if node.registry.find(sa.key) is sa:
         for protocol in dict.fromkeys(one.key.protocol for one in bundle.inbound):
             spis = tuple(one.key.spi for one in bundle.inbound if one.key.protocol == protocol)

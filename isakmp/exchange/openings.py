@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from isakmp.connections import Candidates, Connection
 from isakmp.departures import NONE, RESERVED_FLAGS, Departures
 from isakmp.errors import InvalidExchangeType, InvalidFlags, NoConnection, Reason
+from isakmp.exchange.lenience import ALL, departed, judge
 from isakmp.exchange.phase1 import domain_of, key_exchange_of, read_offer
-from isakmp.exchange.rules import ALL, departed, judge
 from isakmp.exchange.types import PHASE_1
 from isakmp.interfaces import (
     IDomainOfInterpretation,

@@ -22,7 +22,7 @@ from isakmp.errors import (
     Reason,
     UnsupportedExchangeType,
 )
-from isakmp.exchange.rules import judge
+from isakmp.exchange.lenience import judge
 from isakmp.interfaces import (
     IDomainOfInterpretation,
     IExchange,

@@ -11,18 +11,14 @@ written from it.
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from isakmp.departures import (
     BASIC_AS_VARIABLE,
-    LENIENCES,
-    NONE,
     RESERVED_FLAGS,
     RESERVED_OCTETS,
-    RESERVED_PAYLOAD_TYPE,
-    Departures,
 )
 from isakmp.errors import (
     AttributesNotSupported,
@@ -57,7 +53,6 @@ from isakmp.errors import (
     Malformed,
     NoProposalChosen,
     PeerError,
-    Reason,
     SituationNotSupported,
     UnequalPayloadLengths,
     UnexpectedPayload,
@@ -430,43 +425,3 @@ def rule_of(error: PeerError) -> Rule | None:
         if kind in _FIRST:
             return _FIRST[kind]
     return None
-
-
-# -- departures --------------------------------------------------------------------------------
-
-ALL: Departures = frozenset(LENIENCES)
-"""For who judges only what nobody overlooks."""
-
-RESERVED: Departures = frozenset({RESERVED_FLAGS})
-
-_DEPARTED: Mapping[str, tuple[type[PeerError], str]] = {
-    RESERVED_PAYLOAD_TYPE: (InvalidNextPayload, "a payload type that is reserved"),
-    RESERVED_FLAGS: (InvalidFlags, "reserved flags"),
-    RESERVED_OCTETS: (InvalidReservedField, "a reserved octet that is not zero"),
-}
-
-
-def departed(departures: Collection[str]) -> type[PeerError]:
-    """The error of the first of them, in the order of the rules."""
-    return next(error for name, (error, _) in _DEPARTED.items() if name in departures)
-
-
-def judge(departures: Collection[str], lenient: Departures, offered: str = "") -> None:
-    """
-    Let pass what is overlooked.
-
-    :param departures: what a message was found to have.
-    :param lenient: what is overlooked in it.
-    :raises PeerError: of the first that is not.
-    """
-    left = NONE.union(departures) - lenient
-    if left:
-        error = departed(left)
-        rule = next(words for name, (_, words) in _DEPARTED.items() if name in left)
-        overlooked = left & ALL
-        remedy = (
-            f"It is overlooked if lenient of the connection names {', '.join(sorted(overlooked))}."
-            if overlooked
-            else ""
-        )
-        raise error(Reason(rule, offered, remedy=remedy))

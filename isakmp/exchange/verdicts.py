@@ -11,8 +11,8 @@ from collections import deque
 from isakmp.departures import Departures
 from isakmp.errors import ExchangeTimeout, NotAccepted, PeerError, PeerRefused, Reason, Rejection
 from isakmp.exchange.informational import INFORMATIONAL
+from isakmp.exchange.lenience import judge
 from isakmp.exchange.notices import check_type
-from isakmp.exchange.rules import judge
 from isakmp.interfaces import INoticeProtection
 from isakmp.numbers import NotifyType
 from isakmp.parts import INITIATOR, Role

@@ -17,17 +17,15 @@ from isakmp.crypto.keys import Phase1Keys, phase1_iv
 from isakmp.crypto.prf import Prf
 from isakmp.errors import (
     ConfigurationError,
-    InvalidIdentity,
-    NoConnection,
     NoProposalChosen,
     Reason,
 )
 from isakmp.exchange.phase1 import offer_of
 from isakmp.identity import Identity
+from isakmp.ike import identities, lifetime
 from isakmp.ike.authentication import AUTHENTICATIONS, Authentication
 from isakmp.ike.parameters import (
     Parameters,
-    choices,
     configured,
     of_one_group,
     proposal_of,
@@ -35,23 +33,20 @@ from isakmp.ike.parameters import (
 from isakmp.ike.protection import Phase1Protection
 from isakmp.ike.rules import NONCE_SIZE, check_sa_first, nonce_of
 from isakmp.ike.sa import ISAKMPSA, Keys
-from isakmp.ike.selection import acceptable_to, choose, confirm
+from isakmp.ike.selection import acceptable_to, choose, confirm, taking
 from isakmp.interfaces import (
     IDomainOfInterpretation,
     IExchange,
-    ILifetimeNotices,
     IMessageProtection,
     IResumable,
 )
-from isakmp.numbers import ExchangeType, ProtocolID
+from isakmp.numbers import ExchangeType
 from isakmp.parts import AUTH, ID, INITIATOR, KE, NONCE, RESPONDER, SA, Part, Role
-from isakmp.paths import endpoint
-from isakmp.wire.message import Flags, Message
+from isakmp.wire.message import Message
 from isakmp.wire.payloads import (
     Identification,
     KeyExchange,
     Nonce,
-    Notification,
     Payload,
     SecurityAssociation,
 )
@@ -64,21 +59,10 @@ _WORDS: Mapping[Part, type[Payload]] = {
 }
 """In the order in which they stand in a message."""
 
-_ENCRYPTION = int(Flags.ENCRYPTION)
-
-
 @lru_cache(maxsize=64)
 def _payload_of(doi: IDomainOfInterpretation, suite: ProtectionSuite) -> SecurityAssociation:
     """The same is chosen of the same offer, and said twice: as message 2, and to go on from it."""
     return Offer(doi.number, doi.phase1_situation, (suite,)).payload()
-
-
-_UDP = 17
-_PORTS = {0: (0,), _UDP: (0, 500, 4500)}
-"""
-By protocol the ports that a phase-1 identity may name: RFC 2407 section 4.6.2 has 0/0 and 17/500;
-peers are known that say 17/0, or, behind a NAT, 17/4500.
-"""
 
 
 @implementer(IResumable)
@@ -154,7 +138,8 @@ class IKEMethod:
         payloads = [self._word(part) for part in _WORDS if part in parts]
         payloads += riding
         if AUTH in parts:
-            payloads += self._lifetime_notice()
+            ours, offered = self.candidates.first.lifetime, self.chosen.lifetime
+            payloads += lifetime.notice(self.exchange, ours, offered)
             # Last, because the next initialization vector is the last block of the ciphertext: a
             # copy that was changed there must not prove itself.
             payloads += await self.authentication.proof(self)
@@ -175,7 +160,7 @@ class IKEMethod:
             self._identify(cast(Identification, heard[ID]))
         if AUTH in parts:
             await self.authentication.check(self, message)
-            self._note_lifetime(message)
+            self._said = self._said.shorter(lifetime.noticed(self.exchange, message))
         return message
 
     async def protection(self) -> IMessageProtection:
@@ -204,29 +189,6 @@ class IKEMethod:
             keys=await self._derived(),
             last_block=protection.iv,
         )
-
-    # -- RESPONDER-LIFETIME: RFC 2407 section 4.6.3.1 ------------------------------------------
-
-    def _lifetime_notice(self) -> Sequence[Payload]:
-        """As responder, in a sealed message: if the SA lives shorter for us than was offered."""
-        doi, exchange = self.exchange.doi, self.exchange
-        if exchange.role is not RESPONDER or exchange.protection is None:
-            return ()
-        lifetime = self.candidates.first.lifetime.shorter(self.chosen.lifetime)
-        if lifetime == self.chosen.lifetime or not ILifetimeNotices.providedBy(doi):
-            return ()
-        return (doi.lifetime_notice(ProtocolID.ISAKMP, exchange.cookies.octets, lifetime),)
-
-    def _note_lifetime(self, message: Message) -> None:
-        """As initiator: what the responder says, sealed, beside the proof that was just checked."""
-        doi, exchange = self.exchange.doi, self.exchange
-        if exchange.role is not INITIATOR or not message.flags & _ENCRYPTION:
-            return
-        if ILifetimeNotices.providedBy(doi):
-            for notification in message.all(Notification):
-                if notification.protocol == ProtocolID.ISAKMP:
-                    said = doi.noticed_lifetime(notification) or Lifetime()
-                    self._said = self._said.shorter(said)
 
     # -- words ---------------------------------------------------------------------------------
 
@@ -293,29 +255,13 @@ class IKEMethod:
             self._bind(confirm(offer, self._offered(), self.candidates.first.lenient))
             return
         if self._aggressive:
-            self.candidates = self.candidates.narrow(
-                "nobody in particular is answered in Aggressive Mode",
-                endpoint(self.exchange.path.remote),
-                lambda c: "any peer",
-                lambda c: c.names_peer,
-                NoConnection,
-                "Name the peer, by its identity or its address.",
-            )
+            self.candidates = identities.for_somebody(self.exchange.path, self.candidates)
         self.candidates = acceptable_to(offer, self.candidates)
 
     def _bind(self, parameters: Parameters) -> None:
         self._chosen = parameters
         self._authentication = AUTHENTICATIONS[parameters.authentication]
-        self.candidates = self.candidates.narrow(
-            "chosen proposal",
-            parameters,
-            lambda c: ", ".join(p.spelled for p in configured(c)),
-            lambda c: (
-                parameters.algorithms in choices(c).algorithms
-                and parameters.departures <= c.lenient
-            ),
-            NoProposalChosen,
-        )
+        self.candidates = taking(parameters, self.candidates)
 
     def _understood(self, payload: SecurityAssociation) -> Offer:
         if payload.doi != self.exchange.doi.number:
@@ -333,30 +279,10 @@ class IKEMethod:
         """Who we are on a connection: what it says, or our address."""
         return connection.local_identity or Identity.address(self.exchange.path.local[0])
 
-    def _identity(self, payload: Identification) -> Identity:
-        return self.exchange.doi.identity(
-            payload.kind, payload.protocol, payload.port, payload.data
-        )
-
     def _identify(self, payload: Identification) -> None:
         """Until AUTH is checked it is a claim: it narrows, and nothing is authorised by it."""
-        identity = self.claimed = self._identity(payload)
-        if identity.port not in _PORTS.get(identity.protocol, ()):
-            raise InvalidIdentity(
-                Reason(
-                    "protocol and port of an identity in phase 1",
-                    f"{identity.protocol}/{identity.port}",
-                    "0/0 or 17/500",
-                )
-            )
-        self.candidates = self.candidates.narrow(
-            "identity",
-            identity,
-            lambda c: c.remote_identity,
-            lambda c: c.remote_identity.matches(identity),
-            InvalidIdentity,
-            remedy="Compare the remote id configured here with the local id of the peer.",
-        )
+        self.claimed = identities.claimed(self.exchange.doi, payload)
+        self.candidates = identities.for_peer(self.claimed, self.candidates)
 
     # -- key material: RFC 2409 section 5 ------------------------------------------------------
 

@@ -146,6 +146,26 @@ def _nearest(
     return f"{nearest} {advice(theirs.spelled, ours.spelled, 'ike=')}", ours.spelled
 
 
+def taking(
+    parameters: Parameters, candidates: Candidates[Connection]
+) -> Candidates[Connection]:
+    """
+    The connections that take what has been chosen.
+
+    :raises NoProposalChosen: if none does.
+    """
+    return candidates.narrow(
+        "chosen proposal",
+        parameters,
+        lambda c: ", ".join(p.spelled for p in configured(c)),
+        lambda c: (
+            parameters.algorithms in choices(c).algorithms
+            and parameters.departures <= c.lenient
+        ),
+        NoProposalChosen,
+    )
+
+
 def choose(
     offer: Offer, candidates: Candidates[Connection]
 ) -> tuple[ProtectionSuite, Parameters]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from isakmp.config import settings
+from isakmp.config import isakmp_toml
 from isakmp.config.load import load
 from isakmp.doi.ipsec import ipsec
 from isakmp.policy import ConfiguredPolicy
@@ -30,7 +30,7 @@ class ExampleTests(ConfigurationTestCase):
 
     def test_settings(self) -> None:
         """The settings are read, and fit the connections they name."""
-        found = settings.load(str(EXAMPLES / "isakmp.toml"))
+        found = isakmp_toml.load(str(EXAMPLES / "isakmp.toml"))
         (connection,) = load(str(EXAMPLES / "site-to-site.conf"), found).connections
         (child,) = connection.children
         self.assertEqual(

@@ -11,17 +11,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from isakmp.config import toml
+from isakmp.config.isakmp_toml import MAX_OCTETS, load
 from isakmp.config.load import load as load_swanctl
 from isakmp.config.mistakes import ConfigurationErrors, Place
 from isakmp.config.settings import (
-    MAX_OCTETS,
     ChildSettings,
     ConnectionSettings,
     LogSettings,
     PluginNames,
     Settings,
     ViciSettings,
-    load,
 )
 from isakmp.connections import Limits
 from isakmp.departures import LENIENCES, USUAL

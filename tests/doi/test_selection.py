@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from isakmp.associations import Lifetime, Offer, ProtectionSuite, suites_of
 from isakmp.doi.ipsec import ipsec
-from isakmp.doi.selection import valid_spi
+from isakmp.doi.protocols import valid_spi
 from isakmp.doi.transforms import read
 from isakmp.errors import (
     AttributesNotSupported,

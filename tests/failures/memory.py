@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
 
 from isakmp.assembly import Assembly
-from isakmp.config import settings
+from isakmp.config import isakmp_toml
 from isakmp.config.load import load
 from isakmp.errors import ConfigurationError
 from isakmp.events import ExchangeFailed
@@ -64,7 +64,7 @@ class Attempt:
                 folder = CONFIGURATIONS / name / end
                 try:
                     found = load(
-                        str(folder / "swanctl.conf"), settings.load(str(folder / "isakmp.toml"))
+                        str(folder / "swanctl.conf"), isakmp_toml.load(str(folder / "isakmp.toml"))
                     )
                 except ConfigurationError as error:
                     self.refused[end] = str(error).replace(f"{folder}/", "")

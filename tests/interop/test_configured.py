@@ -12,7 +12,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from isakmp.config import settings
+from isakmp.config import isakmp_toml
 from isakmp.config.load import load
 from tests.failures.sentences import MISTAKES as FAILURES
 from tests.interop import namespaces
@@ -75,7 +75,7 @@ class ConfigurationTests(SynchronousTestCase):
                 if (name, end) in UNREADABLE:
                     continue
                 folder = CONFIGURATIONS / name / end
-                own = settings.load(str(folder / "isakmp.toml"))
+                own = isakmp_toml.load(str(folder / "isakmp.toml"))
                 found = load(str(folder / "swanctl.conf"), own)
                 self.assertEqual(own.sink, "log")
                 self.assertEqual([c.name for c in found.connections], [name])
