@@ -93,23 +93,13 @@ class ExchangeFailed:
         """
         The same, by the names of the log's fields; what there is nothing to say of is left out.
         """
-        reason = self.reason
-        found = {
+        whose = {
             "connection": self.connection,
-            "peer": endpoint(self.path.remote),
-            "local": endpoint(self.path.local),
             "exchange": self.exchange,
             "role": self.role.value,
             "cookies": str(self.cookies),
-            "why": str(reason),
-            "rule": reason.rule,
-            "at": "" if reason.arrow is None else str(reason.arrow),
-            "offered": reason.offered,
-            "configured": reason.configured,
-            "matching": reason.matching,
-            "remedy": reason.remedy,
         }
-        return {name: text for name, text in found.items() if text}
+        return {**_fields(self.reason, self.path), **{k: v for k, v in whose.items() if v}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +155,28 @@ class MessageDropped:
 
     path: Path
     error: PeerError
+
+
+@dataclass(frozen=True, slots=True)
+class FirstMessageRefused:
+    """
+    A message that was to begin an exchange was not accepted.
+
+    Anybody may send such messages: only as many are told as are logged.
+    """
+
+    path: Path
+    error: PeerError
+
+    @property
+    def sentence(self) -> str:
+        """All of it in words, as :attr:`ExchangeFailed.sentence`."""
+        return f"refused {endpoint(self.path.remote)}: {self.error.reason}"
+
+    @property
+    def fields(self) -> Mapping[str, str]:
+        """The same, by the names of the log's fields, as :attr:`ExchangeFailed.fields`."""
+        return _fields(self.error.reason, self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,3 +247,18 @@ class SPIReleased:
     """An SPI that was reserved will not be used."""
 
     key: SPIKey
+
+
+def _fields(reason: Reason, path: Path) -> Mapping[str, str]:
+    found = {
+        "peer": endpoint(path.remote),
+        "local": endpoint(path.local),
+        "why": str(reason),
+        "rule": reason.rule,
+        "at": "" if reason.arrow is None else str(reason.arrow),
+        "offered": reason.offered,
+        "configured": reason.configured,
+        "matching": reason.matching,
+        "remedy": reason.remedy,
+    }
+    return {name: text for name, text in found.items() if text}

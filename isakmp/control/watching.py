@@ -28,7 +28,13 @@ from isakmp.errors import (
     PeerRefused,
     Unreadable,
 )
-from isakmp.events import Established, ExchangeFailed, Removal, Removed
+from isakmp.events import (
+    Established,
+    ExchangeFailed,
+    FirstMessageRefused,
+    Removal,
+    Removed,
+)
 from isakmp.exchange.types import PHASE_1
 from isakmp.interfaces import IManagementSA, INode
 from isakmp.numbers import NotifyType
@@ -84,6 +90,7 @@ class Watching:
             node.events.subscribe(Established, self._established),
             node.events.subscribe(Removed, self._removed),
             node.events.subscribe(ExchangeFailed, self._failed),
+            node.events.subscribe(FirstMessageRefused, self._refused),
         )
 
     def stop(self) -> None:
@@ -186,20 +193,29 @@ class Watching:
     def _failed(self, event: ExchangeFailed) -> None:
         if isinstance(event.error, Cancelled) or not self._server.wanted("alert"):
             return
-        fields = event.fields
+        whose = {"name": event.connection, **cookies_of(event.cookies)}
+        self._alert(event, alert(event), whose)
+
+    def _refused(self, event: FirstMessageRefused) -> None:
+        if self._server.wanted("alert"):
+            self._alert(event, _of_ours(event.error, 0), {})
+
+    def _alert(
+        self, event: ExchangeFailed | FirstMessageRefused, kind: str, whose: Mapping[str, str]
+    ) -> None:
+        path, fields = event.path, event.fields
         self._server.publish(
             "alert",
             {
-                "type": alert(event),
+                "type": kind,
                 "ike-sa": {
-                    "name": event.connection,
-                    "local-host": event.path.local[0],
-                    "remote-host": event.path.remote[0],
-                    "peer": endpoint(event.path.remote),
-                    **cookies_of(event.cookies),
+                    "local-host": path.local[0],
+                    "remote-host": path.remote[0],
+                    "peer": endpoint(path.remote),
+                    **whose,
                 },
                 **{name: clipped(fields[name]) for name in _TOLD if name in fields},
-                "msg": clipped(str(event.error)),
+                "msg": clipped(event.sentence),
             },
         )
 
@@ -215,7 +231,12 @@ def alert(event: ExchangeFailed) -> str:
             return "half-open-timeout"
         first = phase == 0 and not any(getattr(event.cookies, "responder", b"\1"))
         return "peer-init-unreachable" if first else "retransmit-send-timeout"
+    return _of_ours(error, phase)
+
+
+def _of_ours(error: PeerError, phase: int) -> str:
+    """Of what was found here: in phase 1, or under an ISAKMP SA."""
     for kinds, names in _OURS:
         if isinstance(error, kinds):
             return names[phase]
-    return "authorization-failed" if phase == 0 else "install-child-sa-failed"
+    return "install-child-sa-failed" if phase else "authorization-failed"

@@ -14,7 +14,7 @@ from isakmp.exchange.types import PHASE_1
 from isakmp.logs import group_of
 from isakmp.numbers import ExchangeType, NotifyType
 from isakmp.parts import Role
-from isakmp.paths import Path
+from isakmp.paths import Datagram, Path
 from isakmp.testing import settle
 from isakmp.wire.message import CookiePair
 from tests.control.test_commands import CommandTestCase, section
@@ -163,15 +163,51 @@ class AlertTests(CommandTestCase):
     def test_told(self) -> None:
         """A failure is one alert: whose it is, the rule, what was offered, and the sentence."""
         self.prepare(bobs_settings=Settings(suite="3des-sha1-modp1024"))
-        self.client.register("alert")
+        self.client.register("alert", "log")
         self.both.a.establish().addErrback(lambda _: None)
         self.wait(20.0)
-        (told,) = self.client.events("alert")
+        received = self.client.received()
+        said = [str(one.message["msg"]) for one in received if one.name == "log"]
+        (told,) = [one.message for one in received if one.name == "alert"]
         self.assertEqual(told["type"], "proposal-mismatch-ike")
         self.assertEqual((told["role"], told["exchange"]), ("initiator", MAIN))
         self.assertEqual(told["offered"], "aes128-sha256-curve25519")
-        self.assertEqual(told["msg"], str(self.both.a.failures[0]))
+        (line,) = [line for line in said if " failed: " in line]
+        self.assertEqual(told["msg"], line)
+        self.assertTrue(line.endswith(f" failed: {self.both.a.failures[0]}"), line)
         self.assertEqual(section(told, "ike-sa")["name"], "lab")
+
+    def test_refused(self) -> None:
+        """
+        Who refuses what a peer would begin tells it by an alert too, in the sentence of the log:
+        what was offered, and what is configured.
+        """
+        self.prepare(bobs_settings=Settings(suite="3des-sha1-modp1024"))
+        self.client.register("alert", "log")
+        self.both.b.establish().addErrback(lambda _: None)
+        self.wait(20.0)
+        received = self.client.received()
+        told = next(one.message for one in received if one.name == "alert")
+        (line,) = {
+            str(one.message["msg"])
+            for one in received
+            if one.name == "log" and str(one.message["msg"]).startswith("refused ")
+        }
+        self.assertEqual(told["msg"], line)
+        self.assertEqual(told["type"], "proposal-mismatch-ike")
+        self.assertEqual(told["offered"], "3des-sha1-modp1024")
+        self.assertEqual(told["configured"], "aes128-sha256-curve25519")
+
+    def test_strangers(self) -> None:
+        """However many a stranger makes, alerts are as few as lines of the log."""
+        self.client.register("alert")
+        hello = bytes(7) + b"x" + bytes(8) + bytes.fromhex("01100200000000000000001c")
+        for number in range(1000):
+            octets = number.to_bytes(8, "big") + hello[8:]
+            self.both.a.endpoint.datagram_received(Datagram(octets, PATH))
+        told = self.client.events("alert")
+        self.assertGreater(len(told), 0)
+        self.assertLessEqual(len(told), self.both.a.node.limits.notifications)
 
     def test_given_up(self) -> None:
         """What was given up here is no alert."""
