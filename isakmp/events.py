@@ -53,11 +53,15 @@ class Removed:
     It no longer does.
 
     :ivar number: what this process called it.
+    :ivar since: when it came up, in seconds of the node's clock.
+    :ivar hard: when it would have expired; 0: never.
     """
 
     sa: IManagementSA | SABundle
     why: Removal
     number: int = field(default=0, compare=False)
+    since: float = field(default=0.0, compare=False)
+    hard: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -199,9 +199,10 @@ class Acting:
         begun = [sa for sa in found if self._daemon.assembly.renewals.now(sa)]
         if not begun:
             raise Refused(
-                "they are renewed already, or their connection is not configured any more"
+                "they are renewed already, or their connection is not configured any more",
+                matches=str(len(found)),
             )
-        return {"success": "yes", "matches": str(len(begun))}
+        return {"success": "yes", "matches": str(len(found))}
 
     async def redirect(self, call: Call) -> Content:
         """Peers are sent to another gateway: not in IKEv1."""
@@ -324,7 +325,7 @@ class _Lines:
             return
         if self._connection and line.connection != self._connection:
             return
-        self._call.tell("control-log", told(line, self._number(line.connection)))
+        self._call.tell("control-log", told(line, line.number or self._number(line.connection)))
 
     def stop(self) -> None:
         """It is over."""

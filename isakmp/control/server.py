@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionDone
@@ -48,6 +48,10 @@ LARGEST = 2**32 - 1
 
 STALLED = 60.0
 """Seconds after which a client that reads nothing of what waits for it is left."""
+
+
+PARTING = 0.5
+"""Seconds that a client has to read what it was told when the daemon ends."""
 
 
 class Refused(Exception):
@@ -152,6 +156,7 @@ class Session(Int32StringReceiver):
         self._room: Deferred[None] | None = None
         self._stalled: IDelayedCall | None = None
         self._lost = 0
+        self._ending: IDelayedCall | None = None
 
     def connectionMade(self) -> None:
         """From Twisted: it is there."""
@@ -165,7 +170,10 @@ class Session(Int32StringReceiver):
         self.registered.clear()
         self._waiting.clear()
         self.flowing()
+        if self._ending is not None and self._ending.active():
+            self._ending.cancel()
         self._server.registrations_changed()
+        self._server.left()
 
     # -- what it sends -------------------------------------------------------------------------
 
@@ -254,6 +262,15 @@ class Session(Int32StringReceiver):
             self._gone = True
             self._waiting.clear()
             self.transport.abortConnection()  # type: ignore[attr-defined]
+
+    def end(self) -> None:
+        """The daemon ends: it is left when it has read what it was told, or after a moment."""
+        self.registered.clear()
+        self._waiting.clear()
+        transport: Any = self.transport
+        transport.unregisterProducer()
+        transport.loseConnection()
+        self._ending = self._server.clock.callLater(PARTING, transport.abortConnection)
 
     # -- what it is sent -----------------------------------------------------------------------
 
@@ -352,6 +369,7 @@ class ControlServer(ServerFactory):
         self.clock = clock
         self.sessions: set[Session] = set()
         self.watched: Callable[[], None] | None = None
+        self._over: Deferred[None] | None = None
 
     def buildProtocol(self, addr: IAddress | None) -> Session | None:
         """From Twisted: a client; none if there are too many."""
@@ -385,10 +403,24 @@ class ControlServer(ServerFactory):
         if self.watched is not None:
             self.watched()
 
-    def leave_all(self) -> None:
-        """Every client's connection ends."""
+    def leave_all(self) -> Deferred[None]:
+        """
+        Every client's connection ends, when it has read what it was told, or does not soon.
+
+        Fires when all have.
+        """
+        over: Deferred[None] = Deferred()
+        self._over = over
         for session in tuple(self.sessions):
-            session.transport.abortConnection()  # type: ignore[attr-defined]
+            session.end()
+        self.left()
+        return over
+
+    def left(self) -> None:
+        """A client has."""
+        if not self.sessions and self._over is not None:
+            over, self._over = self._over, None
+            over.callback(None)
 
 
 def refusal(why: str, **counts: str) -> Section:

@@ -120,7 +120,7 @@ class Watching:
             return  # of what is logged while clients are told, they are not told
         self._inside = True
         try:
-            content = dict(told(line, self._number(line.connection)))
+            content = dict(told(line, line.number or self._number(line.connection)))
             self._server.publish("log", {**content, "thread": "1"})
         finally:
             self._inside = False
@@ -145,7 +145,7 @@ class Watching:
                 }
                 self._tell_of_child("child-rekey", sa, {sa.policy.name: pair})
             elif self._server.wanted("child-updown") and not self._has_others(sa):
-                self._updown(sa, registry.number(sa), up=True)
+                self._updown(sa, registry.number(sa))
             return
         if not self._server.wanted("ike-updown") and not self._server.wanted("ike-rekey"):
             return
@@ -166,16 +166,16 @@ class Watching:
                 self._server.publish("ike-updown", {sa.connection: described})
         elif self._server.wanted("child-updown") and event.why is not Removal.REPLACED:
             if not self._has_others(sa):
-                self._updown(sa, event.number, up=False)
+                self._updown(sa, event.number, event)
 
     def _has_others(self, bundle: SABundle) -> bool:
         """Whether it was renewed, or is in place of another: then nothing went up or down."""
         return any(True for _ in others(self._node, bundle))
 
-    def _updown(self, bundle: SABundle, number: int, up: bool) -> None:
-        described = self._listing.child(bundle, number)
+    def _updown(self, bundle: SABundle, number: int, gone: Removed | None = None) -> None:
+        described = self._listing.child(bundle, number, gone)
         children: dict[str, Content] = {f"{bundle.policy.name}-{number}": described}
-        self._tell_of_child("child-updown", bundle, children, up)
+        self._tell_of_child("child-updown", bundle, children, gone is None)
 
     def _tell_of_child(
         self, event: str, bundle: SABundle, children: Mapping[str, Content], up: bool = False
