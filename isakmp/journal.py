@@ -3,8 +3,8 @@ The journal: one line of the log for each SA that comes or goes, and for what pe
 
 The fields of a line have the same names everywhere, for whoever reads the log with a program:
 ``connection``, ``child``, ``peer`` and ``local`` (addresses), ``cookies``, ``spi_in``, ``spi_out``,
-``why``, and ``uniqueid`` where a management SA ends.  No key is ever written.  What fails is written
-where it fails.
+``why``, and ``uniqueid`` where a management SA ends.  No key is ever written.  What fails is
+written where it fails.
 
 The text of a line is made here, with ``str.format``, and is the field ``line``: Twisted's own
 formatting takes ten times as long for each field.
@@ -80,8 +80,8 @@ class Journal:
                 # A responder has its SA before the initiator has seen who it is.
                 why += f", before it had a child; it may not know this end as {sa.ours}"
             self._childless.discard(sa.key)
-            fields = _management(sa)
-            self._write(_MANAGEMENT + " is gone: {why}", fields, why=why, uniqueid=str(event.number))
+            fields = {**_management(sa), "uniqueid": str(event.number)}
+            self._write(_MANAGEMENT + " is gone: {why}", fields, why=why)
 
     def _notified(self, event: NotificationReceived) -> None:
         # What is not proven could be said by anybody, and any number of times.

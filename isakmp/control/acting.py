@@ -25,7 +25,6 @@ from isakmp.events import ExchangeFailed
 from isakmp.interfaces import IManagementSA, INode
 from isakmp.logs import Logger
 from isakmp.node import delete, endpoint_of
-from isakmp.parts import Role
 
 T = TypeVar("T")
 
@@ -156,8 +155,9 @@ class Acting:
         with_lines = _Lines(call, names.pop() if len(names) == 1 else "", self._number)
         gone: list[None] = []
         deleting = [delete(self._node, [sa], force=force).addCallback(gone.append) for sa in found]
-        together = DeferredList(deleting, fireOnOneErrback=True, consumeErrors=True)
-        together.addErrback(lambda first: first.value.subFailure)
+        together = DeferredList(
+            deleting, fireOnOneErrback=True, consumeErrors=True
+        ).addCallbacks(lambda _: None, lambda first: first.value.subFailure)
         matches = str(len(found) + begun)
         try:
             await self._awaited(call, together, "not all SAs are gone after {} ms; it goes on")

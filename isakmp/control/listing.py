@@ -94,7 +94,8 @@ class Listing:
             found["esn"] = "1"
         if not self._node.sink.protects:
             found["protected"] = "no"
-            found["label"] = label(f"NOT PROTECTED: the sink {self._node.sink.name} protects nothing")
+            name = self._node.sink.name
+            found["label"] = label(f"NOT PROTECTED: the sink {name} protects nothing")
         for key in ("bytes-in", "packets-in", "bytes-out", "packets-out"):
             found[key] = "0"  # until its sink has been asked
         registry = self._node.registry
