@@ -16,10 +16,10 @@ from zope.interface import implementer
 
 from isakmp.associations import Action, SABundle
 from isakmp.connections import Child, Connection
+from isakmp.control.call import Call, Refused
 from isakmp.control.codec import Content, clipped
 from isakmp.control.controlled import Controlled
 from isakmp.control.groups import Line
-from isakmp.control.server import Call, Refused
 from isakmp.errors import ConfigurationError, PeerError
 from isakmp.events import ExchangeFailed
 from isakmp.interfaces import IManagementSA, INode
