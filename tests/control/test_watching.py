@@ -7,6 +7,7 @@ from twisted.logger import Logger, LogLevel, globalLogPublisher
 from twisted.python.failure import Failure
 
 from isakmp import errors
+from isakmp.connections import Renewal
 from isakmp.control.groups import Line
 from isakmp.control.watching import alert
 from isakmp.events import ExchangeFailed
@@ -65,6 +66,30 @@ class UpDownTests(CommandTestCase):
         net = section(down.message, "lab", "child-sas", "net-1")
         self.assertEqual((net["state"], net["spi-in"]), ("DELETED", net["spi-in"]))
 
+    def test_times_of_what_is_gone(self) -> None:
+        """
+        A child that goes down is told with its times: for how long it was up, when it would have
+        been renewed, and when it would have ended.
+        """
+        self.daemon.child_configured(renewal=Renewal(600.0))
+        self.both.up()
+        self.wait(59.5)
+        self.told()
+        (bundle,) = self.both.a.bundles
+        now, registry = self.both.clock.seconds(), self.both.a.registry
+        due = self.both.a.assembly.renewals.due(bundle)
+        assert due is not None
+        times = {
+            "install-time": str(int(now - registry.since(bundle))),
+            "rekey-time": str(round(due - now)),
+            "life-time": str(round(registry.expiry(bundle).hard - now)),
+        }
+        self.assertEqual(len(set(times.values())), 3)
+        settle(self.both.clock, self.both.a.endpoint.delete([bundle]))
+        (down,) = self.client.received()
+        net = section(down.message, "lab", "child-sas", "net-1")
+        self.assertEqual({key: net[key] for key in times}, times)
+
     def test_renewed_by_the_peer(self) -> None:
         """A child that the peer renews is renewed, and neither up nor down."""
         self.both.up()
@@ -96,6 +121,19 @@ class LogTests(CommandTestCase):
     def say(self, namespace: str = "isakmp.exchange.endpoint", **what: object) -> None:
         """A line of the log."""
         Logger(namespace).emit(LogLevel.info, "it is {what}", **{"what": "so", **what})
+
+    def test_number_of_what_is_gone(self) -> None:
+        """The line that tells of the end of an ISAKMP SA has its number, and not another's."""
+        self.both.up()
+        settle(self.both.clock, self.both.a.endpoint.begin_management_sa(self.both.a.connection()))
+        self.client.register("log")
+        settle(self.both.clock, self.both.a.endpoint.delete(self.both.a.sas[:1]))
+        (line,) = [
+            one.message
+            for one in self.client.received()
+            if "ISAKMP SA" in str(one.message["msg"]) and "is gone" in str(one.message["msg"])
+        ]
+        self.assertEqual(line["ikesa-uniqueid"], "1")
 
     def test_log(self) -> None:
         """Who listens to the log has its lines, with group and level, and the SA they are of."""
