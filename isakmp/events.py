@@ -54,11 +54,15 @@ class Removed:
     It no longer does.
 
     :ivar number: what this process called it.
+    :ivar since: when it came up, in seconds of the node's clock.
+    :ivar hard: when it would have expired; 0: never.
     """
 
     sa: IManagementSA | SABundle
     why: Removal
     number: int = field(default=0, compare=False)
+    since: float = field(default=0.0, compare=False)
+    hard: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,23 +98,13 @@ class ExchangeFailed:
         """
         The same, by the names of the log's fields; what there is nothing to say of is left out.
         """
-        reason = self.reason
-        found = {
+        whose = {
             "connection": self.connection,
-            "peer": endpoint(self.path.remote),
-            "local": endpoint(self.path.local),
             "exchange": self.exchange,
             "role": self.role.value,
             "cookies": str(self.cookies),
-            "why": str(reason),
-            "rule": reason.rule,
-            "at": "" if reason.arrow is None else str(reason.arrow),
-            "offered": reason.offered,
-            "configured": reason.configured,
-            "matching": reason.matching,
-            "remedy": reason.remedy,
         }
-        return {name: text for name, text in found.items() if text}
+        return {**_fields(self.reason, self.path), **{k: v for k, v in whose.items() if v}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +160,28 @@ class MessageDropped:
 
     path: Path
     error: PeerError
+
+
+@dataclass(frozen=True, slots=True)
+class FirstMessageRefused:
+    """
+    A message that was to begin an exchange was not accepted.
+
+    Anybody may send such messages: only as many are told as are logged.
+    """
+
+    path: Path
+    error: PeerError
+
+    @property
+    def sentence(self) -> str:
+        """All of it in words, as :attr:`ExchangeFailed.sentence`."""
+        return f"refused {endpoint(self.path.remote)}: {self.error.reason}"
+
+    @property
+    def fields(self) -> Mapping[str, str]:
+        """The same, by the names of the log's fields, as :attr:`ExchangeFailed.fields`."""
+        return _fields(self.error.reason, self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,3 +252,18 @@ class SPIReleased:
     """An SPI that was reserved will not be used."""
 
     key: SPIKey
+
+
+def _fields(reason: Reason, path: Path) -> Mapping[str, str]:
+    found = {
+        "peer": endpoint(path.remote),
+        "local": endpoint(path.local),
+        "why": str(reason),
+        "rule": reason.rule,
+        "at": "" if reason.arrow is None else str(reason.arrow),
+        "offered": reason.offered,
+        "configured": reason.configured,
+        "matching": reason.matching,
+        "remedy": reason.remedy,
+    }
+    return {name: text for name, text in found.items() if text}

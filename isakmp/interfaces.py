@@ -476,9 +476,18 @@ class IKeyExchangeEndpoint(Interface):
         """
 
     def delete(
-        sas: Sequence[IManagementSA | SABundle], why: Removal = Removal.DELETED
+        sas: Sequence[IManagementSA | SABundle],
+        why: Removal = Removal.DELETED,
+        force: bool = False,
     ) -> Deferred[None]:
-        """Remove them here and tell the peer; with a management SA go its children."""
+        """
+        Remove them here and tell the peer; with a management SA go its children.
+
+        Fires when they are gone; where the key exchange has an answer to a Delete, when the peer
+        has given it, or is given up.
+
+        :param force: tell the peer once, and do not wait for its answer.
+        """
 
     def close() -> Deferred[None]:
         """End every exchange, delete every SA, leave nothing on the clock."""

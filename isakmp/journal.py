@@ -3,7 +3,8 @@ The journal: one line of the log for each SA that comes or goes, and for what pe
 
 The fields of a line have the same names everywhere, for whoever reads the log with a program:
 ``connection``, ``child``, ``peer`` and ``local`` (addresses), ``cookies``, ``spi_in``, ``spi_out``,
-``why``.  No key is ever written.  What fails is written where it fails.
+``why``, and ``uniqueid`` where a management SA ends.  No key is ever written.  What fails is
+written where it fails.
 
 The text of a line is made here, with ``str.format``, and is the field ``line``: Twisted's own
 formatting takes ten times as long for each field.
@@ -27,11 +28,15 @@ _CHILD = "{connection}/{child}, SPI {spi_in} in, {spi_out} out,"
 class Journal:
     """
     Writes into the log what a node's events say.
+
+    :param powerless: the name of its sink, if that protects nothing and does not say so of every SA
+        itself; else empty.
     """
 
     _log = Logger()
 
-    def __init__(self, events: IEvents) -> None:
+    def __init__(self, events: IEvents, powerless: str = "") -> None:
+        self._powerless = powerless
         self._childless: set[ManagementKey] = set()
         self._info = self._log.info  # a logger makes another whenever it is looked up
         events.subscribe(Established, self._established)
@@ -44,7 +49,17 @@ class Journal:
         if isinstance(sa, SABundle):
             self._childless.discard(sa.parent)
             selectors = sa.policy.traffic
-            self._write(_CHILD + " is established: {selectors}", _child(sa), selectors=selectors)
+            fields = _child(sa)
+            self._write(_CHILD + " is established: {selectors}", fields, selectors=selectors)
+            if self._powerless:
+                self._log.warn(
+                    "not protected: {connection}/{child}: the sink {sink} protects no traffic",
+                    connection=sa.connection,
+                    child=sa.policy.name,
+                    spi_in=fields["spi_in"],
+                    spi_out=fields["spi_out"],
+                    sink=self._powerless,
+                )
         else:
             self._childless.add(sa.key)
             parameters = getattr(sa, "parameters", None)  # not every key exchange's SA has them
@@ -65,7 +80,8 @@ class Journal:
                 # A responder has its SA before the initiator has seen who it is.
                 why += f", before it had a child; it may not know this end as {sa.ours}"
             self._childless.discard(sa.key)
-            self._write(_MANAGEMENT + " is gone: {why}", _management(sa), why=why)
+            fields = {**_management(sa), "uniqueid": str(event.number)}
+            self._write(_MANAGEMENT + " is gone: {why}", fields, why=why)
 
     def _notified(self, event: NotificationReceived) -> None:
         # What is not proven could be said by anybody, and any number of times.

@@ -81,6 +81,7 @@ FIELDS: Mapping[str, str] = {
     "role": "what we are in it: initiator or responder",
     "at": "the message at which it failed: the arrow of the diagram",
     "cookies": "both cookies of an ISAKMP SA, the initiator's first",
+    "uniqueid": "the number that an ISAKMP SA had in lists, where it ends",
     "message_id": "of an exchange in phase 2, eight hexadecimal digits; zeros in phase 1",
     "spi_in": "the SPIs of what we receive, one for each protocol",
     "spi_out": "the SPIs of what we send",

@@ -102,10 +102,15 @@ def endpoint_of(
 
 
 def delete(
-    node: INode, sas: Sequence[IManagementSA | SABundle], why: Removal = Removal.DELETED
+    node: INode,
+    sas: Sequence[IManagementSA | SABundle],
+    why: Removal = Removal.DELETED,
+    force: bool = False,
 ) -> Deferred[None]:
     """
     Remove SAs here and tell their peers, each by the endpoint of its key exchange.
+
+    :param force: no peer's answer is waited for.
 
     Fires when all is done; with the first failure, if something fails.
     """
@@ -113,7 +118,7 @@ def delete(
     for sa in sas:
         endpoint = endpoint_of(node, sa)
         by_endpoint.setdefault(id(endpoint), (endpoint, []))[1].append(sa)
-    deleting = [endpoint.delete(its, why) for endpoint, its in by_endpoint.values()]
+    deleting = [endpoint.delete(its, why, force) for endpoint, its in by_endpoint.values()]
     if len(deleting) == 1:
         return deleting[0]
     together = DeferredList(deleting, fireOnOneErrback=True, consumeErrors=True)

@@ -211,7 +211,8 @@ class SARegistry:
             return succeed(None)
         self._leave(entry)
         if entry.stored:
-            self._events.publish(Removed(entry.sa, why, entry.number))
+            hard = entry.expiry.hard
+            self._events.publish(Removed(entry.sa, why, entry.number, entry.since, hard))
         return self._delete(entry.sa.key)
 
     def expiry(self, sa: IManagementSA | SABundle) -> Expiry:

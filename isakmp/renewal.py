@@ -71,6 +71,7 @@ class Renewals:
         self._node = node
         self._awaited: dict[SAKey, _Awaited] = {}
         self._agenda: Agenda[SAKey] = Agenda(node.clock, self._due)
+        self._last: tuple[SAKey, float] | None = None
         self._unsubscribe: tuple[Callable[[], None], ...] = (
             node.events.subscribe(Established, lambda event: self._established(event.sa)),
             node.events.subscribe(Removed, self._removed),
@@ -88,8 +89,14 @@ class Renewals:
     # -- what control asks and tells -----------------------------------------------------------
 
     def due(self, sa: IManagementSA | SABundle) -> float | None:
-        """When an SA is to be renewed, in seconds of the node's clock; None: never."""
+        """
+        When an SA is to be renewed, in seconds of the node's clock; None: never.
+
+        Of the SA whose removal is being told: when it would have been.
+        """
         awaited = self._awaited.get(sa.key)
+        if awaited is None and self._last is not None and self._last[0] == sa.key:
+            return self._last[1]
         if awaited is None or awaited.timer is None or awaited.successor is not None:
             return None
         return awaited.timer.time if awaited.timer.active() else None
@@ -125,6 +132,7 @@ class Renewals:
     # -- when ----------------------------------------------------------------------------------
 
     def _established(self, sa: IManagementSA | SABundle) -> None:
+        self._last = None
         for older in others(self._node, sa):
             awaited = self._awaited.get(older.key)
             if awaited is not None and awaited.running is None and awaited.successor is None:
@@ -177,6 +185,8 @@ class Renewals:
             self._renew(sa.key)
 
     def _removed(self, event: Removed) -> None:
+        due = self.due(event.sa)
+        self._last = None if due is None else (event.sa.key, due)
         awaited = self._awaited.get(event.sa.key)
         if awaited is not None and event.why is not Removal.DELETED:
             awaited.running = None  # what is under way goes on: it may bring back what is lost

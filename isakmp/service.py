@@ -111,7 +111,8 @@ class ISAKMPService(Service):
         self._share(listen)
         self.reactor = reactor
         self.endpoint = self._assembly.endpoint
-        Journal(self.node.events)
+        says_so = sink.protects or isinstance(sink, LogSink)
+        Journal(self.node.events, "" if says_so else sink.name)
         self._ladder: LoggedMessages | None = None
         self.node.events.subscribe(Established, self._established)
 

@@ -60,7 +60,10 @@ class Endpoint:
         return succeed(sa)
 
     def delete(
-        self, sas: Sequence[IManagementSA | SABundle], why: Removal = Removal.DELETED
+        self,
+        sas: Sequence[IManagementSA | SABundle],
+        why: Removal = Removal.DELETED,
+        force: bool = False,
     ) -> Deferred[None]:
         self.deleted += [(sa, why) for sa in sas]
         return succeed(None)
@@ -190,7 +193,7 @@ class OwnerTests(SynchronousTestCase):
         self.patch(
             self.assembly.endpoint,
             "delete",
-            lambda sas, why: deleted.extend(sas) or succeed(None),
+            lambda sas, why, force: deleted.extend(sas) or succeed(None),
         )
         other = bundle(2)
         self.successResultOf(delete(self.node, [session, child, other], Removal.EXPIRED))

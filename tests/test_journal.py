@@ -107,6 +107,30 @@ class JournalTests(SynchronousTestCase):
             "road/net, SPI 00001001 in, 00002001 out, is gone: expired",
         )
 
+    def test_number(self) -> None:
+        """The line of the end of an ISAKMP SA has the number that it had in lists."""
+        gone = Removed(SampleSA(), Removal.EXPIRED, 7)
+        self.assertEqual(self.fields(gone, "uniqueid"), {"uniqueid": "7"})
+
+    def test_not_protected(self) -> None:
+        """
+        Of a sink that protects nothing, and does not say so itself, each child is said to be not
+        protected, as a warning; whatever else comes or goes is not.
+        """
+        powerless = EventStream()
+        Journal(powerless, "memory")
+        for event in (Established(SampleSA()), Removed(bundle(), Removal.EXPIRED)):
+            powerless.publish(event)
+            self.assertNotIn("not protected", formatEvent(self.notes[-1]))
+        powerless.publish(Established(bundle()))
+        self.assertIn("is established", formatEvent(self.notes[-2]))
+        self.assertIs(self.notes[-1]["log_level"], LogLevel.warn)
+        self.assertEqual(
+            formatEvent(self.notes[-1]),
+            "not protected: road/net: the sink memory protects no traffic",
+        )
+        self.assertEqual(self.notes[-1]["spi_in"], "00001001")
+
     def test_several_protocols(self) -> None:
         """A child of two protocols has all its SPIs in its line; one without some says none."""
         both = replace(

@@ -35,7 +35,9 @@ class Endpoint:
         self.deleted: list[tuple[AnySA, Removal]] = []
         self.instead: Callable[[], Deferred[None]] | None = None
 
-    def delete(self, sas: Sequence[AnySA], why: Removal = Removal.DELETED) -> Deferred[None]:
+    def delete(
+        self, sas: Sequence[AnySA], why: Removal = Removal.DELETED, force: bool = False
+    ) -> Deferred[None]:
         self.deleted += [(sa, why) for sa in sas]
         if self.instead is not None:
             return self.instead()

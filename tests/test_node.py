@@ -84,7 +84,10 @@ class SpeechlessEndpoint:
         return succeed(sa)
 
     def delete(
-        self, sas: Sequence[IManagementSA | SABundle], why: Removal = Removal.DELETED
+        self,
+        sas: Sequence[IManagementSA | SABundle],
+        why: Removal = Removal.DELETED,
+        force: bool = False,
     ) -> Deferred[None]:
         return succeed(None)
 

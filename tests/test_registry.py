@@ -195,6 +195,17 @@ class ChangeTests(SynchronousTestCase):
         self.assertEqual(node.events, [Established(sa), Removed(sa, Removal.EXPIRED)])
         self.assertEqual(seen, [(Established, sa), (Removed, None)])
 
+    def test_removed_with_its_times(self) -> None:
+        """Who is told of a removal is told what can be looked up no more: number and times."""
+        node, sa = Node(), SampleSA()
+        node.clock.advance(5.0)
+        node.registry.add(sa, Expiry(900.0))
+        node.clock.advance(60.0)
+        node.registry.remove(sa, Removal.DELETED)
+        gone = node.events[-1]
+        assert isinstance(gone, Removed)
+        self.assertEqual((gone.number, gone.since, gone.hard), (1, 5.0, 900.0))
+
     def test_stored(self) -> None:
         """What stands is in the store under the name it is found by, and leaves it at its end."""
         node, sa, child = Node(), SampleSA(), bundle()

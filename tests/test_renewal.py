@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from isakmp.associations import SABundle
 from isakmp.connections import Renewal
-from isakmp.events import Removal, SAExpiring
+from isakmp.events import Removal, Removed, SAExpiring
 from isakmp.identity import TrafficSelector
 from isakmp.interfaces import IManagementSA
 from isakmp.testing import settle
@@ -36,6 +36,26 @@ EXACTLY = Renewal(600.0)
 
 class ChildTests(SynchronousTestCase):
     """A child is renewed."""
+
+    def test_due_when_removed(self) -> None:
+        """
+        Who is told that an SA is gone can still ask when it was to be renewed; not later, and of no
+        SA that was to be renewed never.
+        """
+        both = renewing(a={"child": EXACTLY})
+        renewals, told = both.a.assembly.renewals, []
+        (bundle,), (parent,) = both.a.bundles, both.a.sas
+        due = renewals.due(bundle)
+        self.assertIsNotNone(due)
+
+        def look(event: Removed) -> None:
+            told.append((event.sa, renewals.due(event.sa)))
+
+        both.a.node.events.subscribe(Removed, look)
+        both.a.endpoint.delete([bundle])
+        both.a.endpoint.delete([parent])
+        self.assertEqual(told, [(bundle, due), (parent, None)])
+        self.assertIsNone(renewals.due(bundle))
 
     def test_renewed(self) -> None:
         """

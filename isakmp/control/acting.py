@@ -4,26 +4,27 @@ Commands that begin, end and renew SAs.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from isakmp.associations import Action, SABundle
 from isakmp.connections import Child, Connection
+from isakmp.control.call import Call, Refused
 from isakmp.control.codec import Content, clipped
 from isakmp.control.controlled import Controlled
 from isakmp.control.groups import Line
-from isakmp.control.server import Call, Refused
 from isakmp.errors import ConfigurationError, PeerError
+from isakmp.events import ExchangeFailed
 from isakmp.interfaces import IManagementSA, INode
 from isakmp.logs import Logger
 from isakmp.node import delete, endpoint_of
-from isakmp.parts import Role
 
 T = TypeVar("T")
 
@@ -117,24 +118,28 @@ class Acting:
             raise Refused(f"{what} is not begun: mode = {child.action.value} protects nothing")
         self._log.info("a client begins {what}", what=what, connection=connection.name)
         with_lines = _Lines(call, connection.name, self._number)
+        failures = _Failures(self._node)
         begun = endpoint.establish(connection, () if child is None else child)
         try:
             await self._awaited(call, begun, f"{what} is not established after {{}} ms; it goes on")
         except (PeerError, ConfigurationError, LookupError) as error:
-            raise Refused(f"{what} is not established: {error}") from None
+            raise Refused(f"{what} is not established: {failures.sentence(error)}") from None
         except CancelledError:
             raise Refused(f"{what} is not established: it was given up here") from None
         finally:
+            failures.stop()
             with_lines.stop()
         return {"success": "yes"}
 
     async def terminate(self, call: Call) -> Content:
         """
-        SAs are deleted, and their peers told; there is no answer of theirs to wait for.
+        SAs are deleted, and their peers told; answered when they are gone.
 
-        With a connection's name also what is only begun with it is given up.
+        Peers that answer are waited for, unless with ``force``; IKEv1 has no such answer (RFC 2408
+        section 5.15).  ``timeout`` is as in :meth:`initiate`.  With a connection's name also what
+        is only begun with it is given up.
         """
-        selector = Selector.of(call)
+        selector, force = Selector.of(call), call.flag("force")
         if not selector:
             raise Refused("nothing says which SAs: valid are ike, child, ike-id and child-id")
         found = selector.everything(self._node)
@@ -148,13 +153,20 @@ class Acting:
             connection=", ".join(sorted(names)),
         )
         with_lines = _Lines(call, names.pop() if len(names) == 1 else "", self._number)
-        deleting = delete(self._node, found)
+        gone: list[None] = []
+        deleting = [delete(self._node, [sa], force=force).addCallback(gone.append) for sa in found]
+        together = DeferredList(
+            deleting, fireOnOneErrback=True, consumeErrors=True
+        ).addCallbacks(lambda _: None, lambda first: first.value.subFailure)
+        matches = str(len(found) + begun)
         try:
-            await self._awaited(call, deleting, "the SAs are not deleted after {} ms; it goes on")
+            await self._awaited(call, together, "not all SAs are gone after {} ms; it goes on")
+        except Refused as late:
+            terminated = str(len(gone) + begun)
+            raise Refused(str(late), matches=matches, terminated=terminated) from None
         finally:
             with_lines.stop()
-        count = str(len(found) + begun)
-        return {"success": "yes", "matches": count, "terminated": count}
+        return {"success": "yes", "matches": matches, "terminated": matches}
 
     def _give_up(self, selector: Selector) -> int:
         """End what is only begun with a connection; how many SAs that would have been."""
@@ -164,7 +176,6 @@ class Acting:
             exchange
             for exchange in self._node.exchanges.running()
             if exchange.sa is None
-            and exchange.role is Role.INITIATOR
             and exchange.connection is not None
             and exchange.connection.name == selector.ike
         ]
@@ -188,9 +199,10 @@ class Acting:
         begun = [sa for sa in found if self._daemon.assembly.renewals.now(sa)]
         if not begun:
             raise Refused(
-                "they are renewed already, or their connection is not configured any more"
+                "they are renewed already, or their connection is not configured any more",
+                matches=str(len(found)),
             )
-        return {"success": "yes", "matches": str(len(begun))}
+        return {"success": "yes", "matches": str(len(found))}
 
     async def redirect(self, call: Call) -> Content:
         """Peers are sent to another gateway: not in IKEv1."""
@@ -263,11 +275,13 @@ class Acting:
         waiting: Deferred[None] = Deferred()
 
         def over(result: object) -> None:
-            if not waiting.called:
+            if waiting.called:
                 if isinstance(result, Failure):
-                    waiting.errback(result)
-                else:
-                    waiting.callback(None)
+                    _logged_where_it_happened(result)
+            elif isinstance(result, Failure):
+                waiting.errback(result)
+            else:
+                waiting.callback(None)
 
         begun.addBoth(over)
         timer = None
@@ -311,13 +325,31 @@ class _Lines:
             return
         if self._connection and line.connection != self._connection:
             return
-        self._call.tell("control-log", told(line, self._number(line.connection)))
+        self._call.tell("control-log", told(line, line.number or self._number(line.connection)))
 
     def stop(self) -> None:
         """It is over."""
         if self._watching:
             self._watching = False
             globalLogPublisher.removeObserver(self)
+
+
+class _Failures:
+    """
+    What is said of the exchanges that fail as long as a client's command runs.
+    """
+
+    def __init__(self, node: INode) -> None:
+        # Of many that fail meanwhile the last are kept: the one that ends the command is of them.
+        self._last: deque[ExchangeFailed] = deque(maxlen=8)
+        self.stop = node.events.subscribe(ExchangeFailed, self._last.append)
+
+    def sentence(self, error: Exception) -> str:
+        """What the log says of the exchange that ended with this error; else the error itself."""
+        for event in reversed(self._last):
+            if event.error is error:
+                return event.sentence
+        return str(error)
 
 
 def told(line: Line, number: int) -> Content:

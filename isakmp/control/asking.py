@@ -12,9 +12,9 @@ from isakmp import __version__
 from isakmp.associations import Action, SABundle
 from isakmp.control import listing, names
 from isakmp.control.acting import Selector
+from isakmp.control.call import Call
 from isakmp.control.codec import Content
 from isakmp.control.controlled import Controlled
-from isakmp.control.server import Call
 from isakmp.crypto.ciphers import CBC
 from isakmp.crypto.groups import GROUPS
 from isakmp.interfaces import INode

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 
 from isakmp.control.acting import Acting
 from isakmp.control.asking import Asking
+from isakmp.control.call import Command
 from isakmp.control.controlled import Controlled
 from isakmp.control.counters import Counters
 from isakmp.control.listing import Listing
 from isakmp.control.loading import Loading
-from isakmp.control.server import Command
 
 
 def commands(daemon: Controlled, listing: Listing, counters: Counters) -> Mapping[str, Command]:

@@ -59,8 +59,6 @@ class Control:
         """Serve nobody any more."""
         self._watching.stop()
         self._counters.stop()
-        self.server.leave_all()
         port, self._port = self._port, None
-        if port is None:
-            return maybeDeferred(lambda: None)
-        return maybeDeferred(port.stopListening).addCallback(lambda _: None)
+        closed = maybeDeferred(port.stopListening if port is not None else lambda: None)
+        return closed.addCallback(lambda _: self.server.leave_all())

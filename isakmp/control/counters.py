@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 from isakmp.associations import SABundle
+from isakmp.control.call import Call, Refused
 from isakmp.control.codec import Content
-from isakmp.control.server import Call, Refused
 from isakmp.errors import InvalidCookie, InvalidSPI
 from isakmp.events import Established, MessageDropped, Tally
 from isakmp.interfaces import INode

@@ -14,6 +14,7 @@ from isakmp.associations import Action, ManagementKey, ProtectionSA, SABundle
 from isakmp.connections import Child, Connection, StartAction
 from isakmp.control import names
 from isakmp.control.codec import Content
+from isakmp.events import Removed
 from isakmp.interfaces import IExchange, IManagementSA, INegotiatingDomain, INode, IReqids
 from isakmp.numbers import ProtocolID
 from isakmp.parts import Role
@@ -60,15 +61,18 @@ class Listing:
         if self._node.registry.find(sa.key) is None:
             found["state"] = "DELETING"
             return found
-        found["established"] = self._ago(sa)
+        found["established"] = self._ago(self._node.registry.since(sa))
         found |= self._until_renewal(sa)
         return found
 
-    def child(self, bundle: SABundle, number: int) -> dict[str, str | list[str]]:
+    def child(
+        self, bundle: SABundle, number: int, gone: Removed | None = None
+    ) -> dict[str, str | list[str]]:
         """
         A child.
 
         :param number: what this process calls it.
+        :param gone: that it is being told to be.
         """
         sa = _protecting(bundle.inbound or bundle.outbound)
         found: dict[str, str | list[str]] = {
@@ -90,14 +94,15 @@ class Listing:
             found["esn"] = "1"
         if not self._node.sink.protects:
             found["protected"] = "no"
+            name = self._node.sink.name
+            found["label"] = label(f"NOT PROTECTED: the sink {name} protects nothing")
         for key in ("bytes-in", "packets-in", "bytes-out", "packets-out"):
             found[key] = "0"  # until its sink has been asked
-        if self._node.registry.find(bundle.key) is not None:
-            found |= self._until_renewal(bundle)
-            hard = self._node.registry.expiry(bundle).hard
-            if hard:
-                found["life-time"] = str(max(0, round(hard - self._node.clock.seconds())))
-            found["install-time"] = self._ago(bundle)
+        registry = self._node.registry
+        if gone is not None:
+            found |= self._times(bundle, gone.since, gone.hard)
+        elif registry.find(bundle.key) is not None:
+            found |= self._times(bundle, registry.since(bundle), registry.expiry(bundle).hard)
         found["local-ts"] = [names.selector(bundle.policy.local)]
         found["remote-ts"] = [names.selector(bundle.policy.remote)]
         return found
@@ -168,8 +173,14 @@ class Listing:
             return "REKEYED"
         return "REKEYING" if self._renewals.is_renewing(bundle) else "INSTALLED"
 
-    def _ago(self, sa: IManagementSA | SABundle) -> str:
-        since = self._node.registry.since(sa)
+    def _times(self, bundle: SABundle, since: float, hard: float) -> dict[str, str]:
+        found = self._until_renewal(bundle)
+        if hard:
+            found["life-time"] = str(max(0, round(hard - self._node.clock.seconds())))
+        found["install-time"] = self._ago(since)
+        return found
+
+    def _ago(self, since: float) -> str:
         return str(max(0, int(self._node.clock.seconds() - since)))
 
     def _until_renewal(self, sa: IManagementSA | SABundle) -> dict[str, str]:
@@ -177,6 +188,14 @@ class Listing:
         if due is None:
             return {}
         return {"rekey-time": str(max(0, round(due - self._node.clock.seconds())))}
+
+
+def label(text: str) -> str:
+    """
+    A text that ``swanctl`` prints with a child: of what it does not know it prints nothing, but a
+    security label in whatever words.  vici has it in hexadecimal digits, with an octet of zero.
+    """
+    return (text.encode("ascii", "replace") + b"\0").hex()
 
 
 def cookies_of(key: ManagementKey) -> dict[str, str]:

@@ -9,9 +9,9 @@ from dataclasses import replace
 from isakmp.config import messages
 from isakmp.config.mistakes import ConfigurationErrors, Findings, Place, shown
 from isakmp.config.shared_secrets import check_secrets
+from isakmp.control.call import Call, Refused
 from isakmp.control.codec import Content, octets_of
 from isakmp.control.controlled import Controlled
-from isakmp.control.server import Call, Refused
 from isakmp.errors import ConfigurationError
 from isakmp.logs import Logger
 

@@ -8,8 +8,8 @@ loses events at first and its connection in the end; what waits for it here is b
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeAlias, cast
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionDone
@@ -25,15 +25,8 @@ from twisted.protocols.basic import Int32StringReceiver
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from isakmp.control.codec import (
-    MAX_SEGMENT,
-    Content,
-    Kind,
-    Malformed,
-    Packet,
-    Section,
-    clipped,
-)
+from isakmp.control.call import Call, Command, Refused, refusal
+from isakmp.control.codec import MAX_SEGMENT, Content, Kind, Malformed, Packet, Section
 from isakmp.errors import ConfigurationError
 from isakmp.logs import Logger
 
@@ -43,90 +36,11 @@ MAX_CLIENTS = 32
 MAX_WAITING = MAX_SEGMENT
 """The most octets of packets that wait for the end of a client's command."""
 
-LARGEST = 2**32 - 1
-"""The largest number that a client can say."""
-
 STALLED = 60.0
 """Seconds after which a client that reads nothing of what waits for it is left."""
 
-
-class Refused(Exception):
-    """
-    A command is not done; the text says why.
-
-    :param counts: what is said beside it: ``matches="0"``.
-    """
-
-    def __init__(self, why: str, **counts: str) -> None:
-        super().__init__(why)
-        self.counts = counts
-
-
-class Call:
-    """
-    One command of a client.
-
-    :ivar message: what came with it.
-    """
-
-    def __init__(self, session: Session, message: Section) -> None:
-        self._session = session
-        self.message = message
-
-    def text(self, key: str, default: str = "") -> str:
-        """
-        A value of the message.
-
-        :raises Refused: if a list or a section stands there.
-        """
-        value = self.message.get(key, default)
-        if not isinstance(value, str):
-            raise Refused(f"{key}: one text is expected")
-        return value
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        """A list in the message, or a text as the one of a list."""
-        value = self.message.get(key, [])
-        if isinstance(value, Mapping):
-            raise Refused(f"{key}: a list is expected")
-        return (value,) if isinstance(value, str) else tuple(value)
-
-    def flag(self, key: str) -> bool:
-        """Whether something is said to be so."""
-        return self.text(key).lower() in ("yes", "true", "enabled", "1")
-
-    def number(self, key: str, default: int = 0) -> int:
-        """
-        A number in the message.
-
-        :raises Refused: if something else stands there.
-        """
-        text = self.text(key)
-        try:
-            if text and not -LARGEST <= int(text) <= LARGEST:
-                raise ValueError
-            return int(text) if text else default
-        except ValueError:
-            raise Refused(f"{key}: {text[:100]!r} is not a number, or too large") from None
-
-    def wants(self, event: str) -> bool:
-        """Whether the client listens to an event."""
-        return event in self._session.registered
-
-    def tell(self, event: str, content: Content) -> None:
-        """An event for this client alone; it is lost if the client does not read."""
-        self._session.tell(event, content)
-
-    async def stream(self, event: str, content: Content) -> None:
-        """
-        Part of the answer, as an event; waits until the client has read what came before.
-
-        :raises ConnectionDone: if the client has gone.
-        """
-        await self._session.stream(event, content)
-
-
-Command: TypeAlias = Callable[[Call], Awaitable[Content]]
+PARTING = 0.5
+"""Seconds that a client has to read what it was told when the daemon ends."""
 
 
 class Session(Int32StringReceiver):
@@ -152,6 +66,7 @@ class Session(Int32StringReceiver):
         self._room: Deferred[None] | None = None
         self._stalled: IDelayedCall | None = None
         self._lost = 0
+        self._ending: IDelayedCall | None = None
 
     def connectionMade(self) -> None:
         """From Twisted: it is there."""
@@ -165,7 +80,10 @@ class Session(Int32StringReceiver):
         self.registered.clear()
         self._waiting.clear()
         self.flowing()
+        if self._ending is not None and self._ending.active():
+            self._ending.cancel()
         self._server.registrations_changed()
+        self._server.left()
 
     # -- what it sends -------------------------------------------------------------------------
 
@@ -254,6 +172,15 @@ class Session(Int32StringReceiver):
             self._gone = True
             self._waiting.clear()
             self.transport.abortConnection()  # type: ignore[attr-defined]
+
+    def end(self) -> None:
+        """The daemon ends: it is left when it has read what it was told, or after a moment."""
+        self.registered.clear()
+        self._waiting.clear()
+        transport: Any = self.transport
+        transport.unregisterProducer()
+        transport.loseConnection()
+        self._ending = self._server.clock.callLater(PARTING, transport.abortConnection)
 
     # -- what it is sent -----------------------------------------------------------------------
 
@@ -352,6 +279,7 @@ class ControlServer(ServerFactory):
         self.clock = clock
         self.sessions: set[Session] = set()
         self.watched: Callable[[], None] | None = None
+        self._over: Deferred[None] | None = None
 
     def buildProtocol(self, addr: IAddress | None) -> Session | None:
         """From Twisted: a client; none if there are too many."""
@@ -385,12 +313,21 @@ class ControlServer(ServerFactory):
         if self.watched is not None:
             self.watched()
 
-    def leave_all(self) -> None:
-        """Every client's connection ends."""
+    def leave_all(self) -> Deferred[None]:
+        """
+        Every client's connection ends, when it has read what it was told, or does not soon.
+
+        Fires when all have.
+        """
+        over: Deferred[None] = Deferred()
+        self._over = over
         for session in tuple(self.sessions):
-            session.transport.abortConnection()  # type: ignore[attr-defined]
+            session.end()
+        self.left()
+        return over
 
-
-def refusal(why: str, **counts: str) -> Section:
-    """What answers a command that is not done."""
-    return {"success": "no", **counts, "errmsg": clipped(why)}
+    def left(self) -> None:
+        """A client has."""
+        if not self.sessions and self._over is not None:
+            over, self._over = self._over, None
+            over.callback(None)

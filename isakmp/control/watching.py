@@ -28,7 +28,13 @@ from isakmp.errors import (
     PeerRefused,
     Unreadable,
 )
-from isakmp.events import Established, ExchangeFailed, Removal, Removed
+from isakmp.events import (
+    Established,
+    ExchangeFailed,
+    FirstMessageRefused,
+    Removal,
+    Removed,
+)
 from isakmp.exchange.types import PHASE_1
 from isakmp.interfaces import IManagementSA, INode
 from isakmp.numbers import NotifyType
@@ -84,6 +90,7 @@ class Watching:
             node.events.subscribe(Established, self._established),
             node.events.subscribe(Removed, self._removed),
             node.events.subscribe(ExchangeFailed, self._failed),
+            node.events.subscribe(FirstMessageRefused, self._refused),
         )
 
     def stop(self) -> None:
@@ -113,7 +120,7 @@ class Watching:
             return  # of what is logged while clients are told, they are not told
         self._inside = True
         try:
-            content = dict(told(line, self._number(line.connection)))
+            content = dict(told(line, line.number or self._number(line.connection)))
             self._server.publish("log", {**content, "thread": "1"})
         finally:
             self._inside = False
@@ -138,7 +145,7 @@ class Watching:
                 }
                 self._tell_of_child("child-rekey", sa, {sa.policy.name: pair})
             elif self._server.wanted("child-updown") and not self._has_others(sa):
-                self._updown(sa, registry.number(sa), up=True)
+                self._updown(sa, registry.number(sa))
             return
         if not self._server.wanted("ike-updown") and not self._server.wanted("ike-rekey"):
             return
@@ -159,16 +166,16 @@ class Watching:
                 self._server.publish("ike-updown", {sa.connection: described})
         elif self._server.wanted("child-updown") and event.why is not Removal.REPLACED:
             if not self._has_others(sa):
-                self._updown(sa, event.number, up=False)
+                self._updown(sa, event.number, event)
 
     def _has_others(self, bundle: SABundle) -> bool:
         """Whether it was renewed, or is in place of another: then nothing went up or down."""
         return any(True for _ in others(self._node, bundle))
 
-    def _updown(self, bundle: SABundle, number: int, up: bool) -> None:
-        described = self._listing.child(bundle, number)
+    def _updown(self, bundle: SABundle, number: int, gone: Removed | None = None) -> None:
+        described = self._listing.child(bundle, number, gone)
         children: dict[str, Content] = {f"{bundle.policy.name}-{number}": described}
-        self._tell_of_child("child-updown", bundle, children, up)
+        self._tell_of_child("child-updown", bundle, children, gone is None)
 
     def _tell_of_child(
         self, event: str, bundle: SABundle, children: Mapping[str, Content], up: bool = False
@@ -186,20 +193,29 @@ class Watching:
     def _failed(self, event: ExchangeFailed) -> None:
         if isinstance(event.error, Cancelled) or not self._server.wanted("alert"):
             return
-        fields = event.fields
+        whose = {"name": event.connection, **cookies_of(event.cookies)}
+        self._alert(event, alert(event), whose)
+
+    def _refused(self, event: FirstMessageRefused) -> None:
+        if self._server.wanted("alert"):
+            self._alert(event, _of_ours(event.error, 0), {})
+
+    def _alert(
+        self, event: ExchangeFailed | FirstMessageRefused, kind: str, whose: Mapping[str, str]
+    ) -> None:
+        path, fields = event.path, event.fields
         self._server.publish(
             "alert",
             {
-                "type": alert(event),
+                "type": kind,
                 "ike-sa": {
-                    "name": event.connection,
-                    "local-host": event.path.local[0],
-                    "remote-host": event.path.remote[0],
-                    "peer": endpoint(event.path.remote),
-                    **cookies_of(event.cookies),
+                    "local-host": path.local[0],
+                    "remote-host": path.remote[0],
+                    "peer": endpoint(path.remote),
+                    **whose,
                 },
                 **{name: clipped(fields[name]) for name in _TOLD if name in fields},
-                "msg": clipped(str(event.error)),
+                "msg": clipped(event.sentence),
             },
         )
 
@@ -215,7 +231,12 @@ def alert(event: ExchangeFailed) -> str:
             return "half-open-timeout"
         first = phase == 0 and not any(getattr(event.cookies, "responder", b"\1"))
         return "peer-init-unreachable" if first else "retransmit-send-timeout"
+    return _of_ours(error, phase)
+
+
+def _of_ours(error: PeerError, phase: int) -> str:
+    """Of what was found here: in phase 1, or under an ISAKMP SA."""
     for kinds, names in _OURS:
         if isinstance(error, kinds):
             return names[phase]
-    return "authorization-failed" if phase == 0 else "install-child-sa-failed"
+    return "install-child-sa-failed" if phase else "authorization-failed"

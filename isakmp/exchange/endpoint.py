@@ -166,11 +166,13 @@ class ISAKMPEndpoint:
         self,
         sas: Sequence[IManagementSA | SABundle],
         why: Removal = Removal.DELETED,
+        force: bool = False,
     ) -> Deferred[None]:
         """
         Remove them here and tell the peer; with a management SA go its children.
 
-        The peer is told once and not waited for: a Delete is never answered (RFC 2408 5.15).
+        The peer is told once and not waited for, ``force`` or not: a Delete is never answered (RFC
+        2408 section 5.15).
         """
         return self._removals.delete(sas, why)
 

@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from isakmp.errors import AuthenticationFailed, Malformed, PeerError
-from isakmp.events import MessageDropped, MessageSent, PayloadDiscarded
+from isakmp.events import FirstMessageRefused, MessageDropped, MessageSent, PayloadDiscarded
 from isakmp.exchange.rules import Told, rule_of
 from isakmp.interfaces import IManagementSA, IMessageProtection, INode
 from isakmp.logs import Logger
@@ -98,10 +98,12 @@ class Refusals:
         :param sealing: gives what seals a notification about the exchange it was meant for.
         :param path: of that exchange.
         """
-        peer = endpoint(datagram.path.remote)
         if first and self._lines.take():
-            self._log.info("refused {peer}: {why}", peer=peer, why=error, event=error.event)
+            refused = FirstMessageRefused(datagram.path, error)
+            self._log.info("{line}", line=refused.sentence, event=error.event, **refused.fields)
+            self._node.events.publish(refused)
         else:
+            peer = endpoint(datagram.path.remote)
             self._log.debug(
                 "dropped from {peer}: {why}", peer=peer, why=error, event=error.event
             )

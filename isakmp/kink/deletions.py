@@ -57,7 +57,7 @@ class Deletions:
             timer.cancel()
             self._node.sink.remove(bundle).addErrback(self._could_not)
 
-    async def delete(self, bundle: SABundle, why: Removal) -> None:
+    async def delete(self, bundle: SABundle, why: Removal, force: bool = False) -> None:
         registry, sink = self._node.registry, self._node.sink
         current = registry.find(bundle.key)
         if not isinstance(current, SABundle) or current.name != bundle.name:
@@ -67,7 +67,7 @@ class Deletions:
         if why in _SILENT or not isinstance(session, TicketSession):
             await sink.remove(current)
             return
-        if why is Removal.SHUTDOWN:
+        if force or why is Removal.SHUTDOWN:
             self._say_goodbye(session, current)
             await sink.remove(current)
             return
@@ -100,7 +100,7 @@ class Deletions:
         self._node.sink.remove(bundle).addErrback(self._could_not)
 
     def _say_goodbye(self, session: TicketSession, bundle: SABundle) -> None:
-        """Once, if a ticket is at hand: there will be nobody who hears the answer."""
+        """Once, if a ticket is at hand: nobody will hear the answer."""
         ours = session.ours.data.decode("ascii")
 
         def send(ticket: ITicket) -> None:

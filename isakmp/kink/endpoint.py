@@ -23,7 +23,7 @@ from isakmp.errors import (
     PeerError,
     Reason,
 )
-from isakmp.events import ExchangeFailed, MessageDropped, Removal
+from isakmp.events import ExchangeFailed, FirstMessageRefused, MessageDropped, Removal
 from isakmp.exchange.phase1 import path_of
 from isakmp.exchange.refusals import Bucket
 from isakmp.interfaces import (
@@ -136,19 +136,24 @@ class KINKEndpoint:
         return self.probe(sa).addCallback(lambda _: self._node.registry.find(sa.key) or sa)
 
     def delete(
-        self, sas: Sequence[IManagementSA | SABundle], why: Removal = Removal.DELETED
+        self,
+        sas: Sequence[IManagementSA | SABundle],
+        why: Removal = Removal.DELETED,
+        force: bool = False,
     ) -> Deferred[None]:
         """
         Remove them here and tell the peer; with a session go its children.
 
         What we receive by stays until the peer has answered, and for the time of grace.
+
+        :param force: the peer is told once, and nothing stays.
         """
         bundles: dict[str, SABundle] = {}
         for sa in sas:
             its = [sa] if isinstance(sa, SABundle) else self._node.registry.children(sa.key)
             bundles.update((bundle.name, bundle) for bundle in its)
         deleting = [
-            Deferred.fromCoroutine(self._deletions.delete(bundle, why))
+            Deferred.fromCoroutine(self._deletions.delete(bundle, why, force))
             for bundle in bundles.values()
         ]
         for sa in sas:
@@ -202,13 +207,15 @@ class KINKEndpoint:
         """
         It was not proven: told only what RFC 4430 has a word for, and not more than was sent.
         """
-        peer = endpoint(datagram.path.remote)
         self._node.events.publish(MessageDropped(datagram.path, error))
         if header.kind in (MessageType.REPLY, MessageType.ACK):
+            peer = endpoint(datagram.path.remote)
             self._log.debug("dropped from {peer}: {why}", peer=peer, why=error)
             return
         if self._lines.take():
-            self._log.info("refused {peer}: {why}", peer=peer, why=error)
+            refused = FirstMessageRefused(datagram.path, error)
+            self._log.info("{line}", line=refused.sentence, **refused.fields)
+            self._node.events.publish(refused)
         payload: Payload
         checksum = None
         if isinstance(error, KINKError):
@@ -312,15 +319,9 @@ class KINKEndpoint:
         if isinstance(error, CancelledError):
             error = Cancelled("given up here")
         if isinstance(error, PeerError):
-            self._node.events.publish(
-                ExchangeFailed(name, path, "KINK CREATE", Role.INITIATOR, key, error)
-            )
-            self._log.info(
-                "KINK CREATE with {peer} failed: {why}",
-                peer=endpoint(path.remote),
-                why=str(error),
-                connection=name,
-            )
+            event = ExchangeFailed(name, path, "KINK CREATE", Role.INITIATOR, key, error)
+            self._node.events.publish(event)
+            self._log.info("{line}", line=event.sentence, **event.fields)
 
     def _ended(
         self, result: object, running: Deferred[Sequence[SABundle]]

@@ -527,8 +527,10 @@ class InitiateTests(CommandTestCase):
         self.assertEqual(len(failed), 1)
         self.assertEqual((failed[0]["group"], failed[0]["level"]), ("IKE", "1"))
         self.assertEqual(failed[0]["ikesa-name"], "lab")
-        # The same sentence in both.
-        self.assertIn(str(failed[0]["msg"]).partition("failed: ")[2], answer.message["errmsg"])
+        # The same sentence in both, from its first word to its last.
+        self.assertEqual(
+            answer.message["errmsg"], f"lab/net is not established: {failed[0]['msg']}"
+        )
         self.assertEqual(self.client.received(), [])
 
     def test_loglevel(self) -> None:
@@ -565,9 +567,105 @@ class TerminateTests(CommandTestCase):
                 self.assertEqual(list(member.registry), [])
 
     def test_numbers(self) -> None:
-        """A child is meant by its number; with force, which changes nothing in IKEv1, too."""
-        self.client.call("terminate", {"child-id": "2", "force": "yes", "timeout": "1000"})
+        """A child is meant by its number."""
+        self.client.call("terminate", {"child-id": "2"})
         self.assertEqual([one.policy.name for one in self.both.a.bundles], ["net"])
+
+    def slow_sink(self) -> list[Deferred[None]]:
+        """From now on Alice's sink takes its time; what fires when it has removed a bundle."""
+        removing: list[Deferred[None]] = []
+
+        def remove(bundle: SABundle) -> Deferred[None]:
+            removing.append(Deferred())
+            return removing[-1]
+
+        self.patch(self.both.a.sink, "remove", remove)
+        return removing
+
+    def test_waits(self) -> None:
+        """Without a timeout, or with one of 0, the answer comes when all is gone."""
+        for more in ({}, {"timeout": "0"}, {"force": "yes"}):
+            self.setUp()
+            removing = self.slow_sink()
+            self.client.ask("terminate", {"ike": "lab", **more})
+            self.wait(3600.0)
+            self.assertEqual(self.client.received(), [])
+            first, second = removing
+            first.callback(None)
+            self.assertEqual(self.client.received(), [])
+            second.callback(None)
+            (answer,) = self.client.received()
+            self.assertEqual(
+                answer.message, {"success": "yes", "matches": "1", "terminated": "1"}
+            )
+
+    def test_timeout(self) -> None:
+        """
+        With a timeout the answer is an error when that is over, and tells how many are gone.  The
+        rest goes on.
+        """
+        removing = self.slow_sink()
+        self.client.ask("terminate", {"ike": "lab", "child": "net", "timeout": "500"})
+        other = self.daemon.client()
+        other.ask("terminate", {"ike": "lab", "child": "net1", "timeout": "500"})
+        removing[1].callback(None)
+        (answer,) = other.received()
+        self.assertEqual(answer.message["success"], "yes")
+        self.wait(0.4)
+        self.assertEqual(self.client.received(), [])
+        self.wait(0.2)
+        (answer,) = self.client.received()
+        self.assertEqual(
+            answer.message,
+            {
+                "success": "no",
+                "matches": "1",
+                "terminated": "0",
+                "errmsg": "not all SAs are gone after 500 ms; it goes on",
+            },
+        )
+        removing[0].callback(None)
+        self.wait()
+        self.assertEqual(self.both.b.bundles, [])
+        self.assertEqual(self.client.call("version")["daemon"], "isakmp")
+
+    def test_some_in_time(self) -> None:
+        """Of several SAs those count as terminated that are gone when the time is over."""
+        settle(self.both.clock, self.both.a.establish("net1"))
+        removing = self.slow_sink()
+        self.client.ask("terminate", {"child": "net1", "timeout": "500"})
+        first, _ = removing
+        first.callback(None)
+        self.wait(0.6)
+        (answer,) = self.client.received()
+        self.assertEqual((answer.message["matches"], answer.message["terminated"]), ("2", "1"))
+
+    def test_at_once(self) -> None:
+        """With a timeout of -1 the answer does not wait."""
+        self.slow_sink()
+        answer = self.client.call("terminate", {"ike": "lab", "timeout": "-1"})
+        self.assertEqual(answer, {"success": "yes", "matches": "1", "terminated": "1"})
+        self.assertEqual(self.both.a.bundles, [])
+
+    def test_sink_fails(self) -> None:
+        """A sink that cannot remove a child is the log's matter: for the peer it is gone."""
+        removing = self.slow_sink()
+        self.client.ask("terminate", {"child": "net1"})
+        removing[0].errback(Failure(OSError(5, "no")))
+        (answer,) = self.client.received()
+        self.assertEqual(answer.message["success"], "yes")
+        self.assertEqual(len(self.flushLoggedErrors(OSError)), 1)
+
+    def test_begun_by_the_peer(self) -> None:
+        """What a peer has begun with a connection, and not finished, is ended with it."""
+        self.prepare()
+        self.both.b.establish().addErrback(lambda _: None)
+        while len(self.both.wire) < 4:
+            self.both.clock.next_event()
+        (begun,) = self.client.streamed("list-sas", "list-sa")
+        self.assertEqual(section(begun, "lab")["state"], "CONNECTING")
+        self.assertEqual(self.client.call("terminate", {"ike": "lab"})["terminated"], "1")
+        self.assertEqual(self.client.streamed("list-sas", "list-sa"), [])
 
     def test_no_such(self) -> None:
         """What does not stand, or is not said, ends nothing."""
@@ -677,12 +775,15 @@ class RekeyTests(CommandTestCase):
         self.assertEqual(len(self.both.a.bundles), 1)
 
     def test_no_such(self) -> None:
-        """What does not stand, or was renewed already, is not renewed."""
+        """
+        What does not stand, or was renewed already, is not renewed; the latter counts as a match,
+        as it does in charon.
+        """
         self.assert_refused("rekey", {"child": "zz"}, "no such SA")
         self.assert_refused("rekey", {}, "nothing says which")
         self.client.call("rekey", {"child": "net"})
         self.wait()
-        self.assertEqual(self.client.call("rekey", {"child": "net"})["matches"], "1")
+        self.assertEqual(self.client.call("rekey", {"child": "net"})["matches"], "2")
         self.assert_refused("rekey", {"child-id": "1"}, "renewed already")
 
 

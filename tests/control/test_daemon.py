@@ -20,16 +20,18 @@ from twisted.internet.endpoints import (
     UNIXClientEndpoint,
     connectProtocol,
 )
+from twisted.internet.error import ConnectionDone
 from twisted.internet.task import deferLater
 from twisted.logger import LogEvent, LogLevel, formatEvent
 from twisted.protocols.basic import Int32StringReceiver
+from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
 from isakmp import logs
 from isakmp.config.settings import VICI, ViciSettings
 from isakmp.control.binding import listen
 from isakmp.control.codec import Kind, Packet, Section
-from isakmp.control.server import ControlServer
+from isakmp.control.server import PARTING, ControlServer
 from isakmp.daemon import Daemon
 from isakmp.description import Files
 from isakmp.errors import ConfigurationError
@@ -70,6 +72,7 @@ class Client(Int32StringReceiver):
 
     def __init__(self) -> None:
         self.events: list[tuple[str, Section]] = []
+        self.left = False
         self._answer: Deferred[Packet] | None = None
 
     def stringReceived(self, string: bytes) -> None:
@@ -81,6 +84,10 @@ class Client(Int32StringReceiver):
             answer, self._answer = self._answer, None
             assert answer is not None
             answer.callback(packet)
+
+    def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:
+        """From Twisted: the daemon has left it."""
+        self.left = True
 
     def send(self, packet: Packet) -> Deferred[Packet]:
         """A packet, and what answers it."""
@@ -302,6 +309,43 @@ class SlowTests(ControlledTestCase):
         self.assertLess(max(waiting), 2**18)
         self.assertEqual(await quick.call("get-conns"), {"conns": []})
         self.assertGreater(len(quick.events), 1000)
+
+
+class EndTests(ControlledTestCase):
+    """The daemon ends."""
+
+    async def test_told(self) -> None:
+        """What it does at the end its clients are told before they are left: what goes down."""
+        self.bob()
+        made, client = self.started(), await self.client()
+        for event in ("ike-updown", "child-updown"):
+            await client.send(Packet(Kind.EVENT_REGISTER, event))
+        await client.call("load-conn", {"road": connection(self.their_port, "start")})
+        await self.until(lambda: len(client.events) == 2)
+        await made.stopService()
+        await self.until(lambda: client.left)
+        self.assertEqual(
+            [(name, message.get("up", "no")) for name, message in client.events],
+            [
+                *(("ike-updown", "yes"), ("child-updown", "yes")),
+                *(("child-updown", "no"), ("ike-updown", "no")),
+            ],
+        )
+
+    async def test_does_not_read(self) -> None:
+        """A client that reads nothing keeps it for a moment, and no longer."""
+        made, slow = self.started(), await self.client()
+        assert made._control is not None
+        await slow.send(Packet(Kind.EVENT_REGISTER, "log"))
+        slow.transport.pauseProducing()  # type: ignore[union-attr]
+        for _ in range(1000):
+            made._control.server.publish("log", {"msg": "x" * 1000})
+            await deferLater(reactor, 0.0, lambda: None)
+        begun = reactor.seconds()  # type: ignore[attr-defined]
+        await made.stopService()
+        took = reactor.seconds() - begun  # type: ignore[attr-defined]
+        self.assertGreater(took, 0.9 * PARTING)
+        self.assertLess(took, 4 * PARTING)
 
 
 class LoadTests(ControlledTestCase):

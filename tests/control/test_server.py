@@ -9,8 +9,9 @@ from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from isakmp.control.call import Call, Refused
 from isakmp.control.codec import MAX_SEGMENT, Content, Kind, Packet, Section
-from isakmp.control.server import MAX_CLIENTS, STALLED, Call, ControlServer, Refused
+from isakmp.control.server import MAX_CLIENTS, STALLED, ControlServer
 from isakmp.errors import ConfigurationError
 from isakmp.testing import VirtualClock
 from tests.control.harness import Client, MemberDaemon

@@ -7,6 +7,7 @@ from twisted.logger import Logger, LogLevel, globalLogPublisher
 from twisted.python.failure import Failure
 
 from isakmp import errors
+from isakmp.connections import Renewal
 from isakmp.control.groups import Line
 from isakmp.control.watching import alert
 from isakmp.events import ExchangeFailed
@@ -14,7 +15,7 @@ from isakmp.exchange.types import PHASE_1
 from isakmp.logs import group_of
 from isakmp.numbers import ExchangeType, NotifyType
 from isakmp.parts import Role
-from isakmp.paths import Path
+from isakmp.paths import Datagram, Path
 from isakmp.testing import settle
 from isakmp.wire.message import CookiePair
 from tests.control.test_commands import CommandTestCase, section
@@ -65,6 +66,30 @@ class UpDownTests(CommandTestCase):
         net = section(down.message, "lab", "child-sas", "net-1")
         self.assertEqual((net["state"], net["spi-in"]), ("DELETED", net["spi-in"]))
 
+    def test_times_of_what_is_gone(self) -> None:
+        """
+        A child that goes down is told with its times: for how long it was up, when it would have
+        been renewed, and when it would have ended.
+        """
+        self.daemon.child_configured(renewal=Renewal(600.0))
+        self.both.up()
+        self.wait(59.5)
+        self.told()
+        (bundle,) = self.both.a.bundles
+        now, registry = self.both.clock.seconds(), self.both.a.registry
+        due = self.both.a.assembly.renewals.due(bundle)
+        assert due is not None
+        times = {
+            "install-time": str(int(now - registry.since(bundle))),
+            "rekey-time": str(round(due - now)),
+            "life-time": str(round(registry.expiry(bundle).hard - now)),
+        }
+        self.assertEqual(len(set(times.values())), 3)
+        settle(self.both.clock, self.both.a.endpoint.delete([bundle]))
+        (down,) = self.client.received()
+        net = section(down.message, "lab", "child-sas", "net-1")
+        self.assertEqual({key: net[key] for key in times}, times)
+
     def test_renewed_by_the_peer(self) -> None:
         """A child that the peer renews is renewed, and neither up nor down."""
         self.both.up()
@@ -96,6 +121,19 @@ class LogTests(CommandTestCase):
     def say(self, namespace: str = "isakmp.exchange.endpoint", **what: object) -> None:
         """A line of the log."""
         Logger(namespace).emit(LogLevel.info, "it is {what}", **{"what": "so", **what})
+
+    def test_number_of_what_is_gone(self) -> None:
+        """The line that tells of the end of an ISAKMP SA has its number, and not another's."""
+        self.both.up()
+        settle(self.both.clock, self.both.a.endpoint.begin_management_sa(self.both.a.connection()))
+        self.client.register("log")
+        settle(self.both.clock, self.both.a.endpoint.delete(self.both.a.sas[:1]))
+        (line,) = [
+            one.message
+            for one in self.client.received()
+            if "ISAKMP SA" in str(one.message["msg"]) and "is gone" in str(one.message["msg"])
+        ]
+        self.assertEqual(line["ikesa-uniqueid"], "1")
 
     def test_log(self) -> None:
         """Who listens to the log has its lines, with group and level, and the SA they are of."""
@@ -163,15 +201,51 @@ class AlertTests(CommandTestCase):
     def test_told(self) -> None:
         """A failure is one alert: whose it is, the rule, what was offered, and the sentence."""
         self.prepare(bobs_settings=Settings(suite="3des-sha1-modp1024"))
-        self.client.register("alert")
+        self.client.register("alert", "log")
         self.both.a.establish().addErrback(lambda _: None)
         self.wait(20.0)
-        (told,) = self.client.events("alert")
+        received = self.client.received()
+        said = [str(one.message["msg"]) for one in received if one.name == "log"]
+        (told,) = [one.message for one in received if one.name == "alert"]
         self.assertEqual(told["type"], "proposal-mismatch-ike")
         self.assertEqual((told["role"], told["exchange"]), ("initiator", MAIN))
         self.assertEqual(told["offered"], "aes128-sha256-curve25519")
-        self.assertEqual(told["msg"], str(self.both.a.failures[0]))
+        (line,) = [line for line in said if " failed: " in line]
+        self.assertEqual(told["msg"], line)
+        self.assertTrue(line.endswith(f" failed: {self.both.a.failures[0]}"), line)
         self.assertEqual(section(told, "ike-sa")["name"], "lab")
+
+    def test_refused(self) -> None:
+        """
+        Who refuses what a peer would begin tells it by an alert too, in the sentence of the log:
+        what was offered, and what is configured.
+        """
+        self.prepare(bobs_settings=Settings(suite="3des-sha1-modp1024"))
+        self.client.register("alert", "log")
+        self.both.b.establish().addErrback(lambda _: None)
+        self.wait(20.0)
+        received = self.client.received()
+        told = next(one.message for one in received if one.name == "alert")
+        (line,) = {
+            str(one.message["msg"])
+            for one in received
+            if one.name == "log" and str(one.message["msg"]).startswith("refused ")
+        }
+        self.assertEqual(told["msg"], line)
+        self.assertEqual(told["type"], "proposal-mismatch-ike")
+        self.assertEqual(told["offered"], "3des-sha1-modp1024")
+        self.assertEqual(told["configured"], "aes128-sha256-curve25519")
+
+    def test_strangers(self) -> None:
+        """However many a stranger makes, alerts are as few as lines of the log."""
+        self.client.register("alert")
+        hello = bytes(7) + b"x" + bytes(8) + bytes.fromhex("01100200000000000000001c")
+        for number in range(1000):
+            octets = number.to_bytes(8, "big") + hello[8:]
+            self.both.a.endpoint.datagram_received(Datagram(octets, PATH))
+        told = self.client.events("alert")
+        self.assertGreater(len(told), 0)
+        self.assertLessEqual(len(told), self.both.a.node.limits.notifications)
 
     def test_given_up(self) -> None:
         """What was given up here is no alert."""

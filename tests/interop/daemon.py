@@ -79,8 +79,8 @@ class DaemonProcess:
 
     :param namespace: where it runs.
     :param directory: where its ``swanctl.conf`` and its ``isakmp.toml`` are, and its log
-        (``daemon.log``) goes.  If its ``isakmp.toml`` has no ``vici``, or an empty one, it gets
-        one.
+        (``daemon.log``) goes; and its ``twisted/plugins``, if it has any.  If its ``isakmp.toml``
+        has no ``vici``, or an empty one, it gets one.
     """
 
     def __init__(self, namespace: Namespace, directory: Path) -> None:
@@ -127,7 +127,7 @@ class DaemonProcess:
                     *("-n", "--pidfile=", "isakmp"),
                     *("--config", config, "--settings", "isakmp.toml"),
                 ),
-                env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+                env={**os.environ, "PYTHONPATH": f"{CHECKOUT}:{self.directory}"},
                 cwd=self.directory,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 from tests.interop.configured import ConfiguredTestCase, including
 from tests.interop.conversing import AES128_SHA256, MAIN_MODE, spelled
+from tests.interop.daemon import DaemonProcess
 from tests.interop.swanctl import IKESA
+from tests.interop.vici import Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +233,49 @@ class DaemonAsInitiatorTests(ConfiguredTestCase):
         received = re.findall(r"received packet: from \S+\[(\d+)\] to \S+\[(\d+)\]", peer.log())
         self.assertEqual(set(received), {("10500", "500")})
         self.assert_stops(ours, peer)
+
+    def test_driven(self) -> None:
+        """
+        Through vici one child of two is ended, begun again and renewed, whoever began it first; and
+        with the ISAKMP SA all goes, until it is begun again.  charon follows each time.
+        """
+        name, here, there = "two-children", "net", "other"
+        ours, peer = self.begin(name)
+        self.wait_for_children(ours, peer, (name, here), (name, there))
+        before = ours.standing()
+        self.assertEqual(ours.terminate(ike=name, child=here), 1)
+        self.wait_for_agreement(ours, peer, lambda now: now.isakmp == before.isakmp)
+        self.assertEqual(self.children(ours), {there})
+        ours.initiate(name, here)
+        self.assertEqual(self.children(ours), {here, there})
+        self.wait_for_agreement(ours, peer)
+
+        renewed = len(ours.happened("child-rekey"))
+        self.assertEqual(ours.ask("rekey", {"ike": name, "child": here})["matches"], "1")
+        ours.wait_until(lambda: len(ours.happened("child-rekey")) > renewed)
+        # The old one stays beside the new one for a while.
+        self.wait_for_agreement(ours, peer)
+        (sa,) = ours.list_sas()
+        states = sorted((child.name, child.state) for child in sa.children)
+        self.assertEqual(
+            states, [(here, "INSTALLED"), (here, "REKEYED"), (there, "INSTALLED")]
+        )
+
+        self.assertEqual(ours.terminate(ike=name), 1)
+        self.assertFalse(ours.standing())
+        peer.wait_for_sas(lambda sas: not sas, timeout=4.0)
+        self.assertEqual(ours.told_up(), set())
+        with self.assertRaisesRegex(Refused, "no such SA stands"):
+            ours.terminate(ike=name)
+        ours.initiate(name)
+        self.assertEqual((len(ours.standing().isakmp), self.children(ours)), (1, set()))
+        ours.initiate(name, there)
+        self.wait_for_agreement(ours, peer, lambda now: len(now.children) == 1)
+        self.assert_stops(ours, peer)
+
+    def children(self, ours: DaemonProcess) -> set[str]:
+        """The names of those that stand."""
+        return {child for _, child, *_ in ours.standing().children}
 
     def test_reload(self) -> None:
         """

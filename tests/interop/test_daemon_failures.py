@@ -4,6 +4,8 @@ Every mistake that the page of failures has, with charon at the other end, in bo
 
 from __future__ import annotations
 
+import re
+
 from tests.failures.sentences import MISTAKES, pattern
 from tests.interop.configured import ConfiguredTestCase
 
@@ -28,10 +30,17 @@ class FailuresAsInitiatorTests(ConfiguredTestCase):
         """
         names = [name for name in MISTAKES if name != self.unloadable]
         ours, _ = self.begin(*names, options=IMPATIENT)
-        sentences = [getattr(MISTAKES[name], self.field) for name in names]
-        self.assertGreaterEqual(len([one for one in sentences if one]), 20)
-        patterns = [pattern(one) for one in sentences if one]
-        ours.wait_for_told(*patterns, timeout=20.0)
+        said = [one for one in (getattr(MISTAKES[name], self.field) for name in names) if one]
+        self.assertGreaterEqual(len(said), 20)
+        ours.wait_for_told(*map(pattern, said), timeout=20.0)
+        alerts = [str(alert["msg"]) for alert in ours.happened("alert")]
+        failed = [one for one in said if " failed: " in one or one.startswith("refused ")]
+        self.assertGreaterEqual(len(failed), 20)
+        for sentence in failed:
+            whole = re.compile(pattern(sentence))
+            self.assertTrue(any(map(whole.match, alerts)), f"{sentence}\n{alerts}")
+        # Nor is told by an alert what the log does not say.
+        self.assertLessEqual(set(alerts), set(ours.told()))
         self.assertEqual(ours.faults(), [])
 
 

@@ -16,6 +16,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from tests.interop import null_sink
 from tests.interop.charon import Charon, SwanctlFailed, swanctl_command
 from tests.interop.configured import ConfiguredTestCase
 from tests.interop.daemon import DaemonProcess
@@ -162,7 +163,11 @@ class SwanctlTestCase(ConfiguredTestCase):
         :param role: ours; swanctl speaks to whoever begins.
         """
         self.role = role
-        ours, peer = self.begin(CONFIGURATION)
+        ours, peer = self.prepare(CONFIGURATION)
+        # As charon has kernel-null: what is compared is what users with a kernel see.
+        null_sink.install(ours.directory)
+        (ours.directory / "isakmp.toml").write_text(null_sink.SETTINGS)
+        self.run_both(ours, peer)
         self.wait_for_agreement(ours, peer, lambda standing: standing.children)
         asked: Daemon = ours if role == "initiator" else peer
         watchers = {option: Watcher(asked, option) for option in ("--log", "--monitor-sa")}

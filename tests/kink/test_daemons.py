@@ -4,7 +4,10 @@ Real daemons that speak KINK on loopback, and what their files say.
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import time
 from collections.abc import Sequence
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -14,6 +17,7 @@ from isakmp.description import Description, Files
 from isakmp.packet_info import AVAILABLE
 from tests.daemons import Folder, free_ports
 from tests.interop.daemon import DaemonProcess
+from tests.interop.vici import Refused
 
 HER, HIS = "kink/a.lab@LAB.TEST", "kink/b.lab@LAB.TEST"
 REALM = "never in any log"
@@ -219,6 +223,38 @@ class ProcessTests(SynchronousTestCase):
         self.alice.expect(r"is gone: the peer began afresh", r"road/net is tried again in")
         self.agree()
         self.assertNotEqual(self.children(self.alice), before)
+        self.assert_clean()
+
+    def test_terminate(self) -> None:
+        """
+        A peer that does not answer a DELETE: by vici I am told so when my patience is over, and the
+        rest goes on; with force I do not wait for it; and if it answers, I am told when it has.
+        """
+        self.write()
+        self.bob.start()
+        self.alice.start()
+        self.agree()
+        self.assertEqual(self.alice.terminate(ike="road", child="net"), 1)
+        self.bob.wait_until(lambda: not self.children(self.bob))
+        for force in (False, True):
+            self.alice.initiate("road", "net")
+            self.agree()
+            os.kill(self.bob.pid, signal.SIGSTOP)
+            try:
+                begun = time.monotonic()
+                if force:
+                    self.alice.terminate(child="net", force="yes")
+                    self.assertLess(time.monotonic() - begun, 0.5)
+                else:
+                    with self.assertRaisesRegex(Refused, "not all SAs are gone after 700 ms") as no:
+                        self.alice.terminate(child="net", timeout="700")
+                    self.assertGreater(time.monotonic() - begun, 0.6)
+                    self.assertEqual(no.exception.answer["matches"], "1")
+                    self.assertEqual(no.exception.answer["terminated"], "0")
+                self.assertEqual(self.alice.standing().children, frozenset())
+            finally:
+                os.kill(self.bob.pid, signal.SIGCONT)
+            self.bob.wait_until(lambda: not self.children(self.bob))
         self.assert_clean()
 
     def test_refused(self) -> None:

@@ -80,6 +80,25 @@ class DeleteTests(SynchronousTestCase):
         settle(pair.clock, pair.a.endpoint.delete(pair.a.bundles))
         self.assertEqual(dict(pair.a.sink.standing), {})
 
+    def test_force(self) -> None:
+        """
+        Who forces it waits for no answer: the peer is told once, and nothing stays here.
+        """
+        for cut in (False, True):
+            pair = ends()
+            (bundle,) = pair.up()
+            pair.network.cut = cut
+            sent = len(pair.wire)
+            self.successResultOf(pair.a.endpoint.delete([bundle], Removal.DELETED, True))
+            self.assertEqual(dict(pair.a.sink.standing), {})
+            self.assertEqual(pair.a.bundles, [])
+            pair.wait(200)
+            if cut:
+                self.assertEqual(len(pair.wire), sent + 1)
+            else:
+                self.assertEqual(dict(pair.b.sink.standing), {})
+                assert_clean(self, pair)
+
     def test_other_side(self) -> None:
         """Either end may delete, whoever began."""
         pair = ends()
