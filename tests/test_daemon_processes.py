@@ -16,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from isakmp.packet_info import AVAILABLE
 from tests.daemons import SECRET, Folder, Road, free_ports, secret
 from tests.interop.daemon import DaemonProcess
+from tests.interop.vici import inner
 
 SECRETS = (secret("a.lab", "b.lab"),)
 
@@ -155,7 +156,11 @@ class LifeTests(ProcessTestCase):
         self.ours.write(self.hers(number=7), secrets=SECRETS)
         self.theirs.write(replace(self.his(number=7), local="0.0.0.0/0"), secrets=SECRETS)
         self.up()
-        self.alice.expect(rf"at 127\.0\.0\.7:{self.their_port}, is established")
+        for one, end in ((self.alice, "remote"), (self.bob, "local")):
+            (sa,) = one.vici.listed("list-sas", "list-sa")
+            found = inner(sa)["road"]
+            where = found[f"{end}-host"], found[f"{end}-port"]
+            self.assertEqual(where, ("127.0.0.7", str(self.their_port)))
         self.bob.expect(r"listening on 0\.0\.0\.0:\d+")
         self.assert_clean()
 
@@ -171,7 +176,7 @@ class RestartTests(ProcessTestCase):
         self.up()
         before = self.alice.standing()
         self.stop(self.bob)
-        self.alice.expect(
+        self.alice.wait_for_told(
             r"SPI .* is gone: deleted by the peer", r"road/net is tried again in \d s"
         )
         self.bob.start()
@@ -181,7 +186,7 @@ class RestartTests(ProcessTestCase):
         self.bob.kill()
         self.theirs.write(replace(self.his(), child=STARTED), secrets=SECRETS)
         self.bob.start()
-        self.alice.expect(r"is gone: the peer began afresh")
+        self.alice.wait_for_told(r"is gone: the peer began afresh")
         self.agree()
         self.assertFalse(self.alice.standing().isakmp & after.isakmp)
         self.assert_clean()
@@ -205,15 +210,15 @@ class ReloadTests(ProcessTestCase):
 
         self.ours.write(replace(stays, extra=("remote_prot = 1",)), goes, secrets=SECRETS)
         self.alice.hang_up()
-        self.alice.expect(
-            r"#error\] not reloaded: swanctl\.conf:6: connections\.stays\.remote_prot: "
+        self.alice.wait_for_told(
+            r"^not reloaded: swanctl\.conf:6: connections\.stays\.remote_prot: "
         )
         self.assertEqual(self.alice.standing(), before)
 
         comes = self.hers("comes", 4, extra=(f"local_port = {self.other_port}",))
         self.ours.write(stays, comes, secrets=SECRETS)
         self.alice.hang_up()
-        self.alice.expect(
+        self.alice.wait_for_told(
             r"goes/net, .* is gone: deleted here",
             r"reloaded swanctl\.conf: 2 connections",
             r"comes/net, .* is established",
@@ -223,7 +228,7 @@ class ReloadTests(ProcessTestCase):
         self.assertEqual({name for name, *_ in after.children}, {"stays", "comes"})
         for old, new in ((before.isakmp, after.isakmp), (before.children, after.children)):
             self.assertEqual({name for name, *_ in old & new}, {"stays"})
-        self.bob.expect(
+        self.bob.wait_for_told(
             r"goes/net, .* is gone: deleted by the peer",
             rf"comes, .* at 127\.0\.0\.1:{self.other_port}, is established",
         )
@@ -233,8 +238,9 @@ class ReloadTests(ProcessTestCase):
         self.theirs.write(replace(his[0], child=protected[:1]), his[2], secrets=SECRETS)
         for one in (self.alice, self.bob):
             one.hang_up()
-        self.bob.expect(r"reloaded swanctl\.conf: 2 connections")
-        self.alice.expect(r"(?s)(?: reloaded .*?){2}")
+        self.bob.wait_for_told(r"^reloaded swanctl\.conf: 2 connections")
+        reloaded = "reloaded swanctl.conf: 2 connections"
+        self.alice.wait_until(lambda: self.alice.told("CFG").count(reloaded) == 2)
         self.assertEqual(self.alice.standing(), after)
         self.stop(self.bob)
         self.bob.start()

@@ -38,7 +38,7 @@ sed -e 's/192\.0\.2\.1/HERE/; s/198\.51\.100\.1/192.0.2.1/; s/HERE/198.51.100.1/
     -e 's/id = left/id = HERE/; s/id = right/id = left/; s/id = HERE/id = right/' \
     -e 's/10\.1\.0/HERE/; s/10\.2\.0/10.1.0/; s/HERE/10.2.0/' -e /start_action/d \
     doc/examples/site-to-site.conf > /run/far.conf
-printf 'vici = ""\nsink = "log"\n' > /run/far.toml
+printf 'vici = "unix:///run/far.vici"\nsink = "log"\n' > /run/far.toml
 ip netns exec far .venv/bin/twistd -n --pidfile= isakmp --config /run/far.conf \
     --settings /run/far.toml > /run/far.log 2>&1 &
 set +e
@@ -61,6 +61,10 @@ ip address delete 192.0.2.10/24 dev eth0
 ip address add 192.0.2.1/24 dev eth0
 ip route add default via 192.0.2.254
 """
+
+
+#: What stands at the far end; it fails until somebody answers there.
+FAR = ".venv/bin/isakmpctl sas --uri unix:///run/far.vici"
 
 
 def settle(shell: Shell, command: str) -> None:
@@ -106,10 +110,10 @@ class TutorialTests(SynchronousTestCase):
         with Shell(APART) as shell:
             shell.run(NEIGHBOURHOOD)
             shell.run(SWANCTL)
-            settle(shell, "grep listening /run/far.log")
+            settle(shell, FAR)
             daemon, *others = shown
             self.follow(shell, daemon)
-            settle(shell, "grep listening /run/isakmp.log")
+            settle(shell, ".venv/bin/isakmpctl sas")
             self.follow(shell, *others)
             self.assertNotIn("Traceback", shell.run("cat /run/isakmp.log")[0])
 
@@ -120,6 +124,8 @@ class TutorialTests(SynchronousTestCase):
             shell.run(NEIGHBOURHOOD)
             shell.run(CHARON)
             settle(shell, "ss -Huln 'sport = 500' | grep 500")
-            settle(shell, "grep listening /run/far.log")
+            settle(shell, FAR)
             self.follow(shell, *shown)
+            shell.run(f"{FAR} > /run/far.sas")
+            self.assertEqual(shell.run("cat /run/far.sas")[0].strip(), "no SA stands")
             self.assertIn("is gone: deleted by the peer", shell.run("cat /run/far.log")[0])
