@@ -1,8 +1,8 @@
 """
 The control socket and its clients.
 
-A client has one command running at a time; events reach it in between.  A client that does not read
-loses events at first and its connection in the end; what waits for it here is bounded either way.
+A client has one command running at a time; events reach it in between.  What a client has not read
+waits here, up to a bound; beyond that it loses events, and its connection in the end.
 """
 
 from __future__ import annotations
@@ -36,6 +36,9 @@ MAX_CLIENTS = 32
 MAX_WAITING = MAX_SEGMENT
 """The most octets of packets that wait for the end of a client's command."""
 
+MAX_LATE = 2 * MAX_SEGMENT
+"""The most octets of events that wait for a client that has not read those before."""
+
 STALLED = 60.0
 """Seconds after which a client that reads nothing of what waits for it is left."""
 
@@ -66,6 +69,8 @@ class Session(Int32StringReceiver):
         self._room: Deferred[None] | None = None
         self._stalled: IDelayedCall | None = None
         self._lost = 0
+        self._late: deque[bytes] = deque()
+        self._late_octets = 0
         self._ending: IDelayedCall | None = None
 
     def connectionMade(self) -> None:
@@ -79,6 +84,7 @@ class Session(Int32StringReceiver):
         self._server.sessions.discard(self)
         self.registered.clear()
         self._waiting.clear()
+        self._late.clear()
         self.flowing()
         if self._ending is not None and self._ending.active():
             self._ending.cancel()
@@ -179,6 +185,8 @@ class Session(Int32StringReceiver):
         self._waiting.clear()
         transport: Any = self.transport
         transport.unregisterProducer()
+        if not self._gone:
+            self._write_late(all_of_it=True)
         transport.loseConnection()
         self._ending = self._server.clock.callLater(PARTING, transport.abortConnection)
 
@@ -192,11 +200,11 @@ class Session(Int32StringReceiver):
                 self.tell_octets(octets)
 
     def tell_octets(self, octets: bytes) -> None:
-        """An event that it listens to; lost if it does not read."""
-        if self._clogged:
+        """An event that it listens to; lost if too much waits for it to be read."""
+        if self._clogged and self._late_octets + len(octets) > MAX_LATE:
             self._lost += 1
         else:
-            self._write(octets)
+            self._write(octets, late=self._clogged)
 
     async def stream(self, event: str, content: Content) -> None:
         """An event, if it listens to it, as soon as it has read those before."""
@@ -211,8 +219,20 @@ class Session(Int32StringReceiver):
     def _send(self, packet: Packet) -> None:
         self._write(packet.encode())
 
-    def _write(self, octets: bytes) -> None:
-        if not self._gone:
+    def _write(self, octets: bytes, late: bool = False) -> None:
+        if self._gone:
+            return
+        if late or self._late:
+            self._late.append(octets)
+            self._late_octets += len(octets)
+        else:
+            self.sendString(octets)
+
+    def _write_late(self, all_of_it: bool = False) -> None:
+        """What has waited, as long as there is room for it."""
+        while self._late and (all_of_it or not self._clogged):
+            octets = self._late.popleft()
+            self._late_octets -= len(octets)
             self.sendString(octets)
 
     def clogged(self) -> None:
@@ -229,6 +249,9 @@ class Session(Int32StringReceiver):
         if self._stalled is not None and self._stalled.active():
             self._stalled.cancel()
         self._stalled = None
+        self._write_late()
+        if self._clogged:
+            return
         if self._lost and not self._gone:
             self._log.warn(
                 "a client of the control socket has lost {count} events", count=self._lost

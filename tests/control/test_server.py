@@ -6,16 +6,18 @@ import random
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
+from twisted.logger import formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from isakmp.control.call import Call, Refused
 from isakmp.control.codec import MAX_SEGMENT, Content, Kind, Packet, Section
-from isakmp.control.server import MAX_CLIENTS, STALLED, ControlServer
+from isakmp.control.server import MAX_CLIENTS, MAX_LATE, PARTING, STALLED, ControlServer
 from isakmp.errors import ConfigurationError
 from isakmp.testing import VirtualClock
 from tests.control.harness import Client, MemberDaemon
 from tests.nodes import pair
+from tests.samples import logged
 
 
 class ServerTestCase(SynchronousTestCase):
@@ -246,16 +248,59 @@ class HostileTests(ServerTestCase):
 
 class SlowTests(ServerTestCase):
     def test_loses_events(self) -> None:
-        """A client that does not read loses events; when it reads again it hears the next."""
+        """
+        A client that does not read loses events, if more wait than may; when it reads again it
+        hears those that waited, and the next.
+        """
         self.client.register("event")
         self.client.wire.fill()
+        text = "x" * 1000
         for number in range(10_000):
-            self.server.publish("event", {"n": str(number)})
+            self.server.publish("event", {"n": str(number), "text": text})
         self.assertEqual(self.client.wire.value(), b"")
+        said = logged(self)
         self.client.wire.drain()
         self.server.publish("event", {"n": "last"})
-        (event,) = self.client.events("event")
-        self.assertEqual(event, {"n": "last"})
+        *waited, last = [str(event["n"]) for event in self.client.events("event")]
+        self.assertEqual(waited, [str(number) for number in range(len(waited))])
+        self.assertLess(len(waited), MAX_LATE // len(text))
+        self.assertGreater(len(waited), MAX_LATE // len(text) * 0.9)
+        self.assertEqual(last, "last")
+        (line,) = [formatEvent(one) for one in said]
+        self.assertIn(f"has lost {10_000 - len(waited)} events", line)
+
+    def test_burst(self) -> None:
+        """
+        A client that reads loses nothing, however much is told at once: what does not fit into the
+        buffer waits, goes in its order as there is room, and an answer does not overtake it.
+        """
+        self.client.register("event")
+        self.client.ask("wait")
+        self.client.wire.fill()
+        for number in range(50):
+            self.server.publish("event", {"n": str(number)})
+        self.waiting.pop().callback(None)
+        heard: list[Packet] = []
+        for _ in range(60):
+            self.client.wire.full_after = 1
+            self.client.wire.drain()
+            heard += self.client.received()
+        *events, answer = heard
+        self.assertEqual([one.message["n"] for one in events], [str(n) for n in range(50)])
+        self.assertIs(answer.kind, Kind.CMD_RESPONSE)
+
+    def test_burst_before_the_end(self) -> None:
+        """What waits for a client when the daemon ends is sent before it is left."""
+        self.client.register("event")
+        self.client.wire.fill()
+        for number in range(50):
+            self.server.publish("event", {"n": str(number)})
+        self.server.leave_all()
+        self.assertEqual(len(self.client.events("event")), 50)
+        self.assertTrue(self.client.wire.disconnecting)
+        self.assertFalse(self.client.wire.ended)
+        self.clock.run_until(PARTING + 0.1)
+        self.assertTrue(self.client.wire.ended)
 
     def test_answer_waits(self) -> None:
         """What belongs to an answer is not lost: it waits until the client reads."""
