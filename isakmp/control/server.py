@@ -302,7 +302,7 @@ class ControlServer(ServerFactory):
         self.clock = clock
         self.sessions: set[Session] = set()
         self.watched: Callable[[], None] | None = None
-        self._over: Deferred[None] | None = None
+        self._over: list[Deferred[None]] = []
 
     def buildProtocol(self, addr: IAddress | None) -> Session | None:
         """From Twisted: a client; none if there are too many."""
@@ -343,7 +343,7 @@ class ControlServer(ServerFactory):
         Fires when all have.
         """
         over: Deferred[None] = Deferred()
-        self._over = over
+        self._over.append(over)
         for session in tuple(self.sessions):
             session.end()
         self.left()
@@ -351,6 +351,7 @@ class ControlServer(ServerFactory):
 
     def left(self) -> None:
         """A client has."""
-        if not self.sessions and self._over is not None:
-            over, self._over = self._over, None
-            over.callback(None)
+        if not self.sessions:
+            over, self._over = self._over, []
+            for one in over:
+                one.callback(None)

@@ -49,8 +49,7 @@ class LogTests(ConfiguredTestCase):
         again = [line for line in ours.told() if "not protected" in line]
         self.assertGreater(len(again), len(lines))
         (event,) = ours.happened("child-updown")
-        children = event[NAME]["child-sas"]  # type: ignore[call-overload,index]
-        (child,) = inner(children).values()
+        (child,) = inner(inner(inner(event)[NAME])["child-sas"]).values()
         self.assertEqual(child["protected"], "no")
 
     def test_in_list_sas(self) -> None:

@@ -36,7 +36,7 @@ def listed(events: Iterable[Section]) -> Listed:
     for event in events:
         for name, sa in inner(event).items():
             children = inner(sa)["child-sas"]
-            parts = [((name,), sa)]
+            parts: list[tuple[tuple[str, ...], Section]] = [((name,), sa)]
             parts += [((name, str(child["name"])), child) for child in inner(children).values()]
             for path, part in parts:
                 for key, value in part.items():
