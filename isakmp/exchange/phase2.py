@@ -17,6 +17,7 @@ from zope.interface import implementer
 
 from isakmp.associations import ChildRequest, Offer, SABundle
 from isakmp.connections import Child, Connection
+from isakmp.crypto.groups import group
 from isakmp.errors import (
     AuthenticationFailed,
     ConfigurationError,
@@ -51,6 +52,25 @@ NONCE_SIZE = 32
 """Octets of a nonce of ours."""
 
 _NONCE_SIZES = range(8, 257)
+
+
+@implementer(IKeyAgreement)
+class Agreement:
+    """
+    Implements IKeyAgreement for the groups of :mod:`isakmp.crypto.groups`: our half of a new one.
+
+    :param number: of the group.
+    :raises LookupError: if there is no such group here.
+    """
+
+    def __init__(self, number: int) -> None:
+        self._pair = group(number).generate()
+        self.public = self._pair.public
+
+    def agree(self, peer_public: bytes) -> bytes:
+        """g^xy."""
+        return self._pair.agree(peer_public)
+
 
 @implementer(IKeyExchangeMethod)
 class Phase2Method(Words):

@@ -12,9 +12,9 @@ from zope.interface import implementer
 
 from isakmp.associations import Lifetime
 from isakmp.crypto.ciphers import BlockCipher, cipher, is_weak, key_length
-from isakmp.crypto.groups import KeyPair, group
 from isakmp.crypto.keys import Phase1Keys, cipher_key, keymat, phase2_iv
 from isakmp.crypto.prf import Prf
+from isakmp.exchange.phase2 import Agreement
 from isakmp.identity import Identity
 from isakmp.ike.parameters import Parameters
 from isakmp.ike.protection import Phase2Protection
@@ -113,17 +113,4 @@ class ISAKMPSA:
 
     def agreement(self, number: int) -> IKeyAgreement:
         """Our half of a new Diffie-Hellman agreement; :raises LookupError: unknown group."""
-        return Agreement(group(number).generate())
-
-
-@implementer(IKeyAgreement)
-class Agreement:
-    """A key pair of a group, for perfect forward secrecy."""
-
-    def __init__(self, pair: KeyPair) -> None:
-        self._pair = pair
-        self.public = pair.public
-
-    def agree(self, peer_public: bytes) -> bytes:
-        """g^xy."""
-        return self._pair.agree(peer_public)
+        return Agreement(number)

@@ -14,9 +14,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from isakmp.associations import Lifetime, SABundle, Session
-from isakmp.crypto.groups import KeyPair, group
 from isakmp.crypto.keys import keymat
 from isakmp.events import Removal, Removed
+from isakmp.exchange.phase2 import Agreement
 from isakmp.identity import Identity
 from isakmp.interfaces import (
     Expiry,
@@ -90,20 +90,7 @@ class TicketSession:
 
     def agreement(self, number: int) -> IKeyAgreement:
         """Our half of a new Diffie-Hellman agreement; :raises LookupError: unknown group."""
-        return Agreement(group(number).generate())
-
-
-@implementer(IKeyAgreement)
-class Agreement:
-    """A key pair of a group, for perfect forward secrecy.  RFC 4430 section 5.7."""
-
-    def __init__(self, pair: KeyPair) -> None:
-        self._pair = pair
-        self.public = pair.public
-
-    def agree(self, peer_public: bytes) -> bytes:
-        """g^xy."""
-        return self._pair.agree(peer_public)
+        return Agreement(number)
 
 
 class Sessions:

@@ -17,11 +17,13 @@ from isakmp.connections import Candidates
 from isakmp.crypto.ciphers import cipher
 from isakmp.crypto.groups import group
 from isakmp.crypto.keys import Phase1Keys, cipher_key
+from isakmp.exchange import phase2
+from isakmp.exchange.phase2 import Agreement
 from isakmp.ike import method, sa
 from isakmp.ike.method import IKEMethod
 from isakmp.ike.parameters import Parameters
 from isakmp.ike.quick_mode import QuickMethod, QuickMode
-from isakmp.ike.sa import ISAKMPSA, Agreement
+from isakmp.ike.sa import ISAKMPSA
 from isakmp.interfaces import IExchange, IKeyAgreement, IKeyExchangeMethod, IManagementSA
 from isakmp.parts import Role
 from isakmp.wire.payloads import Hash, KeyExchange
@@ -184,7 +186,8 @@ class ReplayTests(SynchronousTestCase):
                 _, phase_1 = self.played(conversation, role)
                 for number, (_, messages) in enumerate(conversation.later("quick")):
                     facts = conversation.keymat(number)
-                    self.patch(sa, "group", RecordedGroup(group, pairs(messages, role, facts)))
+                    played = RecordedGroup(group, pairs(messages, role, facts))
+                    self.patch(phase2, "group", played)
                     replay = quick_mode(conversation, messages, role, self.node, phase_1)
                     (bundle,) = cast("tuple[SABundle, ...]", self.result(replay))
                     self.assertTrue(replay.complete)

@@ -25,7 +25,7 @@ from isakmp.connections import Candidates, Child, Connection
 from isakmp.crypto.groups import group
 from isakmp.crypto.keys import keymat
 from isakmp.exchange.phase1 import offer_of
-from isakmp.exchange.phase2 import Phase2Method
+from isakmp.exchange.phase2 import Agreement, Phase2Method
 from isakmp.exchange.words import Words
 from isakmp.identity import Identity
 from isakmp.interfaces import IExchange, IExchangeType, IKeyAgreement, IMessageProtection
@@ -114,7 +114,7 @@ class X25519SA:
         return keymat(lambda octets: hmac.digest(self.secret, octets, "sha256"), seed, length)
 
     def agreement(self, number: int) -> IKeyAgreement:
-        return group(number).generate()  # type: ignore[return-value]
+        return Agreement(number)
 
 
 @implementer(interfaces.IKeyExchangeMethod)
