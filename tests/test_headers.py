@@ -4,25 +4,24 @@ Key exchanges with headers and ports of their own, beside ISAKMP: who hears what
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import succeed
 from twisted.plugin import IPlugin
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import directlyProvides, implementer
 
 from isakmp.assembly import Assembly
-from isakmp.associations import SABundle, Session
-from isakmp.connections import Child, Connection
+from isakmp.associations import Session
+from isakmp.connections import Connection
 from isakmp.errors import ConfigurationError
 from isakmp.events import Removal
 from isakmp.ike.key_exchange import ike
 from isakmp.interfaces import (
     IKeyExchange,
-    IKeyExchangeEndpoint,
     IManagementSA,
     INode,
 )
@@ -33,44 +32,8 @@ from isakmp.plugins import Plugins, check_ports
 from isakmp.service import ISAKMPService
 from isakmp.sinks.memory import MemorySink
 from isakmp.testing import FixedEntropy, LossyNetwork, VirtualClock
+from tests.endpoints import SilentEndpoint
 from tests.samples import bundle
-
-
-@implementer(IKeyExchangeEndpoint)
-class Endpoint:
-    """Notes what it is asked."""
-
-    def __init__(self) -> None:
-        self.heard: list[bytes] = []
-        self.deleted: list[Any] = []
-        self.closed = False
-
-    def datagram_received(self, datagram: Datagram) -> None:
-        self.heard.append(datagram.octets)
-
-    def establish(
-        self,
-        connection: Connection,
-        child: Child | Sequence[Child],
-        sa: IManagementSA | None = None,
-    ) -> Deferred[Sequence[SABundle]]:
-        return succeed(())
-
-    def reauthenticate(self, sa: IManagementSA) -> Deferred[IManagementSA]:
-        return succeed(sa)
-
-    def delete(
-        self,
-        sas: Sequence[IManagementSA | SABundle],
-        why: Removal = Removal.DELETED,
-        force: bool = False,
-    ) -> Deferred[None]:
-        self.deleted += [(sa, why) for sa in sas]
-        return succeed(None)
-
-    def close(self) -> Deferred[None]:
-        self.closed = True
-        return succeed(None)
 
 
 @implementer(IPlugin, IKeyExchange)
@@ -79,7 +42,7 @@ class Strange:
 
     def __init__(self, name: str = "strange", ports: tuple[int, ...] = (911,), version: int = 3):
         self.name, self.ports, self.version = name, ports, version
-        self.endpoint = Endpoint()
+        self.endpoint = SilentEndpoint()
 
     def configured(self, settings: Mapping[str, object]) -> Strange:
         if set(settings) - {"port"}:
@@ -91,7 +54,7 @@ class Strange:
         here = datagram.path.local[1] in self.ports
         return here and datagram.octets[:1] == bytes((self.version,))
 
-    def open(self, node: INode) -> Endpoint:
+    def open(self, node: INode) -> SilentEndpoint:
         return self.endpoint
 
 

@@ -14,18 +14,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from isakmp.associations import SABundle
-from isakmp.connections import Child, Connection, Limits
+from isakmp.connections import Limits
 from isakmp.credentials.pre_shared_keys import PreSharedKeys
 from isakmp.doi.ipsec import IPsecDOI
 from isakmp.errors import ConfigurationError
-from isakmp.events import Removal
 from isakmp.exchange.cookies import Cookies
 from isakmp.ike.key_exchange import IKE
 from isakmp.interfaces import (
     IExchange,
-    IExchanges,
-    IKeyExchangeEndpoint,
     IManagementSA,
     INode,
     IPorts,
@@ -42,6 +38,7 @@ from isakmp.stream import EventStream
 from isakmp.testing import FixedEntropy
 from isakmp.wire.message import Message
 from isakmp.wire.payloads import Payload
+from tests.endpoints import SilentEndpoint, SilentExchanges
 
 
 @implementer(IPorts)
@@ -65,45 +62,6 @@ class Rider:
         pass
 
 
-@implementer(IKeyExchangeEndpoint)
-class SpeechlessEndpoint:
-    """One that is no IExchanges."""
-
-    def datagram_received(self, datagram: Datagram) -> None:
-        pass
-
-    def establish(
-        self,
-        connection: Connection,
-        child: Child | Sequence[Child],
-        sa: IManagementSA | None = None,
-    ) -> Deferred[Sequence[SABundle]]:
-        return succeed(())
-
-    def reauthenticate(self, sa: IManagementSA) -> Deferred[IManagementSA]:
-        return succeed(sa)
-
-    def delete(
-        self,
-        sas: Sequence[IManagementSA | SABundle],
-        why: Removal = Removal.DELETED,
-        force: bool = False,
-    ) -> Deferred[None]:
-        return succeed(None)
-
-    def close(self) -> Deferred[None]:
-        return succeed(None)
-
-
-@implementer(IExchanges)
-class Endpoint(SpeechlessEndpoint):
-    def begin(self, sa: IManagementSA, number: int, order: object) -> Deferred[object]:
-        return succeed(None)
-
-    def running(self) -> Sequence[IExchange]:
-        return ()
-
-
 def node(**instead: Any) -> Node:
     """A node of real collaborators but for the sockets and the endpoint."""
     clock, entropy, events, sink = Clock(), FixedEntropy(1), EventStream(), MemorySink()
@@ -120,7 +78,7 @@ def node(**instead: Any) -> Node:
         "dois": {1: IPsecDOI()},
         "key_exchanges": {1: IKE()},
         "riders": (Rider,),
-        "endpoints": {"isakmp": Endpoint()},
+        "endpoints": {"isakmp": SilentExchanges()},
     }
     return Node(**(collaborators | instead))
 
@@ -143,7 +101,7 @@ class NodeTests(SynchronousTestCase):
         """
         made = node(endpoints={})
         self.assertRaises(LookupError, lambda: made.exchanges)
-        endpoint = made.endpoints["isakmp"] = Endpoint()
+        endpoint = made.endpoints["isakmp"] = SilentExchanges()
         self.assertIs(made.exchanges, endpoint)
         verify(made)
 
@@ -156,7 +114,7 @@ class NodeTests(SynchronousTestCase):
             if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         }
         one, other = Node(**plain), Node(**plain)
-        one.endpoints["isakmp"] = Endpoint()
+        one.endpoints["isakmp"] = SilentExchanges()
         self.assertEqual(other.endpoints, {})
         self.assertEqual(other.limits, Limits())
         self.assertNotEqual(one, other)
@@ -191,8 +149,8 @@ class VerifyTests(SynchronousTestCase):
             ("dois", {1: object()}, "domain of interpretation 1"),
             ("key_exchanges", {1: object()}, "key exchange of Transform-ID 1"),
             ("riders", (Rider, object), "rider"),
-            ("endpoints", {"isakmp": Endpoint(), "kink": object()}, "endpoint kink"),
-            ("endpoints", {"isakmp": SpeechlessEndpoint()}, "endpoint isakmp"),
+            ("endpoints", {"isakmp": SilentExchanges(), "kink": object()}, "endpoint kink"),
+            ("endpoints", {"isakmp": SilentEndpoint()}, "endpoint isakmp"),
             ("endpoints", {}, "endpoint isakmp"),
         ):
             error = self.assertRaises(ConfigurationError, verify, node(**{name: hostile}))

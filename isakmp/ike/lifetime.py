@@ -15,6 +15,8 @@ from isakmp.wire.payloads import Notification, Payload
 
 _ENCRYPTION = int(Flags.ENCRYPTION)
 
+_UNBOUNDED = Lifetime()
+
 
 def notice(exchange: IExchange, ours: Lifetime, offered: Lifetime) -> Sequence[Payload]:
     """
@@ -35,11 +37,11 @@ def noticed(exchange: IExchange, message: Message) -> Lifetime:
     """
     As initiator: what the responder says in a sealed message, beside a proof that was checked.
     """
-    doi, said = exchange.doi, Lifetime()
+    doi, said = exchange.doi, _UNBOUNDED
     if exchange.role is not INITIATOR or not message.flags & _ENCRYPTION:
         return said
     if ILifetimeNotices.providedBy(doi):
         for notification in message.all(Notification):
             if notification.protocol == ProtocolID.ISAKMP:
-                said = said.shorter(doi.noticed_lifetime(notification) or Lifetime())
+                said = said.shorter(doi.noticed_lifetime(notification) or _UNBOUNDED)
     return said

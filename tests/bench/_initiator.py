@@ -1,7 +1,7 @@
 """
 Our initiators as a process: ``python -m tests.bench._initiator SPEC.json``.
 
-It speaks the lines of JSON of :mod:`tests.interop.node`::
+See :mod:`tests.bench._driven`::
 
     {"do": "handshakes", "count": 300, "in_flight": 8}     Main Mode and Quick Mode, as new peers
     {"do": "first_messages", "count": 10000}               first messages, as strangers
@@ -25,7 +25,6 @@ from twisted.internet import reactor, stdio
 from twisted.internet.defer import Deferred, DeferredList, FirstError
 from twisted.internet.threads import deferToThread
 from twisted.logger import globalLogBeginner
-from twisted.protocols.basic import LineOnlyReceiver
 from twisted.python.failure import Failure
 
 from isakmp.associations import Lifetime, Offer
@@ -40,6 +39,7 @@ from isakmp.service import ISAKMPService
 from isakmp.sinks.memory import MemorySink
 from isakmp.wire.message import CookiePair, Flags, Message
 from isakmp.wire.payloads import SecurityAssociation, VendorID
+from tests.bench._driven import Driven
 from tests.bench._processes import INITIATORS_TS, RESPONDER_ID, RESPONDER_TS, SECRET
 
 _UNANSWERED = 32
@@ -48,42 +48,30 @@ _UNANSWERED = 32
 _TRIES = 5
 
 
-class Peers(LineOnlyReceiver):
-    """Commands in, events out."""
-
-    delimiter = b"\n"
+class Peers(Driven):
+    """Peers of one responder, each of which begins once."""
 
     def __init__(self, spec: dict[str, Any]) -> None:
         self._spec = spec
         self._connections = [connection(spec, number) for number in range(spec["peers"])]
         self._fresh = iter(self._connections)
-        self._service = ISAKMPService(
+        service = ISAKMPService(
             self._connections,
             (SharedSecret(SECRET.encode()),),
             listen=((spec["listen"], 500),),
             sink=MemorySink(),
         )
+        super().__init__(service)
 
-    def connectionMade(self) -> None:
-        """Standard input and output are there: begin."""
-        self._service.privilegedStartService()
-        self._service.startService()
-        self.say("ready")
-
-    def say(self, event: str, **words: object) -> None:
-        """One event."""
-        self.sendLine(json.dumps({"event": event, **words}).encode())
-
-    def lineReceived(self, line: bytes) -> None:
+    def do(self, command: dict[str, Any]) -> None:
         """One command."""
-        command = json.loads(line)
         match command["do"]:
             case "handshakes":
                 done = self._handshakes(command["count"], command["in_flight"])
             case "first_messages":
                 done = deferToThread(first_messages, self._spec, command["count"])
             case _:
-                self._stop()
+                self.stop()
                 return
         done.addCallbacks(
             lambda _: self.say("done"), lambda f: self.say("failed", reason=f.getErrorMessage())
@@ -102,12 +90,9 @@ class Peers(LineOnlyReceiver):
         together = DeferredList(running, fireOnOneErrback=True, consumeErrors=True)
         return together.addErrback(_first)
 
-    def connectionLost(self, reason: Failure | None = None) -> None:  # type: ignore[override]
-        """Whoever drives us is gone."""
-        self._stop()
-
-    def _stop(self) -> None:
-        os._exit(0)  # nobody is told: the responder is gone, too
+    def stop(self) -> None:
+        """Nobody is told: the responder is gone, too."""
+        os._exit(0)
 
 
 def _first(failure: Failure) -> Failure:

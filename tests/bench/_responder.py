@@ -1,8 +1,8 @@
 """
 Our responder as a process: ``python -m tests.bench._responder SPEC.json``.
 
-It is the daemon, configured by a ``swanctl.conf`` and an ``isakmp.toml``; its SAs go nowhere.  It
-speaks the lines of JSON of :mod:`tests.interop.node`, but tells nothing unasked::
+It is the daemon, configured by a ``swanctl.conf`` and an ``isakmp.toml``; its SAs go nowhere.  See
+:mod:`tests.bench._driven`::
 
     {"do": "held"}                  answered by the event held: isakmp, children, half_open
     {"do": "profile", "path": ...}  collect a profile from now on, and write it there at the end
@@ -18,12 +18,11 @@ import socket
 import sys
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from twisted.internet import reactor, stdio
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import globalLogBeginner, textFileLogObserver
-from twisted.protocols.basic import LineOnlyReceiver
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from isakmp.associations import ChildPolicy, SABundle, SPIKey, Transform, Usage
@@ -33,6 +32,7 @@ from isakmp.exchange.endpoint import ISAKMPEndpoint
 from isakmp.garbage import settle
 from isakmp.interfaces import IEvents, ISASink
 from isakmp.paths import Path as Conversation
+from tests.bench._driven import Driven
 
 
 @implementer(ISASink)
@@ -94,28 +94,16 @@ class NullSink:
         return succeed(None)
 
 
-class Measured(LineOnlyReceiver):
-    """Commands in, answers out."""
-
-    delimiter = b"\n"
+class Measured(Driven):
+    """Says what the daemon holds, and where its time goes."""
 
     def __init__(self, daemon: Daemon) -> None:
+        super().__init__(daemon)
         self._daemon = daemon
         self._profile: tuple[cProfile.Profile, str] | None = None
 
-    def connectionMade(self) -> None:
-        """Standard input and output are there: begin."""
-        self._daemon.privilegedStartService()
-        self._daemon.startService()
-        self.say("ready")
-
-    def say(self, event: str, **words: object) -> None:
-        """One event."""
-        self.sendLine(json.dumps({"event": event, **words}).encode())
-
-    def lineReceived(self, line: bytes) -> None:
+    def do(self, command: dict[str, Any]) -> None:
         """One command."""
-        command = json.loads(line)
         match command["do"]:
             case "held":
                 self.say("held", **held(self._daemon))
@@ -124,18 +112,15 @@ class Measured(LineOnlyReceiver):
                 self._profile[0].enable()
                 self.say("profiling")
             case "stop":
-                self._stop()
+                self.stop()
 
-    def connectionLost(self, reason: Failure | None = None) -> None:  # type: ignore[override]
-        """Whoever drives us is gone."""
-        self._stop()
-
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """The SAs stay: to end them one by one takes longer than to make them."""
         if self._profile is not None:
             profile, path = self._profile
             profile.disable()
             profile.dump_stats(path)
-        os._exit(0)  # to end the SAs one by one takes longer than to make them
+        os._exit(0)
 
 
 def held(daemon: Daemon) -> dict[str, int]:
