@@ -336,13 +336,15 @@ class TableTests(SynchronousTestCase):
         self.assertEqual(set(_LITERAL.findall(public)), PUBLIC)
 
     def test_modules(self) -> None:
-        """The layers are those that import-linter keeps, the lowest first."""
+        """The layers are those that import-linter keeps, the lowest first: both tables of them."""
         file = configparser.ConfigParser()
         file.read(CHECKOUT / "setup.cfg")
-        layers = file["importlinter:contract:layers"]["layers"].split("\n")
-        wanted = [{word.strip() for word in layer.split("|")} for layer in layers if layer]
-        _, *rows = _ROW.findall(page("reference/modules.rst"))
-        self.assertEqual([set(_LITERAL.findall(row)) for row, _ in rows], wanted[::-1])
+        tables = page("reference/modules.rst").split(".. list-table::")[1:]
+        for name, table in zip(("layers", "exchange"), tables, strict=True):
+            layers = file[f"importlinter:contract:{name}"]["layers"].split("\n")
+            wanted = [{word.strip() for word in layer.split("|")} for layer in layers if layer]
+            _, *rows = _ROW.findall(table)
+            self.assertEqual([set(_LITERAL.findall(row)) for row, _ in rows], wanted[::-1])
 
     def test_exit_statuses(self) -> None:
         """Each that a command can have is there."""

@@ -24,6 +24,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 LAYERS = "Each module imports only what lies below it"
 APART = "Key exchanges and domains of interpretation know nothing of each other"
 VALUES = "Numbers, errors, codec, cryptography and values know neither Twisted nor zope"
+EXCHANGE = "Within the framework's exchanges each module imports only what lies below it"
 DOOR = "Only isakmp.crypto opens the cryptographic libraries"
 
 LINT = "from importlinter.cli import lint_imports_command; lint_imports_command()"
@@ -84,7 +85,8 @@ class ContractTests(SynchronousTestCase):
     def test_kept(self) -> None:
         """The package as it is keeps all of them."""
         verdicts, said = lint({})
-        self.assertEqual(verdicts, dict.fromkeys((LAYERS, APART, VALUES, DOOR), True), said)
+        every = (LAYERS, APART, EXCHANGE, VALUES, DOOR)
+        self.assertEqual(verdicts, dict.fromkeys(every, True), said)
 
     def test_upwards(self) -> None:
         """The framework cannot import a key exchange that is spoken in it, nor a domain."""
@@ -93,7 +95,18 @@ class ContractTests(SynchronousTestCase):
                 "isakmp/exchange/offender.py",
                 f"import isakmp.{above}",
                 LAYERS,
+                EXCHANGE,  # it has no place there
                 naming=f"isakmp.exchange.offender -> isakmp.{above}",
+            )
+
+    def test_within_the_framework(self) -> None:
+        """A conversation knows nothing of who routes to it, nor of whom it reports to."""
+        for above in ("endpoint", "demultiplexer", "reports"):
+            self.assert_breaks(
+                "isakmp/exchange/conversation.py",
+                f"from isakmp.exchange import {above}",
+                EXCHANGE,
+                naming=f"isakmp.exchange.conversation -> isakmp.exchange.{above}",
             )
 
     def test_late_import_upwards(self) -> None:
@@ -149,7 +162,7 @@ class ContractTests(SynchronousTestCase):
 
     def test_one_door(self) -> None:
         """Only isakmp.crypto imports a cryptographic library."""
-        for name in ("ike", "exchange", "wire"):
+        for name in ("ike", "doi", "wire"):
             for library in ("cryptography", "OpenSSL", "gmpy2"):
                 self.assert_breaks(
                     f"isakmp/{name}/offender.py",
