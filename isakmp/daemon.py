@@ -43,6 +43,9 @@ from isakmp.updown import UpDown
 class Daemon(ISAKMPService):
     """
     One configured node.
+
+    :ivar description: what its files say, as it was read last.
+    :ivar control: where clients of vici are served; None: nowhere.
     """
 
     _log = Logger()
@@ -61,7 +64,7 @@ class Daemon(ISAKMPService):
         :raises ConfigurationError: if what is configured cannot be.
         """
         own, configuration = description.settings, description.configuration
-        self._description = description
+        self.description = description
         self._loaded = Loaded().reread(configuration)
         self._hangup: Any = None
         self._manager = manager or Manager()
@@ -82,7 +85,7 @@ class Daemon(ISAKMPService):
             riders=description.enabled.riders,
             settings=own.plugin_settings,
         )
-        self._control = Control(self, self.reactor) if own.vici.uri else None
+        self.control = Control(self, self.reactor) if own.vici.uri else None
 
     @property
     def loaded(self) -> Loaded:
@@ -92,7 +95,7 @@ class Daemon(ISAKMPService):
     @property
     def plugins(self) -> Sequence[str]:
         """What is switched on, by name."""
-        return [*self._description.plugins, self.node.sink.name]
+        return [*self.description.plugins, self.node.sink.name]
 
     def bind(self) -> None:
         """
@@ -101,8 +104,8 @@ class Daemon(ISAKMPService):
         :raises ConfigurationError: if one that was asked for cannot be had.
         """
         super().bind()
-        if self._control is not None:
-            self._control.bind(self._description.settings.vici)
+        if self.control is not None:
+            self.control.bind(self.description.settings.vici)
 
     def startService(self) -> None:
         """
@@ -110,14 +113,14 @@ class Daemon(ISAKMPService):
 
         :raises SystemExit: with one line, if keys were to be written and cannot be.
         """
-        self._speak(self._description.settings)
+        self._speak(self.description.settings)
         self._warn()
         sink = self.node.sink
         if not sink.protects and sink.name != LogSink.name:  # that says so itself
             self._log.warn("the sink {sink} protects no traffic", sink=sink.name)
-        if self._description.settings.log.keys:
+        if self.description.settings.log.keys:
             try:
-                self._keys = KeyLog(self._description.settings.log.keys, self.node.events)
+                self._keys = KeyLog(self.description.settings.log.keys, self.node.events)
             except ConfigurationError as error:
                 raise SystemExit(f"isakmp: {error}") from None
         self._updown = UpDown(self.node, self.reactor)
@@ -156,8 +159,8 @@ class Daemon(ISAKMPService):
         if self._keys is not None:
             self._keys.stop()
             self._keys = None
-        if self._control is not None:
-            control = self._control
+        if self.control is not None:
+            control = self.control
             stopped.addBoth(lambda result: control.stop().addCallback(lambda _: result))
         return stopped
 
@@ -186,7 +189,7 @@ class Daemon(ISAKMPService):
 
         :raises ConfigurationErrors: with every mistake.
         """
-        return self._description.read(tree)
+        return self.description.read(tree)
 
     def apply(self, loaded: Loaded) -> None:
         """
@@ -200,7 +203,7 @@ class Daemon(ISAKMPService):
         if loaded == self._loaded:
             return
         connections = loaded.connections
-        listen = self._description.listen_for(connections)
+        listen = self.description.listen_for(connections)
         self.configure(connections, loaded.secrets, listen, quietly=True)
         self._loaded = loaded
         after = {one.name: one for one in connections}
@@ -254,9 +257,9 @@ class Daemon(ISAKMPService):
             self._manager.ready(self._status)
 
     def _reload(self) -> str:
-        files = self._description.files
+        files = self.description.files
         try:
-            found = files.read(self._description.settings)
+            found = files.read(self.description.settings)
             configuration = found.configuration
             loaded = self._loaded.reread(configuration)
             connections = loaded.connections
@@ -265,7 +268,7 @@ class Daemon(ISAKMPService):
             for line in str(error).splitlines():
                 self._log.error("not reloaded: {line}", line=line)
             return str(error)
-        self._description, self._loaded = found, loaded
+        self.description, self._loaded = found, loaded
         self._speak(found.settings)
         self._warn()
         self._log.info(
@@ -282,19 +285,19 @@ class Daemon(ISAKMPService):
         set_format(own.log.format)
 
     def _warn(self) -> None:
-        for sentence in self._description.enabled.broken:
+        for sentence in self.description.enabled.broken:
             self._log.warn("{line}", line=sentence)
         for name in self._loaded.hidden:
             self._log.warn(
                 "{connection}: what a client loaded counts, not what {file} says of it",
                 connection=name,
-                file=self._description.files.config,
+                file=self.description.files.config,
             )
-        for warning in self._description.configuration.warnings:
+        for warning in self.description.configuration.warnings:
             self._log.warn("{line}", line=str(warning))
-        if self._description.later:
+        if self.description.later:
             self._log.warn(
                 "{file}: what has changed besides connections and the log counts from the "
                 "next start on",
-                file=self._description.files.settings,
+                file=self.description.files.settings,
             )

@@ -8,7 +8,7 @@ timer for each SA that has one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TypeVar
 
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -44,6 +44,11 @@ class Lifetimes:
         )
         for sa in node.registry:
             self._begin(sa)
+
+    @property
+    def timed(self) -> Collection[SAKey]:
+        """The SAs whose time will be over."""
+        return self._timers.keys()
 
     def stop(self) -> None:
         """Leave nothing on the clock, and listen no longer; idempotent."""

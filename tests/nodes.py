@@ -330,7 +330,7 @@ def left_over(*members: Member) -> list[str]:
         kept = {
             "SAs registered": len(list(member.registry)),
             "bundles installed": len(member.sink.standing),
-            "timers of lifetimes": len(member.assembly.lifetimes._timers),
+            "timers of lifetimes": len(member.assembly.lifetimes.timed),
         }
         found += [f"{member.address}: {n} {what}" for what, n in kept.items() if n]
     found += [f"pending: {call}" for call in members[0].clock.getDelayedCalls()]

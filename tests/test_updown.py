@@ -104,7 +104,7 @@ class LifeTests(ScriptTestCase):
         await self.until(lambda: len(self.lines()) == 2)
         self.assertEqual(self.lines(), ["up-client 10.2.0.0/24", "down-client 10.2.0.0/24"])
         self.assertEqual(self.said(LogLevel.error), [])
-        await self.until(lambda: not self.updown._things)
+        await self.until(lambda: self.updown.idle)
 
     async def test_environment(self) -> None:
         """A script sees what it is told and PATH, and nothing else of this process."""
@@ -144,7 +144,7 @@ class LifeTests(ScriptTestCase):
         self.assertEqual(len(self.updown.running), 0)
         self.assertEqual(len(self.lines()), 1)
         self.down(both)
-        await self.until(lambda: len(self.lines()) == 2 and not self.updown._things)
+        await self.until(lambda: len(self.lines()) == 2 and self.updown.idle)
         self.assertEqual(self.lines()[1], "down-client 10.2.0.0/24")
         self.assertEqual(self.updown._names, {})
 
@@ -152,7 +152,7 @@ class LifeTests(ScriptTestCase):
         """A child that names none runs none, and nothing of it is kept."""
         both = self.watched(renewing(a={"child": CHILD}), "")
         both.clock.run_until(lambda: len(births(both.a)) > 2, 5000.0)
-        self.assertEqual((self.updown._things, self.updown._names), ({}, {}))
+        self.assertEqual((self.updown.idle, self.updown._names), (True, {}))
         configure(both.a)
 
     async def test_at_once(self) -> None:
@@ -180,7 +180,7 @@ class LifeTests(ScriptTestCase):
         self.down(both)
         self.patch(updown, "AT_ONCE", 1)
         self.updown._next()
-        self.assertEqual((self.updown.running, self.updown._things), ((), {}))
+        self.assertEqual((self.updown.running, self.updown.idle), ((), True))
 
     async def test_gone_while_it_runs(self) -> None:
         """A child that is gone while its script runs goes down when that has ended, not before."""
@@ -192,7 +192,7 @@ class LifeTests(ScriptTestCase):
         self.down(both)
         self.assertEqual(len(self.updown.running), 1)
         gate.touch()
-        await self.until(lambda: not self.updown._things)
+        await self.until(lambda: self.updown.idle)
         self.assertEqual([line.split()[0] for line in self.lines()], ["up-client", "down-client"])
 
 
@@ -229,7 +229,7 @@ class FailureTests(ScriptTestCase):
                 for verb in ("up", "down")
             ],
         )
-        self.assertEqual(self.updown._things, {})
+        self.assertTrue(self.updown.idle)
 
     async def test_not_executable(self) -> None:
         """A file that is no program says so."""
@@ -422,4 +422,4 @@ class UnknownParentTests(ScriptTestCase):
         both = self.pair(self.script("true"))
         policy = replace(bundle().policy, handling=Handling(updown="/bin/true"))
         both.a.node.events.publish(Established(replace(bundle(), policy=policy)))
-        self.assertEqual((self.updown._things, self.updown._names), ({}, {}))
+        self.assertEqual((self.updown.idle, self.updown._names), (True, {}))

@@ -126,7 +126,8 @@ class Conversation:
         self._sealed = False
         self._preopened: tuple[bytes, Message, IMessageProtection] | None = None
         self._accepted: list[bytes] = []
-        self._refused: deque[bytes] = deque(maxlen=node.limits.drops)
+        self.refused: deque[bytes] = deque(maxlen=node.limits.drops)
+        """Octets of the last datagrams that were refused: they are not looked at again."""
         self._opened = proven
         self._before = cookies, protection, path
         self._datagram: Datagram | None = None
@@ -236,7 +237,7 @@ class Conversation:
             if self.answers and (self.role is RESPONDER or last):
                 self._transmit(repeated=True)
             return
-        if octets in self._accepted or octets in self._refused or self.finished:
+        if octets in self._accepted or octets in self.refused or self.finished:
             return
         if self.commit is not None and self.commit.set:
             if self.commit.waiting or octets[_EXCHANGE_TYPE] == INFORMATIONAL.number:
@@ -354,7 +355,7 @@ class Conversation:
 
     def _remember(self, error: PeerError, octets: bytes) -> None:
         self.verdict.note(error)
-        self._refused.append(octets)
+        self.refused.append(octets)
 
     def lose_patience(self, error: PeerError) -> None:
         """

@@ -109,6 +109,9 @@ class Openings:
         self._node = node
         self._known: OrderedDict[bytes, Opening] = OrderedDict()
 
+    def __len__(self) -> int:
+        return len(self._known)
+
     def __iter__(self) -> Iterator[Opening]:
         return iter(tuple(self._known.values()))
 

@@ -115,6 +115,14 @@ class LossyNetwork:
         self._receivers[address] = receive
         return NetworkPorts(self, address)
 
+    def detach(self, address: str) -> None:
+        """
+        The node there is gone; another may be put in its place.
+
+        :raises LookupError: if there was none.
+        """
+        del self._receivers[address]
+
     def inject(self, datagram: Datagram, delay: float = 0.0) -> None:
         """Deliver what no node sent, as if from ``path.local``: not by chance, past all taps."""
         self.injected += 1

@@ -89,6 +89,11 @@ class UpDown:
         """The scripts that run."""
         return tuple(self._running.values())
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is up, and no script runs or waits for its turn."""
+        return not self._things
+
     def abandon(self) -> None:
         """Kill those that run, and begin no other."""
         self._over = True

@@ -278,8 +278,8 @@ class SocketTests(ControlledTestCase):
     def test_not_asked_for(self) -> None:
         """The default, which nobody asked for: if it cannot be had, the daemon goes on without."""
         made = self.daemon()
-        assert made._control is not None
-        made._control.bind(ViciSettings(f"unix://{self.folder.config}/vici"))
+        assert made.control is not None
+        made.control.bind(ViciSettings(f"unix://{self.folder.config}/vici"))
         (line,) = [line for line in self.said(LogLevel.warn) if "swanctl: " in line]
         self.assertIn("no control by swanctl: vici: ", line)
         self.assertEqual(ViciSettings().uri, VICI)
@@ -292,8 +292,8 @@ class SlowTests(ControlledTestCase):
         tell; another is served all the while.
         """
         made = self.started()
-        assert made._control is not None
-        server = made._control.server
+        assert made.control is not None
+        server = made.control.server
         slow, quick = await self.client(), await self.client()
         for client in (slow, quick):
             await client.send(Packet(Kind.EVENT_REGISTER, "log"))
@@ -335,11 +335,11 @@ class EndTests(ControlledTestCase):
     async def test_does_not_read(self) -> None:
         """A client that reads nothing keeps it for a moment, and no longer."""
         made, slow = self.started(), await self.client()
-        assert made._control is not None
+        assert made.control is not None
         await slow.send(Packet(Kind.EVENT_REGISTER, "log"))
         slow.transport.pauseProducing()  # type: ignore[union-attr]
         for _ in range(1000):
-            made._control.server.publish("log", {"msg": "x" * 1000})
+            made.control.server.publish("log", {"msg": "x" * 1000})
             await deferLater(reactor, 0.0, lambda: None)
         begun = reactor.seconds()  # type: ignore[attr-defined]
         await made.stopService()

@@ -114,7 +114,7 @@ class HalfOpenTests(SynchronousTestCase):
                 self.assertEqual(table.of_address(address), own)
             self.assertEqual(len(clock.getDelayedCalls()), bool(model.entries))
         clock.run_until(clock.seconds() + LIMITS.half_open_seconds)
-        self.assertEqual((len(table), table._by_address), (0, {}))
+        self.assertEqual((len(table), table.addresses), (0, {}))
 
     def test_what_is_kept(self) -> None:
         """Message 1 is kept as it arrived: its SA payload is hashed later as it was sent."""

@@ -175,7 +175,7 @@ class DropTests(Lines):
         failure = self.ends(line, INTERVALS.total)
         assert isinstance(failure, PeerError)
         self.assertEqual(len(failure.reason.rejected), 3)
-        self.assertEqual(len(line.conversation._refused), 3)
+        self.assertEqual(len(line.conversation.refused), 3)
 
     def test_unreadable(self) -> None:
         """

@@ -89,7 +89,7 @@ def limited(**limits: float) -> Pair:
     pair = between()
     bounds = replace(Limits(), **limits)  # type: ignore[arg-type]
     pair.b.assembly.stop()
-    pair.network._receivers.pop(BOB)
+    pair.network.detach(BOB)
     pair.b = Member(pair.network, pair.clock, BOB, [pair.b.connection()], limits=bounds)
     return pair
 

@@ -72,8 +72,8 @@ class OneModelTests(TestCase):
     async def loaded(self, file: Path) -> Daemon:
         """A daemon into which swanctl has loaded all of a file."""
         made = self.daemon(self.settings(file))
-        assert made._control is not None
-        made._control.bind(made._description.settings.vici)
+        assert made.control is not None
+        made.control.bind(made.description.settings.vici)
         folder = Path(tempfile.mkdtemp(dir=self.place))
         arguments = "--load-all", "--noprompt", "--file", str(file)
         mount: Namespace = Mount()  # type: ignore[assignment]
@@ -111,8 +111,8 @@ class OneModelTests(TestCase):
         file = self.place / "wrong.conf"
         file.write_text(text.replace("proposals = ", "rekey_time = soon\n    proposals = aes7-", 1))
         made = self.daemon(self.settings(file))
-        assert made._control is not None
-        made._control.bind(made._description.settings.vici)
+        assert made.control is not None
+        made.control.bind(made.description.settings.vici)
         mount: Namespace = Mount()  # type: ignore[assignment]
         command, environment = swanctl_command(
             mount,

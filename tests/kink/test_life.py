@@ -40,7 +40,7 @@ def session_of(end: End) -> TicketSession:
 def restarted(pair: Ends, life: int = 1) -> None:
     """Bob's process is killed, and another one begins, which knows nothing."""
     pair.b.die()
-    pair.network._receivers.pop(BOB)
+    pair.network.detach(BOB)
     his = pair.b.connection()
     pair.b = End(pair.network, pair.clock, BOB, [his], pair.lab, life=life)
 

@@ -128,7 +128,7 @@ def _books(both: Pair) -> Iterator[str]:
     """
     for member in (both.a, both.b):
         yield from books(member)
-        if set(member.assembly.lifetimes._timers) != {sa.key for sa in member.registry}:
+        if set(member.assembly.lifetimes.timed) != {sa.key for sa in member.registry}:
             yield f"{len(member.registry)} SAs, and ends for others"
     standing = [member for member in (both.a, both.b) if len(member.registry)]
     if len(both.clock.getDelayedCalls()) != len(standing):

@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from isakmp.associations import Lifetime, ProtectionSuite
 from isakmp.connections import Candidates, Connection
 from isakmp.errors import PeerError
+from isakmp.ike import identities
 from isakmp.ike.key_exchange import IKE, ike
 from isakmp.ike.method import IKEMethod
 from isakmp.ike.protection import Phase2Protection
@@ -94,7 +95,7 @@ class Anybody(IKEMethod):
     """Does not look whom the connection is for."""
 
     def _identify(self, payload: Any) -> None:
-        self.claimed = self._identity(payload)
+        self.claimed = identities.claimed(self.exchange.doi, payload)
 
 
 class Forgetful(IKEMethod):
