@@ -107,9 +107,11 @@ class PolicyTable:
         :raises Refused: as the kernel refuses it; then the owner has what it had before.
         """
         before = {key: own[owner] for key, own in self._owned.items() if owner in own}
-        # Of two of its own for the same traffic the one that does not yield counts.
-        ordered = sorted(policies, key=lambda policy: not policy.yields)
-        wanted = {_key(policy): _Claim(policy, weak) for policy in ordered}
+        wanted: dict[_Key, _Claim] = {}
+        for policy in policies:
+            # Of two of its own for the same traffic the one that does not yield counts.
+            if not policy.yields or _key(policy) not in wanted:
+                wanted[_key(policy)] = _Claim(policy, weak)
         done: list[_Key] = []
         try:
             for key, claim in wanted.items():

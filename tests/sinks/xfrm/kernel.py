@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from isakmp.associations import ChildPolicy, SABundle
@@ -186,7 +186,9 @@ def ends(folder: Path, child: str, connection: str = "", sink: RecordedSink | No
     clock = VirtualClock()
     network = LossyNetwork(clock)
     members = []
-    plain = "mode = transport" if "transport" in child else ""
+    plain = ""
+    if "transport" in child:
+        plain = f"mode = transport\nlocal_ts = {PEER}\nremote_ts = {US}"
     for text, address, its in (
         (written(child, connection), US, sink),
         (written(plain, ours=PEER, theirs=US), PEER, MemorySink(FixedEntropy("peer"))),
@@ -233,8 +235,3 @@ class _Situation:
     def encode(self) -> bytes:
         """Four octets."""
         return bytes([0, 0, 0, 1])
-
-
-def in_place(bundle: SABundle, policy: ChildPolicy) -> SABundle:
-    """The same SAs for something else."""
-    return replace(bundle, policy=policy)
