@@ -11,6 +11,7 @@ out is what that SA is for.  What is not protected is not sent.
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections import Counter
@@ -226,7 +227,7 @@ class UserspaceSink(MemorySink):
 
     def _program(self, bundle: SABundle) -> None:
         """
-        :raises ValueError: if its traffic is selected by what packets here do not have.
+        :raises OSError: if its traffic is selected by what packets here do not have.
         """
         handling = bundle.policy.handling
         for key, said in (
@@ -237,7 +238,8 @@ class UserspaceSink(MemorySink):
             ("interface", handling.interface),
         ):
             if said:
-                raise ValueError(f"{bundle.name}: the sink {self.name} cannot select by {key}")
+                text = f"{bundle.name}: the sink {self.name} cannot select by {key}"
+                raise OSError(errno.EOPNOTSUPP, text)
         before = dict(self._programmed.get(bundle.name, {}))
         windows = dict(self._windows)
         super()._program(bundle)

@@ -297,6 +297,6 @@ class HandlingTests(PipeTestCase):
             made = self.install()
             self.successResultOf(self.ours.remove(made))
             made = replace(made, policy=replace(made.policy, handling=handling))
-            failure = self.failureResultOf(self.ours.install(made), ValueError)
+            failure = self.failureResultOf(self.ours.install(made), OSError)
             self.assertIn(f"the sink userspace cannot select by {key}", str(failure.value))
             self.assertEqual(dict(self.ours.standing), {})

@@ -4,6 +4,7 @@ Which traffic is for which SAs, in the kernel's words.
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import socket
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,6 @@ from isakmp.associations import (
     ProtectionSA,
     SABundle,
 )
-from isakmp.errors import ConfigurationError
 from isakmp.handling import Number, Unique
 from isakmp.identity import TrafficSelector
 from isakmp.numbers import ProtocolID
@@ -281,11 +281,11 @@ def index_of(interface: str) -> int:
     """
     The number by which the kernel knows an interface now; 0: none is named.
 
-    :raises ConfigurationError: if there is none of this name.
+    :raises OSError: if there is none of this name.
     """
     if not interface:
         return 0
     try:
         return socket.if_nametoindex(interface)
     except OSError:
-        raise ConfigurationError(f"there is no interface {interface}") from None
+        raise OSError(errno.ENODEV, f"there is no interface {interface}") from None

@@ -227,21 +227,21 @@ class XFRMSink:
         before = self._installed.get(bundle.name)
         ours, peer = _ends(bundle)
         interface = index_of(bundle.policy.handling.interface)
+        wanted_states: dict[SPIKey, State] = {}
         try:
             reqid = self._reqids.take(bundle.policy, peer, bundle.name)
             policy = self._uniques.take(bundle.policy, peer, bundle.name)
-        except LimitReached:
+            handling = policy.handling.spread(self._entropy)
+            for sas, source, out in (
+                (bundle.inbound, peer, False),
+                (bundle.outbound, ours, True),
+            ):
+                for sa in sas:
+                    wanted_states[sa.key] = state_of(sa, sas, source, reqid, handling, out=out)
+        except (LimitReached, LookupError):
             if before is None:
                 self._give_up(bundle.name)
             raise
-        handling = policy.handling.spread(self._entropy)
-        wanted_states: dict[SPIKey, State] = {}
-        for sas, source, out in (
-            (bundle.inbound, peer, False),
-            (bundle.outbound, ours, True),
-        ):
-            for sa in sas:
-                wanted_states[sa.key] = state_of(sa, sas, source, reqid, handling, out=out)
         standing = {} if before is None else before.states
         undo: list[Callable[[], Awaitable[object]]] = []
         try:
@@ -253,10 +253,13 @@ class XFRMSink:
                 # As responder too, before the peer has confirmed: what it sends may be here before
                 # its last message, and what answers that must not leave in clear.  It waits.
                 self._waiting.keep()
-                found = policies(
-                    *(policy, Between(ours, peer), layers_of(bundle), reqid, interface),
-                    spis=spis_of(bundle) if handling.reqid else (),
-                )
+                try:
+                    found = policies(
+                        *(policy, Between(ours, peer), layers_of(bundle), reqid, interface),
+                        spis=spis_of(bundle) if handling.reqid else (),
+                    )
+                except ValueError as error:
+                    raise OSError(errno.E2BIG, f"{bundle.name}: {error}") from None
                 undo.append(partial(self._table.give_up, bundle.name))
                 await self._table.claim(bundle.name, found)
         except BaseException:
@@ -364,10 +367,13 @@ class XFRMSink:
             if protects:
                 self._waiting.keep()
             await self._table.claim(owner, found, weak=True)
-        except (Refused, ConfigurationError, LimitReached, ValueError) as error:
+        except (OSError, LimitReached, ValueError) as error:
             if child not in self._traps:
                 self._give_up(owner)
-            why = explained(error.errno or 0) if isinstance(error, Refused) else error
+            why: object = error
+            if isinstance(error, OSError):
+                refused = isinstance(error, Refused)
+                why = explained(error.errno or 0) if refused else error.strerror
             raise ConfigurationError(f"{owner}: {why}") from None
         waits = frozenset((one.selector, one.others) for one in found)
         self._traps[child] = _Trapped(reqid, waits)

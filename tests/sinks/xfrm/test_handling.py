@@ -14,7 +14,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from isakmp.associations import Usage
-from isakmp.errors import ConfigurationError
+from isakmp.errors import ConfigurationError, PeerError
 from isakmp.events import SAExpiring, TrafficWaiting
 from isakmp.interfaces import IChoices
 from isakmp.node import handling_of
@@ -177,16 +177,34 @@ class PolicyTests(HandlingTestCase):
         self.assertEqual(weak.priority - strong.priority, 2)
 
     def test_bound_to_nothing(self) -> None:
-        """Without such an interface the child does not come up, and the kernel is told nothing."""
-        both = ends(Path(self.mktemp()), "interface = nowhere0")
-        both.sink.asked.clear()
-        error = self.assertRaises(
-            ConfigurationError, settle, both.clock, both.ours.establish("net", "gw")
+        """
+        Without such an interface the child does not come up, whoever begins it; that is said, and
+        the kernel is told nothing.
+        """
+        for ours in (True, False):
+            both = ends(Path(self.mktemp()), "interface = nowhere0")
+            both.sink.asked.clear()
+            beginning = (both.ours if ours else both.peer).establish("net", "gw")
+            self.assertRaises(PeerError, settle, both.clock, beginning)
+            (said,) = both.ours.failures
+            self.assertIn("not installed here: there is no interface nowhere0", str(said))
+            self.assertEqual(both.sink.states(), {})
+            self.assertEqual(both.sink.policies(), [])
+            self.assertEqual(both.ours.bundles, [])
+
+    def test_too_many(self) -> None:
+        """Two ranges that take very many policies are refused in words, not installed in part."""
+        sink = RecordedSink()
+        policy = configured(
+            Path(self.mktemp()),
+            "local_ts = 10.1.0.1-10.1.255.254\nremote_ts = 10.2.0.1-10.2.255.254",
         )
-        self.assertEqual(str(error), "there is no interface nowhere0")
-        self.assertEqual(both.sink.states(), {})
-        self.assertEqual(both.sink.policies(), [])
-        self.assertEqual(both.ours.bundles, [])
+        failure = self.failureResultOf(
+            sink.install(replace(bundle(), policy=policy)), OSError
+        )
+        self.assertIn("policies of the kernel", str(failure.value))
+        removed = [kind for kind, _ in sink.asked if kind == Kind.DELSA]
+        self.assertEqual((len(removed), sink.policies()), (2, []))
 
     def test_forwarded(self) -> None:
         """
