@@ -108,7 +108,7 @@ class Uniques:
             )
         else:
             self._interfaces.give_up(user)
-        return replace(policy, handling=handling)
+        return policy if handling is policy.handling else replace(policy, handling=handling)
 
     def _pair(
         self,
