@@ -18,6 +18,7 @@ from isakmp.doi.initial_contact import InitialContact
 from isakmp.exchange.cookies import Cookies
 from isakmp.exchange.endpoint import ISAKMPEndpoint
 from isakmp.exchange.riders import VendorIDs
+from isakmp.inactivity import Inactivity
 from isakmp.initiation import Initiation
 from isakmp.interfaces import (
     ICredentialStore,
@@ -52,7 +53,8 @@ class Assembly:
     :ivar endpoint: its ISAKMP endpoint.
     :ivar headers: the key exchanges with a header of their own.
     :ivar isakmp_ports: where ISAKMP listens, as far as one of them does so too.
-    :ivar lifetimes: deletes SAs that expire; ``renewals`` replaces them before that;
+    :ivar lifetimes: deletes SAs that expire; ``renewals`` replaces them before that; ``inactivity``
+        deletes children that nothing uses;
         ``initiation`` begins what shall stand, once it is told to keep it.
     """
 
@@ -122,6 +124,7 @@ class Assembly:
         verify(self.node)
         self.lifetimes = Lifetimes(self.node)
         self.renewals = Renewals(self.node)
+        self.inactivity = Inactivity(self.node)
         self.initiation = Initiation(self.node)
         self.traps = Traps(self.node)
         self.uniqueness = Uniqueness(self.node)
@@ -161,6 +164,7 @@ class Assembly:
         self.traps.stop()
         self.uniqueness.stop()
         self.renewals.stop()
+        self.inactivity.stop()
         self.lifetimes.stop()
         closing = [endpoint.close() for endpoint in self.node.endpoints.values()]
         together = DeferredList(closing, fireOnOneErrback=True, consumeErrors=True)

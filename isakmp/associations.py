@@ -9,7 +9,6 @@ of interpretation.
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -17,6 +16,7 @@ from typing import NamedTuple, Protocol
 
 from isakmp.departures import NONE, Departures
 from isakmp.errors import BadProposalSyntax, Reason
+from isakmp.handling import Action, Handling, Mark, Unique
 from isakmp.identity import Identities, TrafficSelector, traffic
 from isakmp.paths import Path
 from isakmp.wire.message import CookiePair
@@ -45,6 +45,7 @@ __all__ = [
     "Situation",
     "Terms",
     "Transform",
+    "Unique",
     "Usage",
     "suites_of",
 ]
@@ -197,64 +198,6 @@ class Terms:
     keymat: int
     group: int | None = None
     lifetime: Lifetime = Lifetime()
-
-
-class Action(enum.Enum):
-    """What becomes of a child's traffic."""
-
-    PROTECT = "protect"
-    PASS = "pass"
-    DROP = "drop"
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A mark of packets, and the bits of it that count."""
-
-    value: int
-    mask: int = 0xFFFFFFFF
-
-
-@dataclass(frozen=True, slots=True)
-class Handling:
-    """
-    How a sink treats the traffic of a child, beyond how it is protected.  What a sink does not know
-    of, it refuses or leaves alone: nothing here makes the protection weaker.
-
-    :ivar policies: whether it installs policies, or leaves these to somebody else.
-    :ivar priority: of its policies, the smaller the stronger; 0: by how much they select.
-    :ivar reqid: what binds policies and SAs; 0: one is chosen.
-    :ivar replay_window: packets; 0: none is refused as replayed.
-    :ivar mark_in: of packets that the inbound SA and policies are for; ``mark_out`` likewise.
-    :ivar set_mark_in: what packets get that have been opened; ``set_mark_out`` protected.
-    :ivar if_id_in: of the XFRM interface; 0: none.
-    :ivar rekey_octets: when an SA is to be renewed, by what has passed; 0: that does not matter.
-    :ivar life_octets: when it is used no longer; likewise.
-    :ivar rand_octets: by how much, at most and by chance, it is renewed earlier.
-    :ivar updown: a command that is run when it comes up and goes down; empty: none.
-    """
-
-    policies: bool = True
-    priority: int = 0
-    reqid: int = 0
-    replay_window: int = 32
-    interface: str = ""
-    mark_in: Mark | None = None
-    mark_out: Mark | None = None
-    set_mark_in: Mark | None = None
-    set_mark_out: Mark | None = None
-    if_id_in: int = 0
-    if_id_out: int = 0
-    copy_df: bool = True
-    copy_ecn: bool = True
-    rekey_octets: int = 0
-    life_octets: int = 0
-    rekey_packets: int = 0
-    life_packets: int = 0
-    rand_octets: int = 0
-    rand_packets: int = 0
-    updown: str = ""
-    host_access: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -410,6 +353,8 @@ class Usage:
 
     :ivar octets_in: of what was protected and arrived; ``octets_out`` of what left.
     :ivar last_in: when the last packet arrived, in seconds since 1970; 0: none has.
+    :ivar counted: whether that is so: a sink that does not count leaves it at no, and nothing is
+        known of the traffic.
     """
 
     octets_in: int = 0
@@ -418,3 +363,4 @@ class Usage:
     packets_out: int = 0
     last_in: float = 0.0
     last_out: float = 0.0
+    counted: bool = False

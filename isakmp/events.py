@@ -25,6 +25,7 @@ class Removal(enum.Enum):
     DELETED = "deleted here"
     DELETED_BY_PEER = "deleted by the peer"
     EXPIRED = "expired"
+    UNUSED = "unused"
     REPLACED = "replaced"
     PARENT_GONE = "its ISAKMP SA is gone"
     PEER_GONE = "the peer does not answer"

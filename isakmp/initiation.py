@@ -24,7 +24,7 @@ FIRST_PAUSE = 2.0
 LONGEST_PAUSE = 300.0
 """Seconds."""
 
-_OURS = frozenset({Removal.DELETED, Removal.REPLACED, Removal.SHUTDOWN})
+_OURS = frozenset({Removal.DELETED, Removal.REPLACED, Removal.SHUTDOWN, Removal.UNUSED})
 """Removals that somebody here wanted."""
 
 _Name = tuple[str, str]

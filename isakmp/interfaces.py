@@ -45,6 +45,7 @@ from isakmp.associations import (
 from isakmp.connections import Candidates, Child, Connection, Intervals, Limits
 from isakmp.departures import Departures
 from isakmp.events import Removal
+from isakmp.handling import Handling
 from isakmp.identity import Identity
 from isakmp.parts import Arrow, Part, Role
 from isakmp.paths import Address, Datagram, Path
@@ -784,7 +785,10 @@ class ISASink(Interface):
         """Idempotent."""
 
     def query(bundle: SABundle) -> Deferred[Usage]:
-        """What has passed through it; nothing, of one that does not stand."""
+        """
+        What has passed through it; nothing, of one that does not stand.  A sink that counts says so
+        in ``counted``.
+        """
 
     def trap(policy: ChildPolicy, path: Path | None) -> Deferred[None]:
         """
@@ -811,6 +815,16 @@ class IReqids(Interface):
 
     def reqid(bundle: SABundle) -> int:
         """The number of what is installed under the bundle's name; 0: nothing is."""
+
+
+class IChoices(Interface):
+    """A sink that chooses numbers that a child is to have, as marks of its own."""
+
+    def handling(bundle: SABundle) -> Handling:
+        """
+        How a bundle is treated, with every number that was chosen; as it is configured, if it does
+        not stand.
+        """
 
 
 class ICredentialStore(Interface):

@@ -18,7 +18,9 @@ from isakmp.associations import SABundle
 from isakmp.connections import Connection, Limits
 from isakmp.errors import ConfigurationError
 from isakmp.events import Removal
+from isakmp.handling import Handling
 from isakmp.interfaces import (
+    IChoices,
     ICookies,
     ICredentialStore,
     IDomainOfInterpretation,
@@ -99,6 +101,12 @@ def endpoint_of(
             except LookupError:
                 name = ISAKMP
     return node.endpoints.get(name) or node.endpoints[ISAKMP]
+
+
+def handling_of(node: INode, bundle: SABundle) -> Handling:
+    """How a child is treated, with every number that its sink has chosen."""
+    sink = node.sink
+    return sink.handling(bundle) if IChoices.providedBy(sink) else bundle.policy.handling
 
 
 def delete(

@@ -188,7 +188,7 @@ class Renewals:
         due = self.due(event.sa)
         self._last = None if due is None else (event.sa.key, due)
         awaited = self._awaited.get(event.sa.key)
-        if awaited is not None and event.why is not Removal.DELETED:
+        if awaited is not None and event.why not in (Removal.DELETED, Removal.UNUSED):
             awaited.running = None  # what is under way goes on: it may bring back what is lost
         self._end(event.sa.key)
 

@@ -152,12 +152,13 @@ class InitiationTests(SynchronousTestCase):
     def test_lost(self) -> None:
         """
         A child that is lost without anybody here wanting it is begun again: deleted by the peer,
-        expired, or dead with its peer; one that was deleted here, or renewed, is not.
+        expired, or dead with its peer; one that was deleted here, or renewed, or that nothing used,
+        is not.
         """
         self.initiation.keep([ROAD])
         made = self.stands()
         self.endpoint.answers[0].callback([made])
-        ours = {Removal.DELETED, Removal.REPLACED, Removal.SHUTDOWN}
+        ours = {Removal.DELETED, Removal.REPLACED, Removal.SHUTDOWN, Removal.UNUSED}
         for why in Removal:
             asked = len(self.endpoint.asked)
             self.node.registry.remove(made, why)

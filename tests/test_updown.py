@@ -16,9 +16,10 @@ from twisted.internet.task import deferLater
 from twisted.logger import LogLevel, formatEvent
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from isakmp.associations import Handling, IPsecParameters, SABundle
+from isakmp.associations import IPsecParameters, SABundle
 from isakmp.connections import Connection
 from isakmp.events import Established
+from isakmp.handling import Handling, Mark, Unique
 from isakmp.identity import Identity, TrafficSelector
 from isakmp.interface_names import interface_of
 from isakmp.numbers import IdentityType, ProtocolID
@@ -360,6 +361,16 @@ class EnvironmentTests(SynchronousTestCase):
         self.assertEqual((told["PLUTO_PROTO"], told["PLUTO_IPCOMP"]), ("ah", "1"))
         self.assertEqual((told["PLUTO_UDP_ENC"], told["PLUTO_HOST_ACCESS"]), ("40001", "1"))
         self.assertEqual((told["PLUTO_INTERFACE"], told["PLUTO_PEER"]), ("eth7", ""))
+
+    def test_marks(self) -> None:
+        """Marks and interface ids are told as they were chosen; what is not chosen is not."""
+        names = [f"PLUTO_{key}_{way}" for key in ("MARK", "IF_ID") for way in ("IN", "OUT")]
+        open_ = Handling(mark_in=Mark(Unique()), if_id_out=Unique())
+        one = replace(bundle(), policy=replace(bundle().policy, handling=open_))
+        chosen = replace(open_, mark_in=Mark(1, 0xFF), mark_out=Mark(0), if_id_out=7)
+        for handling, wanted in ((None, [None] * 4), (chosen, ["1/0x000000ff", None, None, "7"])):
+            told = environment(one, SampleSA(), 7, 42, handling)
+            self.assertEqual([dict(told).get(name) for name in names], wanted)
 
     def test_hostile_identity(self) -> None:
         """Whatever a peer calls itself, a script gets short printable ASCII."""

@@ -4,12 +4,12 @@ The children of a connection in ``swanctl.conf``.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from isakmp.associations import Action, Handling, Lifetime, ProtectionSuite
+from isakmp.associations import Action, Lifetime, ProtectionSuite
 from isakmp.config import values
+from isakmp.config.handling import handling
 from isakmp.config.mistakes import Findings
 from isakmp.config.protection import place_of, protection, quirks, said
 from isakmp.config.settings import ChildSettings
@@ -87,7 +87,7 @@ def children(
             quirks(section),
             action,
             identities=_identities(section, settings, doi, findings),
-            handling=_handling(section, findings),
+            handling=handling(section, connection, action, start, renewal, findings),
         )
 
     return read
@@ -134,42 +134,6 @@ def _identities(
         findings.mistake(settings.place, key, str(error))
         return None
     return Identities(ours, theirs)
-
-
-def _handling(section: Section, findings: Findings) -> Handling:
-    """How a sink treats its traffic."""
-
-    def octets(key: str) -> int:
-        return said(section, key, values.octets, 0)
-
-    def number(key: str, default: int = 0) -> int:
-        return said(section, key, values.number, default)
-
-    return Handling(
-        policies=said(section, "policies", values.boolean, True),
-        priority=number("priority"),
-        reqid=number("reqid"),
-        replay_window=number("replay_window", 32),
-        copy_df=said(section, "copy_df", values.boolean, True),
-        copy_ecn=said(section, "copy_ecn", values.boolean, True),
-        rekey_octets=octets("rekey_bytes"),
-        life_octets=octets("life_bytes"),
-        rekey_packets=number("rekey_packets"),
-        life_packets=number("life_packets"),
-        updown=_command(section, "updown", findings),
-        host_access=said(section, "hostaccess", values.boolean, False),
-    )
-
-
-def _command(section: Section, key: str, findings: Findings) -> str:
-    """Words that can be told apart; empty: none."""
-    command = said(section, key, str.strip, "")
-    try:
-        words = shlex.split(command)
-    except ValueError as error:
-        findings.mistake(section.data[key].place, section.key(key), f"{error}".lower())
-        return ""
-    return command if words and words[0] else ""
 
 
 def _times(section: Section, findings: Findings) -> tuple[Lifetime, Renewal]:

@@ -14,7 +14,6 @@ _Row = tuple[str, Kind, str] | tuple[str, Kind, str, str | Mapping[str, Status]]
 
 _CERTIFICATES = "certificates and raw public keys are not built yet"
 _MODE_CONFIG = "Mode Config, and with it virtual addresses, is not built yet"
-_POLICY = "no sink does that yet, and what this selects would not be selected"
 _SINK = "no sink does that yet"
 _SECRETS = "nothing uses such secrets yet"
 _PRIVATE = "private keys are not loaded yet"
@@ -64,6 +63,13 @@ def _connection() -> Iterator[Key]:
         ("rekey_time", _T, "4 hours unless reauth_time is said"),
         ("over_time", _T, "a tenth of the longer of both unless said; offered with it as lifetime"),
         ("rand_time", _T, "over_time unless said, at most half of the shorter of both"),
+        (
+            "if_id_in",
+            Kind.INTERFACE_ID,
+            "of children that say none themselves; %unique: one for all of them with a peer",
+            "0",
+        ),
+        ("if_id_out", Kind.INTERFACE_ID, "likewise", "0"),
         ("children", _S, "the children"),
     )
     yield from _rows(
@@ -124,8 +130,6 @@ def _connection() -> Iterator[Key]:
         ("ppk_required", _B, "IKEv1 has no postquantum pre-shared keys", "no"),
         ("vips", Kind.LIST, _MODE_CONFIG),
         ("pools", Kind.LIST, _MODE_CONFIG),
-        ("if_id_in", Kind.MARK, _POLICY, "0"),
-        ("if_id_out", Kind.MARK, _POLICY, "0"),
     )
 
 
@@ -202,16 +206,101 @@ def _child() -> Iterator[Key]:
             "HMAC-SHA-256 is cut to 96 bits, as by some peers; the number on the wire is the same",
             "no",
         ),
-        ("rekey_bytes", _V, "octets of one SA, after which the child is renewed; sink xfrm", "0"),
-        ("life_bytes", _V, "octets of one SA, after which it ends; sink xfrm", "0"),
-        ("rekey_packets", Kind.NUMBER, "likewise packets", "0"),
-        ("life_packets", Kind.NUMBER, "likewise packets", "0"),
-        ("policies", _B, "with no, somebody else installs them in the kernel", "yes"),
+        (
+            "rekey_bytes",
+            _V,
+            "octets of one SA, after which the child is renewed; life_bytes divided by 1.1 unless "
+            "said; sink xfrm",
+            "0",
+        ),
+        (
+            "life_bytes",
+            _V,
+            "octets of one SA, after which it ends; rekey_bytes and a tenth of it unless said; "
+            "sink xfrm",
+            "0",
+        ),
+        (
+            "rand_bytes",
+            _V,
+            "by how much it is renewed earlier, at most and by chance; life_bytes less "
+            "rekey_bytes unless said",
+        ),
+        ("rekey_packets", Kind.PACKETS, "likewise packets", "0"),
+        ("life_packets", Kind.PACKETS, "likewise packets", "0"),
+        ("rand_packets", Kind.PACKETS, "likewise packets"),
+        (
+            "policies",
+            _B,
+            "with no, somebody else installs them in the kernel; a trap, pass and drop are "
+            "policies, and need yes",
+            "yes",
+        ),
+        (
+            "policies_fwd_out",
+            _B,
+            "policies of their own for what is forwarded into the tunnel, for where a policy "
+            "drops it; sink xfrm",
+            "no",
+        ),
         ("priority", Kind.NUMBER, "of the policies; 0: as strongSwan computes it", "0"),
-        ("reqid", Kind.NUMBER, "of SAs and policies; 0: one is chosen", "0"),
+        (
+            "reqid",
+            Kind.NUMBER,
+            "of SAs and policies; 0: one is chosen; policies of children with one reqid name the "
+            "SA that is theirs",
+            "0",
+        ),
+        (
+            "interface",
+            Kind.INTERFACE,
+            "by which traffic has to leave to be selected; without such an interface the child "
+            "does not come up; sink xfrm",
+        ),
+        (
+            "mark_in",
+            Kind.MARK,
+            "of packets that the inbound policies are for; %unique counts from 1; sink xfrm",
+            "0/0",
+        ),
+        ("mark_in_sa", _B, "yes: the inbound SA is for packets with mark_in alone", "no"),
+        ("mark_out", Kind.MARK, "of packets that the outbound policies and SA are for", "0/0"),
+        (
+            "set_mark_in",
+            Kind.SET_MARK,
+            "what packets get that have been opened; %same: the value of mark_in",
+            "0/0",
+        ),
+        ("set_mark_out", Kind.SET_MARK, "what protected packets get; %same likewise", "0/0"),
+        (
+            "if_id_in",
+            Kind.INTERFACE_ID,
+            "of the XFRM interface that inbound policies and SA belong to; 0: the connection's",
+            "0",
+        ),
+        ("if_id_out", Kind.INTERFACE_ID, "of the outbound policies and SA; likewise", "0"),
         ("replay_window", Kind.NUMBER, "packets; sink xfrm", "32"),
         ("copy_df", _B, "no: the tunnel's packets may be fragmented; sink xfrm", "yes"),
         ("copy_ecn", _B, "sink xfrm", "yes"),
+        (
+            "copy_dscp",
+            Kind.WORD,
+            "out: from the packet to the tunnel's header; in: from that to the packet; sink xfrm",
+            dict.fromkeys(("out", "in", "yes", "no"), _H),
+        ),
+        (
+            "icmp",
+            _B,
+            "yes: errors about protected traffic pass, whoever they come from; sink xfrm",
+            "no",
+        ),
+        (
+            "inactivity",
+            _T,
+            "after so long without traffic the child is deleted; counted anew with each renewal; "
+            "a sink that counts nothing ends nothing",
+            "0",
+        ),
         ("updown", Kind.TEXT, "a command that is run without a shell when the child is up or gone"),
         ("hostaccess", _B, "sets PLUTO_HOST_ACCESS for the updown script", "no"),
         ("local_ts", Kind.LIST, "as initiator the first is asked for, as responder any is taken"),
@@ -242,16 +331,10 @@ def _child() -> Iterator[Key]:
     yield from _rows(
         at,
         _W,
-        ("rand_bytes", _V, "a renewal by volume is not spread by chance", "0"),
-        ("rand_packets", Kind.NUMBER, "a renewal by volume is not spread by chance", "0"),
-        ("policies_fwd_out", _B, _SINK, "no"),
-        ("inactivity", _T, "no sink tells yet that there is no traffic", "0"),
-        ("icmp", _B, _SINK, "no"),
-        ("copy_dscp", Kind.WORD, _SINK, {"out": _H, **dict.fromkeys(("no", "in", "yes"), _W)}),
         (
             "hw_offload",
             Kind.WORD,
-            _SINK,
+            "the kernel's software protects the traffic, not the network card",
             {"no": _H, "auto": _H, **dict.fromkeys(("yes", "crypto", "packet"), _W)},
         ),
         (
@@ -293,15 +376,12 @@ def _child() -> Iterator[Key]:
     yield from _rows(
         at,
         _R,
-        ("tfc_padding", Kind.TEXT, "no sink pads traffic yet", "0"),
-        ("interface", Kind.TEXT, _POLICY),
-        ("mark_in", Kind.MARK, _POLICY, "0/0"),
-        ("mark_in_sa", _B, _POLICY, "no"),
-        ("mark_out", Kind.MARK, _POLICY, "0/0"),
-        ("set_mark_in", Kind.MARK, _POLICY, "0/0"),
-        ("set_mark_out", Kind.MARK, _POLICY, "0/0"),
-        ("if_id_in", Kind.MARK, _POLICY, "0"),
-        ("if_id_out", Kind.MARK, _POLICY, "0"),
+        (
+            "tfc_padding",
+            Kind.TEXT,
+            "IKEv1 cannot agree on padding traffic, and strongSwan does not pad under it",
+            "0",
+        ),
         ("label", Kind.TEXT, "security labels are IKEv2's, and protect nothing here"),
     )
 

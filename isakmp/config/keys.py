@@ -36,8 +36,12 @@ class Kind(enum.Enum):
     PORT = "port"
     TIME = "time"
     VOLUME = "volume"
+    PACKETS = "packets"
     CODEPOINT = "six binary digits"
     MARK = "mark"
+    SET_MARK = "mark to set"
+    INTERFACE_ID = "interface id"
+    INTERFACE = "interface"
     WORD = "word"
     IDENTITY = "identity"
     OWNER = "identity or network"
@@ -56,8 +60,12 @@ _READ: Mapping[Kind, Callable[[str], object]] = {
     Kind.PORT: values.port,
     Kind.TIME: values.seconds,
     Kind.VOLUME: values.octets,
+    Kind.PACKETS: values.packets,
     Kind.CODEPOINT: values.binary,
     Kind.MARK: values.mark,
+    Kind.SET_MARK: values.set_mark,
+    Kind.INTERFACE_ID: values.interface_id,
+    Kind.INTERFACE: values.interface,
     Kind.IDENTITY: spelled,
     Kind.OWNER: owners,
     Kind.SECRET: values.secret,

@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 from isakmp.config.mistakes import listed
 from isakmp.errors import ConfigurationError
+from isakmp.handling import Mark, Number, Unique
 from isakmp.identity import TrafficSelector
 
 TRUE = ("yes", "true", "enabled", "1")
@@ -24,12 +25,20 @@ FALSE = ("no", "false", "disabled", "0")
 LARGEST = 2**32 - 1
 """The largest number, and the longest time in seconds: four octets on the wire."""
 
+MOST = 2**64 - 1
+"""The most octets or packets that anybody counts."""
+
 _AMOUNT = re.compile(r"(0[xX][0-9a-fA-F]+|[0-9]+) *([a-zA-Z]?)")
 _TIMES = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _OCTETS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30}
 _ANY = {"%any": ("0.0.0.0/0", "::/0"), "%any4": ("0.0.0.0/0",), "%any6": ("::/0",)}
 _ANY |= {"0.0.0.0": _ANY["%any4"], "::": _ANY["%any6"], "0::0": _ANY["%any6"]}
 _PROTOCOLS = {"icmp": 1, "tcp": 6, "udp": 17, "gre": 47, "ipv6-icmp": 58, "icmpv6": 58, "l2tp": 115}
+
+SAME = "%same"
+"""A mark to set that is that of the policies."""
+
+_UNIQUE = {"%unique": Unique(), "%unique-dir": Unique(by_direction=True)}
 
 DYNAMIC = "dynamic"
 """The traffic selector that stands for the addresses that keep the SA."""
@@ -78,7 +87,12 @@ def seconds(text: str) -> int:
 
 def octets(text: str) -> int:
     """A volume: a number with ``k``, ``m`` or ``g`` behind it, or octets."""
-    return _amount(text, _OCTETS, "a volume: a number, and k, m or g", 2**64 - 1)
+    return _amount(text, _OCTETS, "a volume: a number, and k, m or g", MOST)
+
+
+def packets(text: str) -> int:
+    """A number of packets."""
+    return number(text, MOST)
 
 
 def binary(text: str) -> int:
@@ -96,12 +110,52 @@ def port(text: str) -> int:
     return found
 
 
-def mark(text: str) -> str:
-    """A netfilter mark or an interface id: ``42``, ``0x2a/0xff``, ``%unique``, ``%unique-dir``."""
-    value, slash, mask = text.partition("/")
-    if value not in ("%unique", "%unique-dir", "%same"):
-        value = str(number(value))
-    return value + (f"/{number(mask)}" if slash else "")
+def mark(text: str) -> Mark | None:
+    """
+    A netfilter mark: ``42``, ``0x2a/0xff``, ``%unique``, ``%unique-dir/0xff``.
+
+    :return: None for ``0/0``, which every packet has.
+    """
+    value, slash, rest = text.partition("/")
+    mask = number(rest) if slash else LARGEST
+    unique = _UNIQUE.get(value.lower())
+    if unique is None and value.startswith("%"):
+        raise ValueError(f"{text!r} is not a mark: a number, %unique or %unique-dir; /mask")
+    if unique is not None:
+        if not mask:
+            raise ValueError(f"{text!r}: a mark of its own needs a mask with bits")
+        return Mark(unique, mask)
+    found = number(value) & mask
+    return Mark(found, mask) if found or mask else None
+
+
+def set_mark(text: str) -> Mark | None:
+    """
+    The mark that packets get: ``42``, ``0x2a/0xff``, ``%same``.
+
+    :return: of ``%same`` a mark of a number that is chosen later; None for ``0/0``.
+    """
+    value, slash, rest = text.partition("/")
+    if value.lower() == SAME:
+        return Mark(Unique(), number(rest) if slash else LARGEST)
+    if value.startswith("%"):
+        raise ValueError(f"{text!r} is not a mark to set: a number or %same; /mask")
+    return mark(text)
+
+
+def interface_id(text: str) -> Number:
+    """The number of an XFRM interface: ``42``, ``%unique``, ``%unique-dir``; 0 is none."""
+    unique = _UNIQUE.get(text.lower())
+    if unique is None and (text.startswith("%") or "/" in text):
+        raise ValueError(f"{text!r} is not an interface id: a number, %unique or %unique-dir")
+    return number(text) if unique is None else unique
+
+
+def interface(text: str) -> str:
+    """A name that a network interface can have; empty: none."""
+    if len(text.encode("utf-8", "surrogateescape")) > 15 or re.search(r"[\s/]", text):
+        raise ValueError(f"{text!r} is not an interface's name: up to 15 octets, no space, no /")
+    return text
 
 
 def items(text: str) -> tuple[str, ...]:

@@ -15,7 +15,9 @@ from isakmp.connections import Child, Connection, StartAction
 from isakmp.control import names
 from isakmp.control.codec import Content
 from isakmp.events import Removed
+from isakmp.handling import Handling
 from isakmp.interfaces import IExchange, IManagementSA, INegotiatingDomain, INode, IReqids
+from isakmp.node import handling_of
 from isakmp.numbers import ProtocolID
 from isakmp.parts import Role
 from isakmp.rekeying import is_superseded
@@ -89,6 +91,7 @@ class Listing:
             for one in sas:
                 if one.key.protocol == ProtocolID.IPCOMP:
                     found[f"cpi-{way}"] = one.key.spi.hex()
+        found |= _numbers(handling_of(self._node, bundle))
         found |= names.protection(sa)
         if getattr(sa.parameters, "extended", False):
             found["esn"] = "1"
@@ -198,6 +201,20 @@ def label(text: str) -> str:
     return (text.encode("ascii", "replace") + b"\0").hex()
 
 
+def _numbers(handling: Handling) -> dict[str, str]:
+    """Marks and interfaces, in hexadecimal digits as swanctl shows them."""
+    found: dict[str, str] = {}
+    for way, mark in (("in", handling.mark_in), ("out", handling.mark_out)):
+        if mark is not None and isinstance(mark.value, int):
+            found[f"mark-{way}"] = f"{mark.value:08x}"
+            if mark.mask != 0xFFFFFFFF:
+                found[f"mark-mask-{way}"] = f"{mark.mask:08x}"
+    for way, interface in (("in", handling.if_id_in), ("out", handling.if_id_out)):
+        if interface and isinstance(interface, int):
+            found[f"if-id-{way}"] = f"{interface:08x}"
+    return found
+
+
 def cookies_of(key: ManagementKey) -> dict[str, str]:
     """As swanctl calls them; not every key exchange has cookies."""
     initiator = getattr(key, "initiator", None)
@@ -244,8 +261,8 @@ def _child(child: Child, connection: Connection, node: INode) -> Content:
     return {
         "mode": mode(child, connection, node),
         "rekey_time": str(round(child.renewal.after)),
-        "rekey_bytes": "0",
-        "rekey_packets": "0",
+        "rekey_bytes": str(child.handling.rekey_octets),
+        "rekey_packets": str(child.handling.rekey_packets),
         "dpd_action": "none",
         "close_action": "none",
         "start_action": "start" if child.start is StartAction.START else "none",

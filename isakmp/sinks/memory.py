@@ -121,6 +121,7 @@ class RecordingSink:
     """
 
     def __init__(self, entropy: Callable[[int], bytes] = os.urandom) -> None:
+        self._entropy = entropy
         self._spis = SPIs(entropy)
         self._standing: dict[str, SABundle] = {}
         self._owners: dict[SPIKey, str] = {}
@@ -135,7 +136,7 @@ class RecordingSink:
         return succeed(None)
 
     def query(self, bundle: SABundle) -> Deferred[Usage]:
-        """No traffic passes here."""
+        """No traffic passes here, and of what passes elsewhere nothing is known."""
         return succeed(Usage())
 
     def trap(self, policy: ChildPolicy, path: Path | None) -> Deferred[None]:

@@ -11,6 +11,7 @@ out is what that SA is for.  What is not protected is not sent.
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections import Counter
@@ -24,8 +25,10 @@ from isakmp import packets
 from isakmp.associations import IPsecParameters, SABundle, SPIKey, Usage
 from isakmp.crypto.esp import ESPError
 from isakmp.errors import Malformed
+from isakmp.events import SAExpiring
+from isakmp.handling import Handling
 from isakmp.identity import TrafficSelector
-from isakmp.interfaces import ISASink
+from isakmp.interfaces import IEvents, ISASink
 from isakmp.packets import Packet
 from isakmp.replay import ReplayWindow
 from isakmp.sinks.memory import MemorySink
@@ -75,7 +78,19 @@ class UserspaceSink(MemorySink):
         self._size = window
         self._windows: dict[SPIKey, Window] = {}
         self._usage: dict[str, list[float]] = {}
+        self._limits: dict[str, Handling] = {}
+        self._told: set[tuple[str, bool]] = set()
+        self._events: IEvents | None = None
         self.dropped: Counter[str] = Counter()
+
+    def start(self, events: IEvents) -> Deferred[None]:
+        """
+        At once.
+
+        :param events: told when an SA has carried what it may.
+        """
+        self._events = events
+        return super().start(events)
 
     # -- out -----------------------------------------------------------------------------------
 
@@ -93,6 +108,8 @@ class UserspaceSink(MemorySink):
         bundle = self._bundle_for(packet)
         if bundle is None:
             return self._drop("no SA is for this traffic")
+        if self._used_up(bundle.name, 2):
+            return self._drop("the SA has carried all it may")
         parameters = bundle.outbound[0].parameters
         assert isinstance(parameters, IPsecParameters)
         try:
@@ -138,6 +155,8 @@ class UserspaceSink(MemorySink):
             return self._drop("no SA has this SPI")
         if not window.replay.fresh(sequence):
             return self._drop("replayed, or too late")
+        if self._used_up(window.bundle, 0):
+            return self._drop("the SA has carried all it may")
         try:
             _, sequence, payload, following = programmed.transform.open(outer.payload)
         except ESPError:
@@ -168,12 +187,37 @@ class UserspaceSink(MemorySink):
         usage[at] += len(packet.octets)
         usage[at + 1] += 1
         usage[4 + at // 2] = time.time()
+        limits = self._limits[name]
+        if _reached(usage[at], limits.rekey_octets) or _reached(
+            usage[at + 1], limits.rekey_packets
+        ):
+            self._tell(name, hard=False)
+
+    def _used_up(self, name: str, at: int) -> bool:
+        """Whether one direction has carried all it may; then it is used no longer."""
+        usage, limits = self._usage.get(name), self._limits[name]
+        if usage is None or not (
+            _reached(usage[at], limits.life_octets)
+            or _reached(usage[at + 1], limits.life_packets)
+        ):
+            return False
+        self._tell(name, hard=True)
+        return True
+
+    def _tell(self, name: str, hard: bool) -> None:
+        """Once."""
+        if self._events is not None and (name, hard) not in self._told:
+            self._told.add((name, hard))
+            self._events.publish(SAExpiring(self._standing[name].key, hard))
 
     def query(self, bundle: SABundle) -> Deferred[Usage]:
         """What it has protected and opened."""
+        if bundle.name not in self._standing:
+            return succeed(Usage())
         *counts, last_in, last_out = self._usage.get(bundle.name, [0.0] * 6)
         came, packets_in, left, packets_out = map(int, counts)
-        return succeed(Usage(came, packets_in, left, packets_out, last_in, last_out))
+        usage = Usage(came, packets_in, left, packets_out, last_in, last_out, counted=True)
+        return succeed(usage)
 
     def _drop(self, why: str) -> bool:
         self.dropped[why] += 1
@@ -182,6 +226,20 @@ class UserspaceSink(MemorySink):
     # -- what stands ---------------------------------------------------------------------------
 
     def _program(self, bundle: SABundle) -> None:
+        """
+        :raises OSError: if its traffic is selected by what packets here do not have.
+        """
+        handling = bundle.policy.handling
+        for key, said in (
+            ("mark_in", handling.mark_in),
+            ("mark_out", handling.mark_out),
+            ("if_id_in", handling.if_id_in),
+            ("if_id_out", handling.if_id_out),
+            ("interface", handling.interface),
+        ):
+            if said:
+                text = f"{bundle.name}: the sink {self.name} cannot select by {key}"
+                raise OSError(errno.EOPNOTSUPP, text)
         before = dict(self._programmed.get(bundle.name, {}))
         windows = dict(self._windows)
         super()._program(bundle)
@@ -197,6 +255,10 @@ class UserspaceSink(MemorySink):
                 bundle.name, sa.parameters, policy.local, policy.remote, replay
             )
         self._windows.update(kept)
+        if bundle.name not in self._limits:
+            agreed = [sa.lifetime.kilobytes for sa in (*bundle.inbound, *bundle.outbound)]
+            least = min(filter(None, agreed), default=0)
+            self._limits[bundle.name] = handling.spread(self._entropy).within(1024 * least)
 
     def _withdraw(self, name: str) -> None:
         super()._withdraw(name)
@@ -205,10 +267,16 @@ class UserspaceSink(MemorySink):
     def _remove(self, bundle: SABundle) -> None:
         super()._remove(bundle)
         self._usage.pop(bundle.name, None)
+        self._limits.pop(bundle.name, None)
+        self._told -= {(bundle.name, hard) for hard in (False, True)}
 
     def _forget_windows(self, name: str) -> None:
         for key in [key for key, window in self._windows.items() if window.bundle == name]:
             del self._windows[key]
+
+
+def _reached(carried: float, limit: int) -> bool:
+    return bool(limit) and carried >= limit
 
 
 def _fits(packet: Packet, source: TrafficSelector, destination: TrafficSelector) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from isakmp.associations import IPsecParameters, SABundle
+from isakmp.handling import Handling
 from isakmp.identity import TrafficSelector
 from isakmp.interface_names import interface_of
 from isakmp.interfaces import IManagementSA
@@ -62,7 +63,11 @@ def scope(bundle: SABundle) -> str:
 
 
 def environment(
-    bundle: SABundle, parent: IManagementSA, number: int, reqid: int = 0
+    bundle: SABundle,
+    parent: IManagementSA,
+    number: int,
+    reqid: int = 0,
+    handling: Handling | None = None,
 ) -> _Environment:
     """
     What a script is told of a child, but for the verb.
@@ -70,13 +75,15 @@ def environment(
     Whatever the peer has said is made of printable ASCII characters alone.
 
     :param number: of the ISAKMP SA.
+    :param handling: with the numbers that the sink has chosen; by default as it is configured.
     """
+    handling = bundle.policy.handling if handling is None else handling
     policy, sas = bundle.policy, (*bundle.inbound, *bundle.outbound)
     protocols = {sa.key.protocol for sa in sas}
     ours, theirs = _destination(bundle, out=False), _destination(bundle, out=True)
     found = {
         "PLUTO_CONNECTION": policy.name,
-        "PLUTO_INTERFACE": policy.handling.interface or interface_of(ours) or "unknown",
+        "PLUTO_INTERFACE": handling.interface or interface_of(ours) or "unknown",
         "PLUTO_REQID": str(reqid),
         "PLUTO_PROTO": "esp" if ProtocolID.ESP in protocols else "ah",
         "PLUTO_UNIQUEID": str(number),
@@ -95,8 +102,16 @@ def environment(
     for sa in sas:
         if isinstance(sa.parameters, IPsecParameters) and sa.parameters.udp is not None:
             found["PLUTO_UDP_ENC"] = str(sa.parameters.udp[1])
-    if policy.handling.host_access:
+    if handling.host_access:
         found["PLUTO_HOST_ACCESS"] = "1"
+    for way, mark, interface in (
+        ("IN", handling.mark_in, handling.if_id_in),
+        ("OUT", handling.mark_out, handling.if_id_out),
+    ):
+        if mark is not None and mark.value and isinstance(mark.value, int):
+            found[f"PLUTO_MARK_{way}"] = f"{mark.value}/0x{mark.mask:08x}"
+        if interface and isinstance(interface, int):
+            found[f"PLUTO_IF_ID_{way}"] = str(interface)
     return {key: printable(value)[:MAX_VALUE] for key, value in found.items()}
 
 

@@ -16,6 +16,7 @@ from isakmp.associations import SABundle, SPIKey
 from isakmp.events import Established, Removed
 from isakmp.interfaces import IManagementSA, INode, IReqids
 from isakmp.logs import Logger
+from isakmp.node import handling_of
 from isakmp.updown.call import Call, environment, scope
 from isakmp.updown.script import Script
 
@@ -152,6 +153,7 @@ class UpDown:
                 parent,
                 self._node.registry.number(parent),
                 sink.reqid(bundle) if IReqids.providedBy(sink) else 0,
+                handling_of(self._node, bundle),
             ),
         )
 

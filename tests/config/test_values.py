@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from isakmp.config import values
+from isakmp.handling import Mark, Unique
 from isakmp.identity import TrafficSelector
 
 
@@ -84,11 +85,44 @@ class ValueTests(SynchronousTestCase):
         self.assert_reads(values.binary, {"000000": 0, "101110": 46}, "", "2", "1111111", "0b1")
 
     def test_marks(self) -> None:
-        """Numbers with a mask, and what is to be unique."""
+        """Numbers with a mask, and what is to be unique; what is beyond a mask does not count."""
         self.assert_reads(
             values.mark,
-            {"0/0x00000000": "0/0", "42": "42", "0x2a/0xff": "42/255", "%unique": "%unique"},
-            *("", "%any", "1/", "1/2/3", "x"),
+            {
+                "0/0x00000000": None,
+                "0": Mark(0),
+                "0/0xff": Mark(0, 0xFF),
+                "42": Mark(42),
+                "0x2a/0xff": Mark(42, 0xFF),
+                "0x12a/0xff": Mark(42, 0xFF),
+                "%unique": Mark(Unique()),
+                "%UNIQUE-dir/0xff00": Mark(Unique(by_direction=True), 0xFF00),
+            },
+            *("", "%any", "%same", "%unique/0", "1/", "1/2/3", "x", "0x100000000"),
+        )
+
+    def test_marks_to_set(self) -> None:
+        """A number with a mask, or that of the policies; nothing that would be unique."""
+        self.assert_reads(
+            values.set_mark,
+            {"0/0": None, "42/0xff": Mark(42, 0xFF), "%same/0xf": Mark(Unique(), 0xF)},
+            *("", "%unique", "%unique-dir", "%same/", "same"),
+        )
+
+    def test_interface_ids(self) -> None:
+        """A number, and nothing with a mask."""
+        self.assert_reads(
+            values.interface_id,
+            {"0": 0, "0x2a": 42, "%unique": Unique(), "%unique-dir": Unique(by_direction=True)},
+            *("", "1/0xff", "%same", "%unique/1", "xfrm0"),
+        )
+
+    def test_interfaces(self) -> None:
+        """What Linux would take for a name."""
+        self.assert_reads(
+            values.interface,
+            {"": "", "eth0": "eth0", "enp0s31f6.4094": "enp0s31f6.4094"},
+            *("a b", "../eth0", "sixteen-letters-", "ethernet0\n"),
         )
 
     def test_lists(self) -> None:

@@ -20,7 +20,8 @@ from isakmp.control.listing import Listing
 from isakmp.control.watching import EVENTS
 from isakmp.credentials.pre_shared_keys import SharedSecret
 from isakmp.events import TrafficWaiting
-from isakmp.interfaces import IReqids
+from isakmp.handling import Handling, Mark, Unique
+from isakmp.interfaces import IChoices, IReqids
 from isakmp.numbers import ProtocolID
 from isakmp.paths import Path
 from isakmp.sinks.memory import MemorySink
@@ -334,6 +335,26 @@ class AskingTests(CommandTestCase):
             sink = self.both.a.sink
             vars(sink)["reqid"] = lambda bundle: 7
             alsoProvides(sink, IReqids)
+
+    def test_marks(self) -> None:
+        """Marks and interface ids are listed as they were chosen; what is not chosen is not."""
+        self.both.up()
+        sink = self.both.a.sink
+        keys = ("mark-in", "mark-mask-in", "mark-out", "mark-mask-out", "if-id-in", "if-id-out")
+        for handling, wanted in (
+            (Handling(), ()),
+            (Handling(mark_in=Mark(Unique()), if_id_in=Unique()), ()),
+            (
+                Handling(mark_in=Mark(42, 0xFF), mark_out=Mark(1), if_id_out=16),
+                ("0000002a", "000000ff", "00000001", None, None, "00000010"),
+            ),
+        ):
+            vars(sink)["handling"] = lambda bundle, of=handling: of
+            alsoProvides(sink, IChoices)
+            (event,) = self.client.streamed("list-sas", "list-sa")
+            (child,) = section(event, "lab", "child-sas").values()
+            assert isinstance(child, dict)
+            self.assertEqual(tuple(child.get(key) for key in keys), wanted or (None,) * 6)
 
     def test_nothing_there(self) -> None:
         """Of what is not built yet nothing is listed, and nothing is said to be there."""

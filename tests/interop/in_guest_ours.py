@@ -110,19 +110,25 @@ class ProtectionTests(GuestTestCase):
     def test_packets(self) -> None:
         """An SA that has carried its packets is renewed, and no echo is lost."""
         left, _ = self.both(
-            "esp_proposals = aes128-sha256\nrekey_packets = 40\nlife_packets = 4000"
+            "esp_proposals = aes128-sha256\nrekey_packets = 40\nlife_packets = 4000\n"
+            "rand_packets = 10"
         )
         self.ping("-c", "200", "-i", "0.02")
         left.expect(r"net/child, .* is gone: replaced")
 
     def test_octets(self) -> None:
         """Likewise its octets; one that has carried all it may ends, and is deleted."""
-        left, right = self.both("esp_proposals = aes128-sha256\nrekey_bytes = 20000")
+        left, right = self.both(
+            "esp_proposals = aes128-sha256\nrekey_bytes = 20000\nlife_bytes = 2000000\n"
+            "rand_bytes = 2000"
+        )
         self.ping("-c", "60", "-i", "0.02", "-s", "1000")
         left.expect(r"net/child, .* is gone: replaced")
         left.stop()
         right.stop()
-        left, _ = self.both("esp_proposals = aes128-sha256\nlife_bytes = 20000")
+        left, _ = self.both(
+            "esp_proposals = aes128-sha256\nrekey_bytes = 0\nlife_bytes = 20000"
+        )
         self.ping("-c", "60", "-i", "0.02", "-s", "1000", loss=True)
         left.expect(r"net/child, .* is gone: expired")
 

@@ -5,6 +5,7 @@ SPIs, and its refusal.  Runs in a network namespace of its own, with the address
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 from collections.abc import Generator
@@ -19,9 +20,12 @@ from twisted.trial.unittest import TestCase
 
 from isakmp.associations import Action, SPIKey
 from isakmp.errors import ConfigurationError
+from isakmp.events import TrafficWaiting
+from isakmp.handling import Handling, Mark, Unique
 from isakmp.numbers import DOI, ProtocolID
 from isakmp.paths import Path
 from isakmp.sinks.xfrm import structures
+from isakmp.sinks.xfrm.earlier import remove_leftovers
 from isakmp.sinks.xfrm.link import Link
 from isakmp.sinks.xfrm.netlink import Message, attributes
 from isakmp.sinks.xfrm.policy_table import Reqids
@@ -42,6 +46,22 @@ def ip(*words: str) -> str:
     return done.stdout
 
 
+class HearingSink(XFRMSink):
+    """
+    One that listens without having tried an SA, which this kernel may not have.
+
+    :ivar heard: what it told of traffic.
+    """
+
+    def __init__(self, reactor: Any) -> None:
+        super().__init__(reactor)
+        self.heard: list[TrafficWaiting] = []
+        events = EventStream()
+        events.subscribe(TrafficWaiting, self.heard.append)
+        self._events = events
+        self._hearing = Link(reactor, structures.GROUP_ACQUIRE, self._heard)
+
+
 class OwnKernelTests(TestCase):
     timeout = 30
 
@@ -49,9 +69,11 @@ class OwnKernelTests(TestCase):
         self.sink = XFRMSink(reactor)
         self.addCleanup(self.sink.stop)
 
-    def say(self, to: str, exempt: bool = False) -> None:
+    def say(self, to: str, exempt: bool = False, mark: int = 0) -> None:
         """A datagram."""
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+            if mark:
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
             one.bind((OURS, 0))
             if exempt:
                 self.sink.exempt(one)
@@ -110,6 +132,59 @@ class OwnKernelTests(TestCase):
         self.assertEqual(ip("xfrm", "policy"), "")
         yield self.sink.stop()
         self.assertEqual(LARVAL_DROP.read_text(), drop)
+
+    @inlineCallbacks
+    def test_marks(self) -> Generator[Deferred[Any], Any, None]:
+        """
+        Of two children for the same traffic, even with one reqid, a packet asks for that whose mark
+        it has; one without a mark asks for nobody.  If the daemon dies, the next start finds the
+        policies by their marks.
+        """
+        sink = HearingSink(reactor)
+        self.addCleanup(sink.stop)
+        self.addCleanup(ip, "xfrm", "state", "flush")  # what the kernel keeps for those who asked
+        for name, mark in (("one", Mark(Unique())), ("two", Mark(0x200, 0xFF00))):
+            handling = Handling(mark_out=mark, reqid=77)
+            yield sink.trap(replace(CHILD, name=name, handling=handling), PATH)
+        standing = ip("xfrm", "policy")
+        for text in ("mark 0x1/0xffffffff", "mark 0x200/0xff00"):
+            self.assertIn(text, standing)
+        heard: list[str] = []
+        for mark, wanted in ((0, []), (1, ["one"]), (0x2AB, ["two"]), (2, [])):
+            before = len(sink.heard)
+            self.say(FAR, mark=mark)
+            yield deferLater(reactor, 0.2, lambda: None)  # type: ignore[arg-type]
+            heard = [event.child for event in sink.heard[before:]]
+            self.assertEqual(heard, wanted, mark)
+        nets = ("src", "10.81.0.0/24", "dst", "10.82.0.0/24", "mark", "0x3")
+        ip("xfrm", "policy", "add", *nets, "dir", "out", "action", "allow")
+        count = yield Deferred.fromCoroutine(remove_leftovers(self.sink._ask))
+        self.assertEqual(count, 4)  # what comes in is not told apart: both need the same of it
+        (left,) = re.findall("mark .*", ip("xfrm", "policy"))
+        self.assertIn("mark 0x3/", left)
+        ip("xfrm", "policy", "delete", *nets, "dir", "out")
+        yield sink.stop()
+        self.assertEqual(ip("xfrm", "policy"), "")
+
+    @inlineCallbacks
+    def test_bound(self) -> Generator[Deferred[Any], Any, None]:
+        """
+        What is bound to an interface is for what leaves by it; by one that is not there it is
+        refused in words, and nothing stands.
+        """
+        bound = replace(CHILD, action=Action.DROP, handling=Handling(interface="lo"))
+        yield self.sink.trap(bound, None)
+        self.say(FAR)
+        other = replace(bound, handling=Handling(interface="eth0", priority=1234))
+        yield self.sink.trap(other, None)
+        self.assertRaises(OSError, self.say, FAR)
+        self.assertIn("dev eth0", ip("xfrm", "policy"))
+        self.assertIn("priority 1234", ip("xfrm", "policy"))
+        nowhere = replace(bound, handling=Handling(interface="nowhere0"))
+        error = yield self.assertFailure(self.sink.trap(nowhere, None), ConfigurationError)
+        self.assertIn("there is no interface nowhere0", str(error))
+        yield self.sink.stop()
+        self.assertEqual(ip("xfrm", "policy"), "")
 
     @inlineCallbacks
     def test_drop(self) -> Generator[Deferred[Any], Any, None]:

@@ -32,6 +32,7 @@ def obstacle() -> str | None:
         ("linux.uml", "user-mode-linux"),
         ("modprobe", "kmod"),
         ("ping", "iputils-ping"),
+        ("tcpdump", "tcpdump"),
     ):
         if shutil.which(program, path="/usr/sbin:/usr/bin:/sbin:/bin") is None:
             return f"{package} is not here: run 'make peers'"
@@ -108,6 +109,22 @@ class OursTests(SynchronousTestCase):
     def test_ours(self) -> None:
         """Traffic is protected in every way that ``in_guest_ours`` tries; nothing is skipped."""
         assert_passes(self, "in_guest_ours")
+
+
+class MarksTests(SynchronousTestCase):
+    """
+    Which traffic is meant, and how it is treated.
+    """
+
+    skip = obstacle()
+    timeout = 240
+
+    def test_marks(self) -> None:
+        """
+        Marks, interface ids, priorities, codepoints and the rest of ``in_guest_marks`` are what the
+        kernel does; nothing is skipped.
+        """
+        assert_passes(self, "in_guest_marks")
 
 
 class OwnKernelTests(SynchronousTestCase):

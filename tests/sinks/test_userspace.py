@@ -10,18 +10,21 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from isakmp import packets
-from isakmp.associations import IPsecParameters, SABundle, Usage
+from isakmp.associations import IPsecParameters, Lifetime, SABundle, Usage
+from isakmp.events import SAExpiring
+from isakmp.handling import Handling, Mark, Unique
 from isakmp.identity import TrafficSelector
 from isakmp.interfaces import ISASink
 from isakmp.packets import Packet, packet, udp
 from isakmp.sinks.userspace import UserspaceSink
+from isakmp.stream import EventStream
 from tests.samples import PEER, US, bundle, mirrored
 
 NET, OTHER = "10.1.0.7", "10.2.0.9"
 SERVICE = udp(1000, 53, b"a question")
 
 
-class PipeTests(SynchronousTestCase):
+class PipeTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.travelled: list[bytes] = []
         self.came: dict[str, list[bytes]] = {"ours": [], "theirs": []}
@@ -62,6 +65,8 @@ class PipeTests(SynchronousTestCase):
             return False
         return self.theirs.received(self.travelled[before])
 
+
+class PipeTests(PipeTestCase):
     def test_interface(self) -> None:
         """It is a sink, and one that protects."""
         verifyObject(ISASink, self.ours)
@@ -217,3 +222,81 @@ class PipeTests(SynchronousTestCase):
         clear = packet("2001:db8:1::1", "2001:db8:2::2", packets.UDP, SERVICE)
         self.assertTrue(self.carry(clear))
         self.assertEqual(self.came["theirs"], [clear])
+
+
+class HandlingTests(PipeTestCase):
+    """
+    What of a child's handling it can do, and that it refuses what it cannot.
+    """
+
+    def handled(self, handling: Handling, kilobytes: int = 0, number: int = 1) -> SABundle:
+        """A bundle whose traffic is treated so at our side."""
+        made = self.install(number)
+        policy = replace(made.policy, handling=handling)
+        self.successResultOf(self.ours.remove(made))
+        outbound = tuple(
+            replace(sa, lifetime=Lifetime(kilobytes=kilobytes)) for sa in made.outbound
+        )
+        made = replace(made, policy=policy, outbound=outbound)
+        self.successResultOf(self.ours.install(made))
+        return made
+
+    def setUp(self) -> None:
+        super().setUp()
+        events = EventStream()
+        self.told: list[SAExpiring] = []
+        events.subscribe(SAExpiring, self.told.append)
+        self.successResultOf(self.ours.start(events))
+
+    def test_used_up(self) -> None:
+        """
+        An SA that has carried what it may before its renewal says so once; one that has carried
+        all it may is used no longer, and what it would have carried is dropped.
+        """
+        clear = packet(NET, OTHER, packets.UDP, SERVICE)
+        a_kilobyte = -(-1024 // len(clear))
+        for number, (handling, kilobytes, soft, hard) in enumerate(
+            (
+                (Handling(rekey_packets=2, life_packets=4), 0, True, 4),
+                (Handling(rekey_octets=2 * len(clear), life_octets=3 * len(clear)), 0, True, 3),
+                (Handling(life_packets=3), 0, False, 3),
+                (Handling(), 1, True, a_kilobyte),
+            )
+        ):
+            self.told.clear()
+            made = self.handled(handling, kilobytes, number)
+            sent = [self.carry(clear) for _ in range(30)]
+            self.assertEqual(sent, [True] * hard + [False] * (30 - hard))
+            wanted = [SAExpiring(made.key, hard=False)] if soft else []
+            self.assertEqual(self.told, [*wanted, SAExpiring(made.key, hard=True)])
+            self.assertEqual(self.ours.dropped["the SA has carried all it may"], 30 - hard)
+            self.ours.dropped.clear()
+
+    def test_used_up_inbound(self) -> None:
+        """So is one by which we receive."""
+        clear = packet(OTHER, NET, packets.UDP, SERVICE)
+        self.handled(Handling(life_packets=2))
+        arrived = []
+        for _ in range(3):
+            self.assertTrue(self.theirs.send(clear))
+            arrived.append(self.ours.received(self.travelled[-1]))
+        self.assertEqual(arrived, [True, True, False])
+
+    def test_not_selected(self) -> None:
+        """
+        Packets here have no marks and no interfaces: a child that is selected by them is refused in
+        words, not given other traffic; nothing stands.
+        """
+        for key, handling in (
+            ("mark_in", Handling(mark_in=Mark(1))),
+            ("mark_out", Handling(mark_out=Mark(Unique()))),
+            ("if_id_in", Handling(if_id_in=7)),
+            ("if_id_out", Handling(if_id_out=Unique())),
+            ("interface", Handling(interface="eth0")),
+        ):
+            made = self.install()
+            self.successResultOf(self.ours.remove(made))
+            made = replace(made, policy=replace(made.policy, handling=handling))
+            failure = self.failureResultOf(self.ours.install(made), OSError)
+            self.assertIn(f"the sink userspace cannot select by {key}", str(failure.value))
+            self.assertEqual(dict(self.ours.standing), {})

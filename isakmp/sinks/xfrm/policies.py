@@ -4,7 +4,9 @@ Which traffic is for which SAs, in the kernel's words.
 
 from __future__ import annotations
 
+import errno
 import ipaddress
+import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -17,7 +19,7 @@ from isakmp.associations import (
     ProtectionSA,
     SABundle,
 )
-from isakmp.associations import Mark as Marked
+from isakmp.handling import Number, Unique
 from isakmp.identity import TrafficSelector
 from isakmp.numbers import ProtocolID
 from isakmp.paths import Path
@@ -28,6 +30,7 @@ from isakmp.sinks.xfrm.structures import (
     COMP,
     ESP,
     LOCAL_OK,
+    POLICY_ICMP,
     TRANSPORT,
     TUNNEL,
     Attribute,
@@ -42,7 +45,7 @@ from isakmp.sinks.xfrm.transforms import is_transport
 
 PROTOCOLS = {ProtocolID.AH: AH, ProtocolID.ESP: ESP, ProtocolID.IPCOMP: COMP}
 
-_BASE = 200_000
+_BASES = {Action.PASS: 200_000, Action.PROTECT: 400_000, Action.DROP: 600_000}
 _NETWORKS, _PROTOCOL, _PORTS, _INTERFACE, _REGULAR = 512, 256, 4, 2, 1
 
 _MOST = 64
@@ -73,11 +76,12 @@ def mode_of(sa: ProtectionSA, among: Sequence[ProtectionSA]) -> int:
 def priority(selector: Selector, handling: Handling, *, trap: bool, action: Action) -> int:
     """
     As strongSwan computes it, so that its policies and ours may stand beside each other: the more a
-    policy selects, the weaker it is; what lets pass or drops is stronger than what protects.
+    policy selects, the weaker it is; what lets pass is stronger than what protects, and what drops
+    is weaker.
     """
     if handling.priority:
         return handling.priority
-    found = _BASE if action is not Action.PROTECT else 2 * _BASE
+    found = _BASES[action]
     found -= (selector.source.prefixlen + selector.destination.prefixlen) * _NETWORKS
     found -= _PROTOCOL if selector.protocol else 0
     found -= (16 * bool(selector.source_port) + 16 * bool(selector.destination_port)) * _PORTS
@@ -120,27 +124,21 @@ def policies(
     interface: int = 0,
     *,
     trap: bool = False,
+    spis: Sequence[bytes] = (),
 ) -> list[Policy]:
     """
-    All policies of a child.
+    All policies of a child, its handling's numbers chosen.
 
     :param layers: protocol and mode of each SA that is needed, the innermost first; none if traffic
         passes or is dropped.
     :param interface: an index, or 0.
+    :param spis: of the outbound SAs, in the order of the layers, where no others may be used.
     :raises ValueError: if there would be too many.
     """
-    handling = policy.handling
+    handling, protects = policy.handling, policy.action is Action.PROTECT
     found: list[Policy] = []
     for selector in _selectors(policy, interface):
-        outward = priority(selector, handling, trap=trap, action=policy.action)
-        inward = Selector(
-            selector.destination,
-            selector.source,
-            selector.protocol,
-            selector.destination_port,
-            selector.source_port,
-            selector.interface,
-        )
+        weight = priority(selector, handling, trap=trap, action=policy.action)
         tunnel = not layers or layers[0][1] == TUNNEL
         directions = [Direction.OUT, Direction.IN, *([Direction.FORWARD] if tunnel else [])]
         for direction in directions:
@@ -152,22 +150,63 @@ def policies(
                 Template(
                     *(source, destination, protocol, mode, reqid),
                     optional=protocol == COMP and not out,
+                    spi=spis[number] if out and spis else bytes(4),
                 )
-                for protocol, mode in layers
+                for number, (protocol, mode) in enumerate(layers)
             )
+            flags = 0 if out else LOCAL_OK
+            if handling.icmp and protects and direction is not Direction.IN:
+                flags |= POLICY_ICMP
             found.append(
                 Policy(
-                    selector if out else inward,
+                    selector if out else _turned(selector, protects),
                     direction,
-                    outward,
+                    weight,
                     BLOCK if policy.action is Action.DROP else ALLOW,
-                    0 if out else LOCAL_OK,
+                    flags,
                     0,
                     templates,
                     marks(handling, out),
                 )
             )
+        if tunnel and handling.policies_fwd_out:
+            found.append(_forwarded(found[-len(directions)], policy, trap))
     return found
+
+
+def _turned(selector: Selector, protects: bool) -> Selector:
+    """
+    The same traffic the other way.
+
+    What is protected has to be so wherever it comes from: only where it leaves the interface
+    counts.  What passes or is dropped is bound as a whole.
+    """
+    return Selector(
+        selector.destination,
+        selector.source,
+        selector.protocol,
+        selector.destination_port,
+        selector.source_port,
+        0 if protects else selector.interface,
+    )
+
+
+def _forwarded(out: Policy, policy: ChildPolicy, trap: bool) -> Policy:
+    """
+    Lets what others send through this host go on to where it is protected, or passes, or is
+    dropped; it is a little weaker than what asks for protection of the same traffic coming in.
+    """
+    weaker = policy.action is Action.PROTECT and not trap and not policy.handling.priority
+    flags = LOCAL_OK | (out.flags & POLICY_ICMP)
+    return Policy(
+        out.selector,
+        Direction.FORWARD,
+        out.priority + (_REGULAR if weaker else 0),
+        out.action,
+        flags,
+        others=out.others,
+        yields=True,
+    )
 
 
 def _selectors(policy: ChildPolicy, interface: int) -> Iterator[Selector]:
@@ -189,6 +228,11 @@ def layers_of(bundle: SABundle) -> list[tuple[int, int]]:
     ]
 
 
+def spis_of(bundle: SABundle) -> list[bytes]:
+    """Of the outbound SAs, in the order of their layers; of IPComp what the kernel has for one."""
+    return [sa.key.spi.rjust(4, b"\0") for sa in innermost_first(bundle.outbound)]
+
+
 def trapped_layers(policy: ChildPolicy) -> list[tuple[int, int]]:
     """The same of the suite that is preferred: what it will be is negotiated later."""
     proposals = sorted(policy.suites[0].proposals, key=lambda p: p.protocol, reverse=True)
@@ -200,13 +244,18 @@ def trapped_layers(policy: ChildPolicy) -> list[tuple[int, int]]:
     return layers
 
 
-def marks(handling: Handling, out: bool) -> bytes:
-    """The attributes that tell one direction of a child's SAs and policies from others."""
+def marks(handling: Handling, out: bool, *, of_sa: bool = False) -> bytes:
+    """
+    The attributes that tell one direction of a child's policies, or SAs, from others.
+
+    The inbound SA has the mark of its policies only if that is asked for: its SPI names it, and
+    packets may be marked after it has opened them.
+    """
     found = b""
-    marked: Marked | None = handling.mark_out if out else handling.mark_in
-    if marked is not None:
-        found += mark(Attribute.MARK, marked.value, marked.mask)
-    interface = handling.if_id_out if out else handling.if_id_in
+    marked = handling.mark_out if out else handling.mark_in
+    if marked is not None and (out or not of_sa or handling.mark_in_sa):
+        found += mark(Attribute.MARK, _chosen(marked.value), marked.mask)
+    interface = _chosen(handling.if_id_out if out else handling.if_id_in)
     if interface:
         found += number(Attribute.IF_ID, interface)
     return found
@@ -217,4 +266,26 @@ def set_marks(handling: Handling, out: bool) -> bytes:
     marked = handling.set_mark_out if out else handling.set_mark_in
     if marked is None:
         return b""
-    return number(Attribute.SET_MARK, marked.value) + number(Attribute.SET_MARK_MASK, marked.mask)
+    value = number(Attribute.SET_MARK, _chosen(marked.value))
+    return value + number(Attribute.SET_MARK_MASK, marked.mask)
+
+
+def _chosen(value: Number) -> int:
+    """:raises ValueError: if it is still to be chosen."""
+    if isinstance(value, Unique):
+        raise ValueError("a number has not been chosen yet")
+    return value
+
+
+def index_of(interface: str) -> int:
+    """
+    The number by which the kernel knows an interface now; 0: none is named.
+
+    :raises OSError: if there is none of this name.
+    """
+    if not interface:
+        return 0
+    try:
+        return socket.if_nametoindex(interface)
+    except OSError:
+        raise OSError(errno.ENODEV, f"there is no interface {interface}") from None

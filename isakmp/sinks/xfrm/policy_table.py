@@ -1,14 +1,15 @@
 """
 Our policies in the kernel, and who needs them.
 
-A policy is one thing to the kernel by its selector and direction.  Several may need it: a trap, an
-SA and its successor.  It stands for as long as one of them does, as the latest of them wants it.
+A policy is one thing to the kernel by its selector, direction and marks.  Several may need it: a
+trap, an SA and its successor.  It stands for as long as one of them does, as the latest of them
+wants it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import count
 
 from isakmp.associations import ChildPolicy
@@ -33,6 +34,7 @@ class Reqids:
     def __init__(self) -> None:
         self._numbers: dict[_Traffic, int] = {}
         self._users: dict[str, _Traffic] = {}
+        self._fixed: dict[str, int] = {}
 
     def take(self, policy: ChildPolicy, peer: str, user: str) -> int:
         """
@@ -42,11 +44,15 @@ class Reqids:
         :raises LimitReached: if all are in use.
         """
         traffic = policy.connection, policy.name, policy.local, policy.remote, peer
+        if self._users.get(user, traffic) != traffic:
+            self.give_up(user)
         self._users[user] = traffic
         if policy.handling.reqid:
+            self._fixed[user] = policy.handling.reqid
             return policy.handling.reqid
+        self._fixed.pop(user, None)
         if traffic not in self._numbers:
-            used = set(self._numbers.values())
+            used = {*self._numbers.values(), *self._fixed.values()}
             free = (number for number in self.RANGE[1:] if number not in used)
             number = next(free, None)
             if number is None:
@@ -56,9 +62,23 @@ class Reqids:
 
     def give_up(self, user: str) -> None:
         """Idempotent."""
+        self._fixed.pop(user, None)
         traffic = self._users.pop(user, None)
         if traffic is not None and traffic not in self._users.values():
             self._numbers.pop(traffic, None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """What an owner needs of a policy."""
+
+    policy: Policy
+    weak: bool
+
+    @property
+    def strength(self) -> tuple[bool, bool]:
+        """The greater goes before."""
+        return not self.policy.yields, not self.weak
 
 
 class PolicyTable:
@@ -71,7 +91,7 @@ class PolicyTable:
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
-        self._owned: dict[_Key, dict[str, Policy]] = {}
+        self._owned: dict[_Key, dict[str, _Claim]] = {}
         self._indices = count(self._FIRST, 8)
 
     @classmethod
@@ -83,20 +103,24 @@ class PolicyTable:
         """
         From now on the owner needs these and no others.
 
-        :param weak: what others want of the same policy goes before.
+        :param weak: what others want of the same policy goes before; but not what yields.
         :raises Refused: as the kernel refuses it; then the owner has what it had before.
         """
         before = {key: own[owner] for key, own in self._owned.items() if owner in own}
-        wanted = {_key(policy): policy for policy in policies}
+        wanted: dict[_Key, _Claim] = {}
+        for policy in policies:
+            # Of two of its own for the same traffic the one that does not yield counts.
+            if not policy.yields or _key(policy) not in wanted:
+                wanted[_key(policy)] = _Claim(policy, weak)
         done: list[_Key] = []
         try:
-            for key, policy in wanted.items():
-                await self._set(key, owner, policy, weak)
+            for key, claim in wanted.items():
+                await self._set(key, owner, claim)
                 done.append(key)
         except Refused:
             for key in done:
                 if key in before:
-                    await self._set(key, owner, before[key], weak)
+                    await self._set(key, owner, before[key])
                 else:
                     await self._drop(key, owner)
             raise
@@ -109,10 +133,10 @@ class PolicyTable:
         for key in [key for key, own in self._owned.items() if owner in own]:
             await self._drop(key, owner)
 
-    async def _set(self, key: _Key, owner: str, policy: Policy, weak: bool) -> None:
+    async def _set(self, key: _Key, owner: str, claim: _Claim) -> None:
         before = self._owned.get(key, {})
-        others = {name: one for name, one in before.items() if name != owner}
-        own = {owner: policy, **others} if weak else {**others, owner: policy}
+        own = {name: one for name, one in before.items() if name != owner}
+        own[owner] = claim
         self._owned[key] = own
         try:
             await self._tell(_effective(before), _effective(own))
@@ -152,9 +176,10 @@ class PolicyTable:
         await self._ask(kind, named.encode(), f"a policy for {wanted.selector}")
 
 
-def _effective(own: dict[str, Policy]) -> Policy | None:
-    """As the latest wants it."""
-    return next(reversed(own.values()), None)
+def _effective(own: dict[str, _Claim]) -> Policy | None:
+    """As the latest of the strongest wants it."""
+    claim = max(reversed(own.values()), key=lambda one: one.strength, default=None)
+    return None if claim is None else claim.policy
 
 
 def _key(policy: Policy) -> _Key:

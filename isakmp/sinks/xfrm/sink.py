@@ -24,43 +24,65 @@ from isakmp.associations import (
     Transform,
     Usage,
 )
-from isakmp.errors import ConfigurationError
+from isakmp.errors import ConfigurationError, LimitReached
 from isakmp.events import PeerMoved, SAExpiring, TrafficWaiting
-from isakmp.interfaces import IEvents, IReqids, ISASink
+from isakmp.handling import Handling
+from isakmp.interfaces import IChoices, IEvents, IReqids, ISASink
 from isakmp.logs import Logger
 from isakmp.paths import Path
 from isakmp.sinks.xfrm import algorithms, structures
 from isakmp.sinks.xfrm.alone import Alone
+from isakmp.sinks.xfrm.chosen import Uniques
 from isakmp.sinks.xfrm.earlier import remove_leftovers
 from isakmp.sinks.xfrm.link import ACK, Link, Refused, gone
 from isakmp.sinks.xfrm.netlink import Message, NetlinkError, attributes
 from isakmp.sinks.xfrm.policies import (
     Between,
+    index_of,
     innermost_first,
     layers_of,
     policies,
+    spis_of,
     trapped_layers,
 )
 from isakmp.sinks.xfrm.policy_table import PolicyTable, Reqids
 from isakmp.sinks.xfrm.refusals import explained
 from isakmp.sinks.xfrm.spis import ReservedSPIs
-from isakmp.sinks.xfrm.states import named, state_of
+from isakmp.sinks.xfrm.states import apart, named, state_of
 from isakmp.sinks.xfrm.structures import Attribute, Direction, Kind, Name, State
 from isakmp.sinks.xfrm.trying import Trials
 from isakmp.sinks.xfrm.waiting import WaitingPackets
 
 T = TypeVar("T")
 
+
 @dataclass(frozen=True, slots=True)
 class _Installed:
-    """What stands of a bundle."""
+    """
+    What stands of a bundle.
+
+    :ivar policy: its own, with all that was chosen.
+    """
 
     bundle: SABundle
     states: dict[SPIKey, State]
     reqid: int
+    policy: ChildPolicy
 
 
-@implementer(ISASink, IReqids)
+@dataclass(frozen=True, slots=True)
+class _Trapped:
+    """
+    A trap that stands.
+
+    :ivar waits: by what an ACQUIRE says that it is for it.
+    """
+
+    reqid: int
+    waits: frozenset[tuple[structures.Selector, bytes]]
+
+
+@implementer(ISASink, IReqids, IChoices)
 class XFRMSink:
     """
     Implements ISASink by the Linux kernel.
@@ -84,12 +106,13 @@ class XFRMSink:
         self._events: IEvents | None = None
         self._lock = DeferredLock()
         self._reqids = Reqids()
+        self._uniques = Uniques()
         self._table = PolicyTable(self._ask)
         self._trials = Trials(self._ask)
         self._spis = ReservedSPIs(self._ask)
         self._installed: dict[str, _Installed] = {}
         self._names: dict[Name, SPIKey] = {}
-        self._traps: dict[tuple[str, str], int] = {}
+        self._traps: dict[tuple[str, str], _Trapped] = {}
         self._waiting = WaitingPackets()
         self._alone = Alone()
 
@@ -203,16 +226,22 @@ class XFRMSink:
     async def _install(self, bundle: SABundle) -> None:
         before = self._installed.get(bundle.name)
         ours, peer = _ends(bundle)
-        reqid = self._reqids.take(bundle.policy, peer, bundle.name)
+        interface = index_of(bundle.policy.handling.interface)
         wanted_states: dict[SPIKey, State] = {}
-        for sas, source, out in (
-            (bundle.inbound, peer, False),
-            (bundle.outbound, ours, True),
-        ):
-            for sa in sas:
-                wanted_states[sa.key] = state_of(
-                    sa, sas, source, reqid, bundle.policy.handling, out=out
-                )
+        try:
+            reqid = self._reqids.take(bundle.policy, peer, bundle.name)
+            policy = self._uniques.take(bundle.policy, peer, bundle.name)
+            handling = policy.handling.spread(self._entropy)
+            for sas, source, out in (
+                (bundle.inbound, peer, False),
+                (bundle.outbound, ours, True),
+            ):
+                for sa in sas:
+                    wanted_states[sa.key] = state_of(sa, sas, source, reqid, handling, out=out)
+        except (LimitReached, LookupError):
+            if before is None:
+                self._give_up(bundle.name)
+            raise
         standing = {} if before is None else before.states
         undo: list[Callable[[], Awaitable[object]]] = []
         try:
@@ -220,18 +249,24 @@ class XFRMSink:
                 if key not in standing:
                     await self._add(key, state, bundle)
                     undo.append(partial(gone, self._ask, Kind.DELSA, named(state), "to undo"))
-            if bundle.policy.handling.policies:
+            if handling.policies:
                 # As responder too, before the peer has confirmed: what it sends may be here before
                 # its last message, and what answers that must not leave in clear.  It waits.
                 self._waiting.keep()
-                found = policies(bundle.policy, Between(ours, peer), layers_of(bundle), reqid)
+                try:
+                    found = policies(
+                        *(policy, Between(ours, peer), layers_of(bundle), reqid, interface),
+                        spis=spis_of(bundle) if handling.reqid else (),
+                    )
+                except ValueError as error:
+                    raise OSError(errno.E2BIG, f"{bundle.name}: {error}") from None
                 undo.append(partial(self._table.give_up, bundle.name))
                 await self._table.claim(bundle.name, found)
         except BaseException:
             for step in reversed(undo):
                 await step()
             if before is None:
-                self._reqids.give_up(bundle.name)
+                self._give_up(bundle.name)
             raise
         for key, state in standing.items():
             if key not in wanted_states:
@@ -240,7 +275,7 @@ class XFRMSink:
         for key, state in wanted_states.items():
             self._names[state.name] = bundle.key
             self._spis.used(key)
-        self._installed[bundle.name] = _Installed(bundle, wanted_states, reqid)
+        self._installed[bundle.name] = _Installed(bundle, wanted_states, reqid, policy)
 
     async def _add(self, key: SPIKey, state: State, bundle: SABundle) -> None:
         what = f"{bundle.name}: an SA with SPI {key.spi.hex()}"
@@ -268,12 +303,21 @@ class XFRMSink:
         for state in installed.states.values():
             self._names.pop(state.name, None)
             await gone(self._ask, Kind.DELSA, named(state), "to remove an SA")
-        self._reqids.give_up(name)
+        self._give_up(name)
+
+    def _give_up(self, user: str) -> None:
+        self._reqids.give_up(user)
+        self._uniques.give_up(user)
 
     def reqid(self, bundle: SABundle) -> int:
         """The number of what is installed under the bundle's name; 0: nothing is."""
         installed = self._installed.get(bundle.name)
         return 0 if installed is None else installed.reqid
+
+    def handling(self, bundle: SABundle) -> Handling:
+        """With every number that was chosen for it; as it is configured, if it does not stand."""
+        installed = self._installed.get(bundle.name)
+        return (bundle if installed is None else installed).policy.handling
 
     def query(self, bundle: SABundle) -> Deferred[Usage]:
         """As the kernel counts it, in the innermost SA of each direction."""
@@ -292,14 +336,14 @@ class XFRMSink:
             try:
                 (told,) = await self._ask(Kind.GETSA, named(state), "an SA", flags=0)
             except Refused:
-                found.append((0, 0, 0.0))
-                continue
+                return Usage()
             standing = structures.Standing.decode(told.body)
             last = attributes(told.body[State.SIZE :]).get(Attribute.LASTUSED, b"")
             used = int.from_bytes(last, "little") if len(last) == 8 else standing.used
             found.append((standing.octets, standing.packets, float(used)))
         (octets_in, packets_in, last_in), (octets_out, packets_out, last_out) = found
-        return Usage(octets_in, packets_in, octets_out, packets_out, last_in, last_out)
+        counts = octets_in, packets_in, octets_out, packets_out
+        return Usage(*counts, last_in, last_out, counted=True)
 
     # -- traps ---------------------------------------------------------------------------------
 
@@ -314,16 +358,25 @@ class XFRMSink:
         if protects and path is None:
             raise ConfigurationError(f"{owner}: a trap needs the peer's address")
         between = Between.of(path)
-        reqid = self._reqids.take(policy, between.peer, owner)
-        layers = trapped_layers(policy) if protects else []
-        found = policies(policy, between, layers, reqid, trap=True)
-        if protects:
-            self._waiting.keep()
         try:
+            interface = index_of(policy.handling.interface)
+            reqid = self._reqids.take(policy, between.peer, owner)
+            policy = self._uniques.take(policy, between.peer, owner, trap=True)
+            layers = trapped_layers(policy) if protects else []
+            found = policies(policy, between, layers, reqid, interface, trap=True)
+            if protects:
+                self._waiting.keep()
             await self._table.claim(owner, found, weak=True)
-        except Refused as error:
-            raise ConfigurationError(f"{owner}: {explained(error.errno or 0)}") from None
-        self._traps[child] = reqid
+        except (OSError, LimitReached, ValueError) as error:
+            if child not in self._traps:
+                self._give_up(owner)
+            why: object = error
+            if isinstance(error, OSError):
+                refused = isinstance(error, Refused)
+                why = explained(error.errno or 0) if refused else error.strerror
+            raise ConfigurationError(f"{owner}: {why}") from None
+        waits = frozenset((one.selector, one.others) for one in found)
+        self._traps[child] = _Trapped(reqid, waits)
 
     def untrap(self, connection: str, child: str) -> Deferred[None]:
         """Idempotent."""
@@ -332,7 +385,7 @@ class XFRMSink:
     async def _untrap(self, connection: str, child: str) -> None:
         if self._traps.pop((connection, child), None) is not None:
             await self._table.give_up(_owner(connection, child))
-            self._reqids.give_up(_owner(connection, child))
+            self._give_up(_owner(connection, child))
 
     # -- what the kernel tells -----------------------------------------------------------------
 
@@ -349,11 +402,14 @@ class XFRMSink:
 
     def _acquired(self, body: bytes) -> None:
         acquire = structures.Acquire.decode(body)
-        templates = attributes(body[structures.Acquire.SIZE :]).get(Attribute.TMPL, b"")
-        reqid = structures.Template.reqid_of(templates)
-        for (connection, child), trapped in self._traps.items():
-            if trapped == reqid:
-                self._publish(TrafficWaiting(connection, child, str(acquire.traffic)))
+        others = body[structures.Acquire.SIZE :]
+        reqid = structures.Template.reqid_of(attributes(others).get(Attribute.TMPL, b""))
+        found = {name: one for name, one in self._traps.items() if one.reqid == reqid}
+        if len(found) > 1:  # a reqid that is configured: which of its children is meant?
+            wanted = acquire.policy.selector, apart(others)
+            found = {name: one for name, one in found.items() if wanted in one.waits} or found
+        for connection, child in found:
+            self._publish(TrafficWaiting(connection, child, str(acquire.traffic)))
 
     def _expired(self, body: bytes) -> None:
         standing = structures.Standing.decode(body)

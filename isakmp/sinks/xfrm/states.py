@@ -55,7 +55,8 @@ def state_of(
     parameters = sa.parameters
     if not isinstance(parameters, IPsecParameters):
         raise LookupError("the kernel knows SAs of IPsec, and no others")
-    mode, others, flags = mode_of(sa, among), marks(handling, out) + set_marks(handling, out), 0
+    mode, flags = mode_of(sa, among), 0
+    others = marks(handling, out, of_sa=True) + set_marks(handling, out)
     if mode == structures.TUNNEL:
         flags |= structures.AF_UNSPEC  # what is inside may be of the other version of IP
     if sa.key.protocol == ProtocolID.AH and ":" not in sa.key.destination:
@@ -66,6 +67,12 @@ def state_of(
         flags |= structures.NO_ECN
     if not handling.copy_df:
         flags |= structures.NO_PMTU_DISCOVERY
+    if not out and handling.copy_dscp_in:
+        flags |= structures.DECAPSULATE_DSCP
+    if out and not handling.copy_dscp_out:
+        others += structures.number(Attribute.EXTRA_FLAGS, structures.NO_DSCP)
+    if not out and handling.icmp:
+        flags |= structures.ICMP
     compresses = sa.key.protocol == ProtocolID.IPCOMP  # its packets have no numbers
     window = 0 if out or compresses else handling.replay_window
     if parameters.extended:
@@ -76,9 +83,10 @@ def state_of(
         window = 0
     if parameters.udp is not None:
         others += structures.encapsulation(*(parameters.udp if out else parameters.udp[::-1]))
+    handling = handling.within(1024 * sa.lifetime.kilobytes)
     limits = Limits(
         handling.rekey_octets,
-        handling.life_octets or 1024 * sa.lifetime.kilobytes,
+        handling.life_octets,
         handling.rekey_packets,
         handling.life_packets,
         sa.lifetime.seconds,

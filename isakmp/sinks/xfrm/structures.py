@@ -26,11 +26,15 @@ TRANSPORT, TUNNEL = 0, 1
 ALLOW, BLOCK = 0, 1
 """What a policy does."""
 
-LOCAL_OK = 1
-"""Flag of a policy: a socket's own may go before it."""
+LOCAL_OK, POLICY_ICMP = 1, 2
+"""Flags of a policy: a socket's own may go before it; errors about its traffic pass."""
 
-NO_ECN, NO_PMTU_DISCOVERY, AF_UNSPEC, ALIGN_4, ESN = 1, 4, 32, 64, 128
+NO_ECN, DECAPSULATE_DSCP, NO_PMTU_DISCOVERY, ICMP = 1, 2, 4, 16
+AF_UNSPEC, ALIGN_4, ESN = 32, 64, 128
 """Flags of an SA."""
+
+NO_DSCP = 1
+"""Of the flags that stand in an attribute."""
 
 GROUP_ACQUIRE, GROUP_EXPIRE, GROUP_MAPPING = 1 << 0, 1 << 1, 1 << 7
 """What the kernel tells without being asked."""
@@ -84,6 +88,7 @@ class Attribute(enum.IntEnum):
     ALG_AUTH_TRUNC = 20
     MARK = 21
     REPLAY_ESN = 23
+    EXTRA_FLAGS = 24
     SET_MARK = 29
     SET_MARK_MASK = 30
     IF_ID = 31
@@ -330,6 +335,7 @@ class Template:
     What an SA has to be like that serves a policy: an xfrm_user_tmpl.
 
     :ivar optional: whether traffic passes without it.
+    :ivar spi: that it has to have; zeros: any.
     """
 
     source: str
@@ -338,11 +344,12 @@ class Template:
     mode: int
     reqid: int
     optional: bool = False
+    spi: bytes = bytes(4)
 
     def encode(self) -> bytes:
         """64 octets.  The addresses matter to tunnels alone."""
         return _TEMPLATE.pack(
-            Name(self.destination, self.protocol, bytes(4)).encode_id(),
+            Name(self.destination, self.protocol, self.spi).encode_id(),
             _family(self.destination),
             _address(self.source),
             self.reqid,
@@ -367,6 +374,7 @@ class Policy:
     :ivar index: the kernel's name for it; its last three bits are the direction.  0: any.
     :ivar templates: the innermost first.
     :ivar others: attributes.
+    :ivar yields: not the kernel's business: whether any other for the same traffic goes before it.
     """
 
     selector: Selector
@@ -377,6 +385,7 @@ class Policy:
     index: int = 0
     templates: tuple[Template, ...] = ()
     others: bytes = b""
+    yields: bool = False
 
     SIZE: ClassVar[int] = 168
 
@@ -410,9 +419,15 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Acquire:
-    """An xfrm_user_acquire: traffic waits for an SA."""
+    """
+    An xfrm_user_acquire: traffic waits for an SA.
+
+    :ivar traffic: of the packet.
+    :ivar policy: that wants it; without templates and attributes.
+    """
 
     traffic: Selector
+    policy: Policy
 
     SIZE: ClassVar[int] = 280
 
@@ -423,7 +438,7 @@ class Acquire:
         """
         if len(octets) < cls.SIZE:
             raise NetlinkError("an ACQUIRE is cut short")
-        return cls(Selector.decode(octets, 40))
+        return cls(Selector.decode(octets, 40), Policy.decode(octets[96:]))
 
 
 def decode_mapping(octets: bytes) -> tuple[Name, str, int]:

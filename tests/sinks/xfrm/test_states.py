@@ -143,12 +143,17 @@ class StateTests(SynchronousTestCase):
             self.assertEqual(struct.unpack_from("!HH", told, 2), ports)
 
     def test_marks(self) -> None:
-        """A mark tells one child's SAs from another's, in each direction its own."""
+        """
+        A mark tells one child's SAs from another's, in each direction its own; the inbound one,
+        which its SPI names, has none unless that is asked for.
+        """
         handling = Handling(mark_in=Mark(5, 0xFF), mark_out=Mark(6, 0xFF))
         parameters = IPsecParameters("tunnel", "aes-cbc", "hmac-sha2-256-128")
-        for out, value in ((False, 5), (True, 6)):
-            told = attributes(self.state(parameters, handling, out).others)[Attribute.MARK]
+        marked = replace(handling, mark_in_sa=True)
+        for how, out, value in ((handling, True, 6), (marked, False, 5), (marked, True, 6)):
+            told = attributes(self.state(parameters, how, out).others)[Attribute.MARK]
             self.assertEqual(struct.unpack("=II", told), (value, 0xFF))
+        self.assertNotIn(Attribute.MARK, attributes(self.state(parameters, handling).others))
 
     def test_limits(self) -> None:
         """Octets and packets as configured; without, no limit."""
