@@ -13,6 +13,7 @@ from collections.abc import Callable
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
+from isakmp.departures import Departures
 from isakmp.errors import (
     InvalidExchangeType,
     InvalidFlags,
@@ -21,7 +22,10 @@ from isakmp.errors import (
     UnexpectedPayload,
 )
 from isakmp.exchange.informational import INFORMATIONAL
+from isakmp.exchange.lenience import judge
+from isakmp.exchange.notices import check_notification
 from isakmp.interfaces import (
+    IDomainOfInterpretation,
     IExchangeType,
     IManagementSA,
     IMessageProtection,
@@ -112,7 +116,12 @@ class CommitBit:
 
 
 def connected_in(
-    octets: bytes, kind: IExchangeType, sa: IManagementSA, protection: IMessageProtection
+    octets: bytes,
+    kind: IExchangeType,
+    sa: IManagementSA,
+    protection: IMessageProtection,
+    doi: IDomainOfInterpretation,
+    lenient: Departures,
 ) -> Message:
     """
     The message that says CONNECTED under the message id of the exchange it is about.
@@ -122,6 +131,8 @@ def connected_in(
     before.  Either way it is proven as an Informational exchange is.
 
     :param kind: of that exchange; ``protection`` as its last message has left it.
+    :param doi: of the SA.
+    :param lenient: what is overlooked in it.
     :raises PeerError: if nothing proves it, or it says something else.
     """
     header = Header.decode(octets)
@@ -136,6 +147,10 @@ def connected_in(
     else:
         raise UnexpectedPayload(Reason("a message behind the last"))
     message = opened.unseal(octets)
-    if not any(one.kind == NotifyType.CONNECTED for one in message.all(Notification)):
+    notifications = message.all(Notification)
+    if not any(one.kind == NotifyType.CONNECTED for one in notifications):
         raise UnexpectedPayload(Reason("a message without CONNECTED"))
+    judge(message.departures, lenient)
+    for notification in notifications:
+        check_notification(doi, notification)
     return message

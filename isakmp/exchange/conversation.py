@@ -24,7 +24,6 @@ from twisted.internet.defer import Deferred
 from isakmp.connections import Intervals
 from isakmp.departures import NONE, Departures
 from isakmp.errors import (
-    ExchangeTimeout,
     InvalidExchangeType,
     PeerError,
     Unreadable,
@@ -33,10 +32,9 @@ from isakmp.events import MessageReceived, MessageSent, NotificationReceived, Ta
 from isakmp.exchange.commit import CommitBit, connected_in
 from isakmp.exchange.informational import INFORMATIONAL
 from isakmp.exchange.lenience import judge
-from isakmp.exchange.notices import check_notification
 from isakmp.exchange.patience import Patience
 from isakmp.exchange.reading import Expected, check_expected, cookies_after, read
-from isakmp.exchange.verdicts import Verdict, no_answer
+from isakmp.exchange.verdicts import Verdict
 from isakmp.interfaces import (
     IExchangeType,
     IManagementSA,
@@ -211,7 +209,7 @@ class Conversation:
         """
         The peer's next message that makes sense and carries at least these payloads.
 
-        Fails with :class:`ExchangeTimeout`, or with what shortened our patience.
+        Fails with :class:`~isakmp.errors.ExchangeTimeout`, or with what shortened our patience.
         """
         self._expects = expects
         waiting: Deferred[Message] = Deferred(self._cancelled)
@@ -282,10 +280,10 @@ class Conversation:
         sa, protection = self.sa, self.protection
         assert sa is not None and protection is not None
         try:
-            message = connected_in(datagram.octets, self.kind, sa, protection)
-            judge(message.departures, self.lenient)
-            for notification in message.all(Notification):
-                check_notification(self._node.dois[sa.doi], notification)
+            doi = self._node.dois[sa.doi]
+            message = connected_in(
+                datagram.octets, self.kind, sa, protection, doi, self.lenient
+            )
         except PeerError as error:
             self._drop(error, datagram)
             return
@@ -377,19 +375,11 @@ class Conversation:
         if self._waiting is None:
             return False
         if over:
-            self.end(self.verdict.error or self._timeout())
+            peer, begun = endpoint(self.path.remote), bool(self._sent)
+            self.end(self.verdict.of_silence(peer, begun, self.unproven))
         else:
             self._transmit(repeated=True)
         return self._waiting is not None
-
-    def _timeout(self) -> ExchangeTimeout:
-        return no_answer(
-            endpoint(self.path.remote),
-            begun=bool(self._sent),
-            unproven=self.unproven,
-            undelivered=self.verdict.undelivered,
-            dropped=self.verdict.dropped,
-        )
 
     def end(self, error: PeerError) -> None:
         """

@@ -75,6 +75,18 @@ class Verdict:
         """It will end with that, whatever was found before."""
         self.error = error
 
+    def of_silence(self, peer: str, begun: bool, unproven: bool) -> PeerError:
+        """
+        With what it ends now that no answer has come in time; parameters as of :func:`no_answer`.
+        """
+        return self.error or no_answer(
+            peer,
+            begun=begun,
+            unproven=unproven,
+            undelivered=self.undelivered,
+            dropped=self.dropped,
+        )
+
     def renew(self) -> None:
         """Something new was said."""
         self._dropped.clear()
