@@ -94,38 +94,31 @@ class RoutesTests(GuestTestCase):
         self.assertIn("unreachable", self.plain_ping().stderr.lower())
 
     def test_trap(self) -> None:
-        """A trap has a route: the ping that begins the tunnel finds its way, and gets through."""
-        self.daemon(self.right, ESP)
-        left = self.daemon(self.left, f"{ESP}\nstart_action = trap")
-        self.assertEqual(states(self.left), [])
-        done = self.plain_ping()
-        self.assertIn(" 0% packet loss", done.stdout, done.stdout + left.log())
-        left.expect("traffic waits", r"net/child, .* is established")
-        left.kill()
-        self.assertEqual(len(table(self.left)), 1)
-        again = self.daemon(self.left, f"{ESP}\nremote_ts = 10.84.0.0/24\nlocal_ts = {LEFT_NET}")
-        again.expect(r"routes and rules of an earlier run have been removed")
-        self.assertEqual(table(self.left), [])
-
-    def test_peer_within(self) -> None:
         """
-        The peer's own address is in the network behind it: what is for it is protected, from the
-        child's address, and the daemons speak in clear all the same.
+        A trap has a route: the ping that begins the tunnel finds its way, and gets through.  The
+        peer's own address is in the network behind it: what is for it is protected, from the
+        child's address, and the daemons speak in clear all the same, also when they begin anew.
+        What was left after a SIGKILL is removed.
         """
         keys = "local_ts = {}\nremote_ts = {}\n" + ESP
         self.daemon(self.right, keys.format("10.64.0.0/10", LEFT_NET))
-        wide = keys.format(LEFT_NET, "10.64.0.0/10")
-        left = self.daemon(
-            self.left, f"{wide}\nstart_action = trap", connection="reauth_time = 3s"
-        )
+        wide = keys.format(LEFT_NET, "10.64.0.0/10") + "\nstart_action = trap"
+        left = self.daemon(self.left, wide, connection="reauth_time = 4s")
+        self.assertEqual(states(self.left), [])
         route = f"10.64.0.0/10 dev eth0 proto {PROTOCOL} scope link src {LEFT_INNER}"
         self.assertEqual(table(self.left), [route])
-        self.plain_ping(RIGHT)
-        left.expect(r"net/child, .* is established")
+        done = self.plain_ping()
+        self.assertIn(" 0% packet loss", done.stdout, done.stdout + left.log())
+        left.expect("traffic waits", r"net/child, .* is established")
         self.crosses(RIGHT)
         self.crosses(RIGHT_INNER)
         left.expect(r"(?s)ISAKMP SA .* is established.*ISAKMP SA .* is established", timeout=15)
         self.crosses(RIGHT)
+        left.kill()
+        self.assertEqual(table(self.left), [route])
+        again = self.daemon(self.left, ESP)
+        again.expect(r"routes and rules of an earlier run have been removed")
+        self.assertEqual(table(self.left), [])
 
 
 class MovingTests(GuestTestCase):

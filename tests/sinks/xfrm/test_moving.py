@@ -11,14 +11,18 @@ from dataclasses import replace
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from isakmp.associations import IPsecParameters
+from isakmp.associations import IPsecParameters, SABundle
+from isakmp.handling import Handling, Mark, Unique
+from isakmp.relocation import relocated
 from isakmp.sinks.xfrm.link import ACK, Refused
 from isakmp.sinks.xfrm.moving import MARGIN, before_of, carried_on, change
 from isakmp.sinks.xfrm.netlink import Message, attribute, attributes
 from isakmp.sinks.xfrm.policy_table import Reqids
 from isakmp.sinks.xfrm.states import state_of
 from isakmp.sinks.xfrm.structures import Attribute, Kind, Standing, State
-from tests.samples import PEER, US, policy, protection_sa
+from tests.samples import PEER, US, bundle, policy, protection_sa
+from tests.sinks.xfrm.kernel import RecordedSink
+from tests.test_relocation import in_udp
 
 UDP = IPsecParameters("tunnel", "aes-cbc", "hmac-sha2-256-128", udp=(4500, 4500))
 MOVED = replace(UDP, udp=(4500, 4501))
@@ -153,3 +157,68 @@ class MovingTests(SynchronousTestCase):
         for user in ("one", "three", "four", "five"):
             reqids.give_up(user)
         self.assertEqual(reqids.take(child, ELSEWHERE, "six"), Reqids.RANGE[1])
+
+
+class SinkTests(SynchronousTestCase):
+    """
+    The sink, with a bundle in UDP that has a mark of its own and limits that chance has chosen.
+    """
+
+    def setUp(self) -> None:
+        self.sink = RecordedSink()
+        handling = Handling(mark_out=Mark(Unique()), rekey_packets=1000, rand_packets=900)
+        self.bundle = in_udp(bundle())
+        child = replace(self.bundle.policy, handling=handling)
+        self.bundle = replace(self.bundle, policy=child)
+        self.install(self.bundle)
+
+    def install(self, one: SABundle) -> list[int]:
+        """What is asked of the kernel for it."""
+        self.sink.asked.clear()
+        self.successResultOf(self.sink.install(one))
+        return [kind for kind, _ in self.sink.asked]
+
+    def test_again(self) -> None:
+        """The same once more is nothing to do."""
+        self.assertEqual(self.install(self.bundle), [])
+
+    def test_port(self) -> None:
+        """Another port is two SAs that are changed, and no policy; all else is as it was chosen."""
+        before = {body[:224] for kind, body in self.sink.asked if kind == Kind.NEWSA}
+        self.assertEqual(
+            self.install(relocated(self.bundle, (PEER, 4501))), [Kind.UPDSA, Kind.UPDSA]
+        )
+        self.assertEqual({body[:224] for _, body in self.sink.asked}, before)
+
+    def test_address(self) -> None:
+        """
+        Another address: what is received is set anew, what is sent by stands before the policies
+        lead to it, and only then the old one goes; the mark and the reqid stay.
+        """
+        chosen = self.sink.handling(self.bundle), self.sink.reqid(self.bundle)
+        there = relocated(self.bundle, (ELSEWHERE, 4501))
+        asked = [kind for kind in self.install(there) if kind != Kind.GETSA]
+        self.assertEqual(asked[:3], [Kind.DELSA, Kind.NEWSA, Kind.NEWSA])
+        self.assertEqual(asked[3:], [*3 * [Kind.UPDPOLICY], Kind.DELSA])
+        self.assertEqual((self.sink.handling(there), self.sink.reqid(there)), chosen)
+        told = self.sink.states()[ELSEWHERE].what
+        assert isinstance(told, Standing)
+        self.assertEqual(told.reqid, chosen[1])
+        self.assertEqual(self.sink.asked[-1][1][:4], bytes([192, 0, 2, 2]))
+
+    def test_refused(self) -> None:
+        """If the kernel refuses a policy, the SAs are again where the peer was."""
+        def refuse(kind: int, body: bytes) -> None:
+            if kind == Kind.UPDPOLICY:
+                raise Refused(errno.EINVAL, "a policy")
+
+        self.sink.refuse = refuse
+        failure = self.failureResultOf(self.sink.install(relocated(self.bundle, (ELSEWHERE, 1))))
+        failure.trap(OSError)
+        self.sink.refuse = lambda kind, body: None
+        self.assertEqual(self.install(self.bundle), [])
+        standing = self.sink.handling(self.bundle)
+        self.assertIsNotNone(standing.mark_out)
+        self.successResultOf(self.sink.remove(self.bundle))
+        removed = [kind for kind, _ in self.sink.asked]
+        self.assertEqual(removed, [*3 * [Kind.DELPOLICY], Kind.DELSA, Kind.DELSA])
