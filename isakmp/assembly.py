@@ -35,6 +35,7 @@ from isakmp.paths import Datagram
 from isakmp.plugins import KeyExchange, builtin, check_exchange_types
 from isakmp.policy import ConfiguredPolicy
 from isakmp.registry import SARegistry
+from isakmp.relocation import Relocations
 from isakmp.renewal import Renewals
 from isakmp.stores.memory import MemoryStore
 from isakmp.stream import EventStream
@@ -54,7 +55,7 @@ class Assembly:
     :ivar headers: the key exchanges with a header of their own.
     :ivar isakmp_ports: where ISAKMP listens, as far as one of them does so too.
     :ivar lifetimes: deletes SAs that expire; ``renewals`` replaces them before that; ``inactivity``
-        deletes children that nothing uses;
+        deletes children that nothing uses; ``relocations`` has SAs follow peers that move;
         ``initiation`` begins what shall stand, once it is told to keep it.
     """
 
@@ -128,6 +129,7 @@ class Assembly:
         self.initiation = Initiation(self.node)
         self.traps = Traps(self.node)
         self.uniqueness = Uniqueness(self.node)
+        self.relocations = Relocations(self.node)
 
     def datagram_received(self, datagram: Datagram) -> None:
         """A datagram has arrived: it is for whoever speaks it."""
@@ -163,6 +165,7 @@ class Assembly:
         self.initiation.stop()
         self.traps.stop()
         self.uniqueness.stop()
+        self.relocations.stop()
         self.renewals.stop()
         self.inactivity.stop()
         self.lifetimes.stop()

@@ -48,6 +48,19 @@ class Intervals:
 
 
 @dataclass(frozen=True, slots=True)
+class Routing:
+    """
+    Where a sink puts routes to the networks behind peers.
+
+    :ivar table: the number of a table of its own.
+    :ivar priority: of the rule that has the kernel look there; the smaller the earlier.
+    """
+
+    table: int = 220
+    priority: int = 220
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """
     The bounds of a node.  Each protects memory or processor time from strangers.

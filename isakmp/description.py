@@ -22,6 +22,7 @@ from isakmp.interfaces import (
     IDomainOfInterpretation,
     IKeyExchange,
     IRiderType,
+    IRouting,
     ISASink,
 )
 from isakmp.paths import Address
@@ -121,11 +122,14 @@ class Description:
 
     def sink(self) -> ISASink:
         """
-        The configured sink, made now.
+        The configured sink, made now, and told where its routes are to be.
 
         :raises ConfigurationError: if there is none of that name, or it cannot be one.
         """
-        return available().enabled_sink(self.settings.sink)
+        sink = available().enabled_sink(self.settings.sink)
+        if IRouting.providedBy(sink):
+            IRouting(sink).route(self.settings.routing)
+        return sink
 
     def read(self, tree: Section) -> Configuration:
         """
@@ -199,6 +203,10 @@ def _enabled(own: Settings, file: str) -> Enabled:
         if name not in sinks:
             text = f"no sink is named {name!r}; there are: {', '.join(sinks)}"
             mistakes.append(Mistake(file, names.place.line, "plugins.sink", text))
+    for sink in found.sinks:
+        if sink.name == own.sink and own.install_routes and not _routes(sink.provided):
+            text = f"the sink {sink.name} installs no routes; leave it out"
+            mistakes.append(Mistake(file, 0, "install_routes", text))
     if mistakes:
         raise ConfigurationErrors(mistakes)
     # Key exchanges with a header of their own have got theirs when they were made.
@@ -208,6 +216,13 @@ def _enabled(own: Settings, file: str) -> Enabled:
     if mistakes:
         raise ConfigurationErrors(mistakes)
     return Enabled(dois, key_exchanges, riders, credentials, found.broken)
+
+
+def _routes(provided: object) -> bool:
+    """Whether a sink, or what makes one, can install routes."""
+    if isinstance(provided, type):
+        return bool(IRouting.implementedBy(provided))
+    return IRouting.providedBy(provided)
 
 
 def _headers(found: Plugins, own: Settings) -> tuple[IKeyExchange, ...]:

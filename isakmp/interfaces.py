@@ -42,7 +42,7 @@ from isakmp.associations import (
     Transform,
     Usage,
 )
-from isakmp.connections import Candidates, Child, Connection, Intervals, Limits
+from isakmp.connections import Candidates, Child, Connection, Intervals, Limits, Routing
 from isakmp.departures import Departures
 from isakmp.events import Removal
 from isakmp.handling import Handling
@@ -393,6 +393,21 @@ class IManagementSA(Interface):
         """
 
 
+class IRelocating(Interface):
+    """
+    What a management SA provides whose peer may be elsewhere than where it was: behind a NAT that
+    has forgotten it.
+    """
+
+    follows: bool = Attribute(
+        "Whether it goes where its peer's packets come from.  An end that is itself behind a NAT "
+        "must not: RFC 3947 section 7."
+    )
+
+    def relocated(path: Path) -> IManagementSA:
+        """The same SA on another path."""
+
+
 class IDisclosing(Interface):
     """
     What a management SA may provide besides, for a key log that somebody has asked for.
@@ -684,7 +699,8 @@ class ISARegistry(Interface):
         old: IManagementSA | SABundle, new: IManagementSA | SABundle
     ) -> Deferred[None]:
         """
-        The same SA, by the same names and until the same time, has changed: in one step.
+        The same SA, by the same names and until the same time, has changed: in one step.  Of the
+        names only where the peer of a bundle receives may be another.
 
         Publishes Replaced.
 
@@ -824,6 +840,15 @@ class IChoices(Interface):
         """
         How a bundle is treated, with every number that was chosen; as it is configured, if it does
         not stand.
+        """
+
+
+class IRouting(Interface):
+    """A sink that puts routes beside its SAs, as Linux needs them."""
+
+    def route(routing: Routing | None) -> None:
+        """
+        Put them there; None: put none, as before anything is said.  Called before :meth:`start`.
         """
 
 
@@ -979,6 +1004,8 @@ __all__ = [
     "IPorts",
     "IRider",
     "IRiderType",
+    "IRelocating",
+    "IRouting",
     "ISARegistry",
     "ISASink",
     "ISAStore",

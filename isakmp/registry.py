@@ -52,6 +52,7 @@ class _Entry:
     :ivar since: when it was added, in seconds of the clock.
     :ivar number: how many of its kind there were before it, and itself.
     :ivar stored: whether the store has it; Established was published then.
+    :ivar former: names that it had before its peer moved.
     :ivar used: message ids used under it; only of an ISAKMP SA.
     :ivar worn_out: whether it was said that no more message ids are left.
     """
@@ -62,6 +63,7 @@ class _Entry:
     since: float
     number: int
     stored: bool = False
+    former: tuple[tuple[Name, ...], ...] = ()
     used: tuple[int, ...] | set[int] = ()
     worn_out: bool = False
 
@@ -175,16 +177,26 @@ class SARegistry:
         self, old: IManagementSA | SABundle, new: IManagementSA | SABundle
     ) -> Deferred[None]:
         """
-        From now on the new value is found by the names that the old one had.
+        From now on the new value is found by the names that it has: those of the old one, but for
+        where a peer that has moved receives (RFC 2408 section 2.4).
 
         Its age, its expiry and the message ids used under it stay.
 
         :raises LookupError: if the old one is not here.
-        :raises ValueError: if the names differ.
+        :raises ValueError: if it is another SA, or a name is taken; nothing has changed then.
         """
         entry = self._known(old)
-        if _names(new) != entry.names or new.key != entry.sa.key:
+        names = _names(new)
+        if new.key != entry.sa.key or _apart(new) != _apart(entry.sa):
             raise ValueError(f"{new.key} has other names than {old.key}")
+        if names != entry.names:
+            if any(self._by_name.get(name, entry) is not entry for name in names):
+                raise ValueError(f"a name of {new.key} is another SA's")
+            for name in entry.names:
+                del self._by_name[name]
+            entry.former = (*entry.former, entry.names)[-_FEW:]
+            entry.names = names
+            self._by_name.update(dict.fromkeys(names, entry))
         before = entry.sa
         self._leave_indexes(before)
         entry.sa = new
@@ -278,7 +290,9 @@ class SARegistry:
             return known
         names = _names(sa)
         entry = self._by_name.get(names[0])
-        return entry if entry is not None and entry.names == names else None
+        if entry is None or names not in (entry.names, *entry.former):
+            return None
+        return entry
 
     def _known(self, sa: IManagementSA | SABundle) -> _Entry:
         entry = self._entry(sa)
@@ -354,6 +368,14 @@ def _names(sa: IManagementSA | SABundle) -> tuple[Name, ...]:
     if len(set(names)) < len(names):
         raise ValueError(f"two SAs of {sa.name} have one name")
     return names
+
+
+def _apart(sa: IManagementSA | SABundle) -> object:
+    """What names it, wherever its peer is."""
+    if not isinstance(sa, SABundle):
+        return sa.key
+    outbound = [(one.key.doi, one.key.protocol, one.key.spi) for one in sa.outbound]
+    return sa.name, outbound, [one.key for one in sa.inbound]
 
 
 def _party(identity: Identity) -> tuple[int, bytes]:

@@ -21,6 +21,9 @@ from isakmp.logs import Logger
 from isakmp.node import endpoint_of
 from isakmp.paths import Path
 
+AT_MOST = 1.0
+"""Seconds until a child that could not be begun is again: its traffic may be anybody's."""
+
 _Name = tuple[str, str]
 
 
@@ -37,6 +40,7 @@ class Traps:
         self._asked: set[_Name] = set()
         self._standing: dict[_Name, tuple[Connection, Child]] = {}
         self._running: dict[_Name, Deferred[object]] = {}
+        self._begun: dict[_Name, float] = {}
         self._unsubscribe: Callable[[], None] | None = node.events.subscribe(
             TrafficWaiting, self._waiting
         )
@@ -58,6 +62,7 @@ class Traps:
         before, self._set = self._set, wanted
         for name in before:
             if name not in wanted:
+                self._begun.pop(name, None)
                 self._done(self._untrapped(name), name)
         for name, what in wanted.items():
             if before.get(name) != what:
@@ -151,12 +156,16 @@ class Traps:
         name = event.connection, event.child
         if name not in self._set or name in self._running:
             return
+        now = self._node.clock.seconds()
+        if name in self._begun and 0 <= now - self._begun[name] < AT_MOST:
+            return
+        self._begun[name] = now
         self._log.info(
             "{child}: traffic waits: {selectors}", child="/".join(name), selectors=event.traffic
         )
         connection, child = self._set[name]
         beginning = endpoint_of(self._node, connection).establish(connection, child)
-        running: Deferred[object] = beginning.addCallback(lambda _: None)
+        running: Deferred[object] = beginning.addCallback(lambda _: self._begun.pop(name, None))
         self._running[name] = running
         running.addErrback(self._failed, name).addBoth(self._ended, name, running)
 

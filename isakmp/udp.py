@@ -162,7 +162,7 @@ class UDPPorts:
             raise ConfigurationError(f"nothing listens on port {port} that could reach {remote}")
         every = _EVERY[version] in hosts
         try:
-            routed = _route(remote)
+            routed = _route(remote, self._exempt)
         except OSError as error:
             if every:
                 raise ConfigurationError(f"no route to {remote}: {_said(error)}") from None
@@ -212,10 +212,16 @@ class UDPPorts:
         return self.leave(*self._ports)
 
 
-def _route(remote: str) -> str:
-    """The address that datagrams to there leave from; nothing is sent to find out."""
+def _route(remote: str, exempt: Callable[[socket.socket], object]) -> str:
+    """
+    The address that datagrams to there leave from; nothing is sent to find out.
+
+    :param exempt: is given the socket that finds out: what holds for the traffic of children, as
+        a route of its own, does not for ours.
+    """
     family = socket.AF_INET6 if ":" in remote else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        exempt(probe)
         probe.connect((remote, 9))
         return str(probe.getsockname()[0])
 

@@ -18,6 +18,7 @@ from zope.interface import implementer
 from isakmp import description, logs
 from isakmp.assembly import RIDERS
 from isakmp.config.mistakes import ConfigurationErrors
+from isakmp.connections import Routing
 from isakmp.daemon import Daemon
 from isakmp.description import Description, Files
 from isakmp.doi.ipsec import IPsecDOI
@@ -28,6 +29,7 @@ from isakmp.packet_info import PacketInfoPort
 from isakmp.plugins import Plugins, builtin
 from isakmp.sinks.log import LogSink
 from isakmp.sinks.memory import MemorySink
+from isakmp.sinks.xfrm.sink import XFRMSink
 from tests.daemons import SECRET, Folder, Road, free_ports, secret
 from tests.loopback import UNBOUND, bindable, quietly_collect
 from tests.samples import logged
@@ -72,6 +74,20 @@ class DescriptionTests(SynchronousTestCase):
             self.read("port = 15500", 'listen = ["127.0.0.1", "::1"]').listen,
             tuple((host, port) for port in (15500, 15501) for host in ("127.0.0.1", "::1")),
         )
+
+    def test_routes(self) -> None:
+        """A sink that can is told where its routes are to be; one that cannot is a mistake."""
+        told: list[object] = []
+        self.patch(XFRMSink, "route", lambda sink, routing: told.append(routing))
+        for said in ("", "install_routes = true\nrouting_table = 7", "install_routes = false"):
+            made = Daemon(self.read('sink = "xfrm"', said), reactor=reactor)
+            self.successResultOf(made.node.sink.stop())
+        self.assertEqual(told, [Routing(220, 220), Routing(7, 220), None])
+        error = self.assertRaises(
+            ConfigurationError, self.read, 'sink = "log"', "install_routes = true"
+        )
+        self.assertIn("install_routes: the sink log installs no routes; leave it out", str(error))
+        self.read('sink = "log"', "install_routes = false")
 
     def test_listen_everywhere(self) -> None:
         """By default all addresses: of IPv6, too, where this host has it."""

@@ -519,6 +519,27 @@ class ReplaceTests(SynchronousTestCase):
         self.assertEqual(self.registry.by_connection("rail"), (sa,))
         self.assertEqual([one.key for one in self.registry.by_connection("road")], [cookies(2)])
 
+    def test_moved(self) -> None:
+        """
+        A bundle whose peer receives elsewhere is found by where that is, and no longer by where it
+        was; who knows it as it was can still name it.
+        """
+        (out,) = self.old.outbound
+        there = out.key._replace(destination="192.0.2.77")
+        new = replace(self.old, outbound=(replace(out, key=there),))
+        self.successResultOf(self.registry.replace(self.old, new))
+        self.assertIs(self.registry.find(there), new)
+        self.assertIsNone(self.registry.find(out.key))
+        self.assertIs(self.registry.find(self.old.key), new)
+        self.assertEqual(self.registry.number(self.old), self.registry.number(new))
+        again = bundle(0x1007, 0x2001)  # the old name is free
+        self.successResultOf(self.registry.add(again, Expiry(0.0)))
+        self.assertRaises(ValueError, self.registry.replace, new, self.old)
+        self.assertIs(self.registry.find(there), new)
+        self.successResultOf(self.registry.remove(self.old, Removal.DELETED))
+        self.assertIsNone(self.registry.find(there))
+        self.assertIs(self.registry.find(out.key), again)
+
     def test_hostile(self) -> None:
         """What is not here cannot be replaced, nor one SA by another; nothing has changed then."""
         other = bundle(0x1009, 0x2009)

@@ -111,6 +111,23 @@ class TrapTests(SynchronousTestCase):
         self.both.wait(3.0)
         self.assertEqual(len(self.alice.bundles), 2)
 
+    def test_flood(self) -> None:
+        """
+        However much traffic waits for a child that cannot be begun, it is tried once in a second,
+        and said so as often.
+        """
+        one = replace(self.alice.connection(), remote=("192.0.2.0/24",))
+        self.keep(trapped(one))
+        events = logged(self)
+        for _ in range(10):
+            for _ in range(100):
+                self.alice.node.events.publish(WAITS)
+            self.both.wait(0.25)
+        lines = [formatEvent(one) for one in events if "lab/net" in (formatEvent(one) or "")]
+        self.assertEqual(len([line for line in lines if line and "traffic waits" in line]), 3)
+        self.assertEqual(len([line for line in lines if line and "cannot be begun" in line]), 3)
+        self.assertEqual(len(lines), 6)
+
     def test_not_ours(self) -> None:
         """Traffic of what has no trap begins nothing, nor does any when the node has stopped."""
         self.alice.node.events.publish(WAITS)

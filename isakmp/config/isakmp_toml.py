@@ -39,6 +39,12 @@ from isakmp.logs import MOST, NAMES, SILENT
 MAX_OCTETS = 2**20
 """The most of the file."""
 
+_KERNEL_TABLES = range(253, 256)
+"""Default, main and local."""
+
+_MAIN_TABLE_PRIO = 32766
+"""Where the kernel has the rule of its main table: a later one would never count."""
+
 _LONGEST_PATH = 107
 """The most octets of the path of a socket, on Linux."""
 
@@ -104,6 +110,11 @@ def _settings(table: Table) -> Settings:
         listen=table.addresses("listen"),
         port=table.integer("port", default.port, 1, 65535),
         sink=table.word("sink", default.sink, sinks, "there is no such sink"),
+        install_routes=table.boolean("install_routes", None),
+        routing_table=table.integer("routing_table", default.routing_table, 1, 2**32 - 1),
+        routing_table_prio=table.integer(
+            "routing_table_prio", default.routing_table_prio, 1, _MAIN_TABLE_PRIO - 1
+        ),
         plugins=plugins,
         limits=_limits(table.table("limits")),
         log=_log(table.table("log")),
@@ -115,8 +126,9 @@ def _settings(table: Table) -> Settings:
         ),
         plugin_settings=_plugin_settings(table.table("plugin"), plugins),
     )
+    if found.routing_table in _KERNEL_TABLES:
+        table.mistake("routing_table", f"{found.routing_table} is a table of the kernel's own")
     table.refuse("port_nat_t", "NAT traversal is not built yet")
-    table.off("install_routes", "no sink installs routes yet")
     table.end()
     return found
 

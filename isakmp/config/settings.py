@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from isakmp.config.mistakes import Place
-from isakmp.connections import Limits
+from isakmp.connections import Limits, Routing
 from isakmp.departures import USUAL, Departures
 
 VICI = "unix:///run/isakmp/isakmp.vici"
@@ -151,7 +151,9 @@ class Settings:
     :ivar port_nat_t: where NAT traversal goes on; not bound yet.
     :ivar sink: where finished SAs go.
     :ivar vici: where control is had.
-    :ivar install_routes: whether routes are installed; no sink does yet.
+    :ivar install_routes: whether the sink is to install routes; None: if it can.
+    :ivar routing_table: where it installs them.
+    :ivar routing_table_prio: of the rule that has the kernel look there.
     :ivar connections: by name.
     :ivar plugin_settings: what is handed over to each plugin, by its name.
     """
@@ -161,12 +163,21 @@ class Settings:
     port_nat_t: int = 4500
     sink: str = "auto"
     vici: ViciSettings = ViciSettings()
-    install_routes: bool = False
+    install_routes: bool | None = None
+    routing_table: int = 220
+    routing_table_prio: int = 220
     plugins: PluginNames = PluginNames()
     limits: Limits = Limits()
     log: LogSettings = LogSettings()
     connections: Mapping[str, ConnectionSettings] = field(default_factory=dict)
     plugin_settings: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+
+    @property
+    def routing(self) -> Routing | None:
+        """Where a sink that can install routes is to do so; None: nowhere."""
+        if self.install_routes is False:
+            return None
+        return Routing(self.routing_table, self.routing_table_prio)
 
 
 def tcp_address(uri: str) -> tuple[str, int]:

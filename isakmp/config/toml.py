@@ -218,8 +218,12 @@ class Table:
         if self._ask(key) is not None:
             self.mistake(key, f"{why}; leave it out")
 
-    def off(self, key: str, why: str) -> None:
-        """A key that may only be false yet."""
+    def boolean(self, key: str, default: bool | None) -> bool | None:
+        """``true`` or ``false``."""
         value = self._ask(key)
-        if value is not None and value is not False:
-            self.mistake(key, f"{why}; valid: false")
+        if value is None:
+            return default
+        if not isinstance(value, bool):
+            self.mistake(key, "true or false is expected")
+            return default
+        return value

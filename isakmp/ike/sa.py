@@ -5,7 +5,7 @@ IKE's ISAKMP SA: what phase 1 leaves.  RFC 2409 section 5.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from zope.interface import implementer
@@ -24,6 +24,7 @@ from isakmp.interfaces import (
     IKeyAgreement,
     IManagementSA,
     IMessageProtection,
+    IRelocating,
 )
 from isakmp.parts import Role
 from isakmp.paths import Path
@@ -64,7 +65,7 @@ class Keys:
         )
 
 
-@implementer(IManagementSA, IDisclosing)
+@implementer(IManagementSA, IDisclosing, IRelocating)
 @dataclass(frozen=True, slots=True, eq=False)
 class ISAKMPSA:
     """
@@ -105,6 +106,15 @@ class ISAKMPSA:
     def derive(self, seed: bytes, length: int) -> bytes:
         """KEYMAT.  RFC 2409 section 5.5."""
         return keymat(self.keys.derive, seed, length)
+
+    @property
+    def follows(self) -> bool:
+        """It does: no NAT before this end is known of."""
+        return True
+
+    def relocated(self, path: Path) -> ISAKMPSA:
+        """The same SA, its peer there."""
+        return replace(self, path=path)
 
     def disclosed(self) -> Sequence[tuple[str, str]]:
         """For Wireshark: the key of the cipher, by the initiator's cookie."""

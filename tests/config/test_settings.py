@@ -22,7 +22,7 @@ from isakmp.config.settings import (
     Settings,
     ViciSettings,
 )
-from isakmp.connections import Limits
+from isakmp.connections import Limits, Routing
 from isakmp.departures import LENIENCES, USUAL
 from isakmp.node import Node
 from isakmp.plugins import builtin
@@ -35,6 +35,8 @@ listen = ["192.0.2.1", "2001:DB8::1"]
 port = 1500
 sink = "memory"
 install_routes = false
+routing_table = 77
+routing_table_prio = 78
 
 [plugins]
 doi = ["ipsec"]
@@ -127,7 +129,9 @@ class MeaningTests(SettingsTestCase):
                     "group": "",
                     "given": False,
                 },
-                "install_routes": False,
+                "install_routes": None,
+                "routing_table": 220,
+                "routing_table_prio": 220,
                 "log": {"level": "info", "keys": "", "format": "text", "levels": {}},
                 "connections": {},
                 "plugin_settings": {},
@@ -143,6 +147,9 @@ class MeaningTests(SettingsTestCase):
                 listen=("192.0.2.1", "2001:db8::1"),
                 port=1500,
                 sink="memory",
+                install_routes=False,
+                routing_table=77,
+                routing_table_prio=78,
                 plugins=PluginNames(("ipsec",), ("ike",), ("tun",)),
                 limits=Limits(half_open=10, half_open_seconds=5.0, grace=0.5, refusals=0),
                 log=LogSettings("warn", format="json", levels={"IKE": 2, "NET": -1}),
@@ -161,8 +168,8 @@ class MeaningTests(SettingsTestCase):
             ),
         )
         self.assertIsInstance(found.limits.half_open_seconds, float)
-        self.assertEqual(found.connections["gw"].place.line, 24)
-        self.assertEqual(found.connections["gw"].children["net"].place.line, 32)
+        self.assertEqual(found.connections["gw"].place.line, 26)
+        self.assertEqual(found.connections["gw"].children["net"].place.line, 34)
 
     def test_what_comes_with_the_package(self) -> None:
         """The names that are switched on by default are there."""
@@ -261,14 +268,27 @@ class MistakeTests(SettingsTestCase):
         """A key whose capability is not built is refused when it is given, whatever it says."""
         for text, why in (
             ("port_nat_t = 4500", "NAT traversal is not built yet"),
-            ("install_routes = true", "no sink installs routes yet; valid: false"),
-            ('install_routes = "no"', "valid: false"),
             ('sink = "kernel"', "there is no such sink"),
             ('[connection.gw]\nauthentication = "signature"', "are not built yet; valid: 'psk'"),
             ('[connection.gw]\ndoi = "gdoi"', "it is not switched on"),
             ('[connection.gw]\nkey_exchange = "kink"', "it is not switched on"),
         ):
             self.assertIn(why, self.mistake_in(text), text)
+
+    def test_routing(self) -> None:
+        """Routes have a table that is not the kernel's own, and a rule before the main table's."""
+        for text, why in (
+            ('install_routes = "no"', "true or false is expected"),
+            ("routing_table = 0", "a number from 1 to 4294967295 is expected"),
+            ("routing_table = 254", "254 is a table of the kernel's own"),
+            ("routing_table_prio = 32766", "a number from 1 to 32765 is expected"),
+        ):
+            self.assertIn(why, self.mistake_in(text), text)
+        found = self.settings("install_routes = true\nrouting_table = 1000")
+        self.assertIs(found.install_routes, True)
+        self.assertEqual(found.routing, Routing(1000, 220))
+        self.assertEqual(self.settings("").routing, Routing(220, 220))
+        self.assertIsNone(self.settings("install_routes = false").routing)
 
     def test_identities(self) -> None:
         """What names a child's traffic is two types with their octets, ours first."""

@@ -59,7 +59,7 @@ class HearingSink(XFRMSink):
         events = EventStream()
         events.subscribe(TrafficWaiting, self.heard.append)
         self._events = events
-        self._hearing = Link(reactor, structures.GROUP_ACQUIRE, self._heard)
+        self.hearing.start()
 
 
 class OwnKernelTests(TestCase):

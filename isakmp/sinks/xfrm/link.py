@@ -22,6 +22,8 @@ from isakmp.sinks.xfrm.netlink import (
     DONE,
     DUMP,
     ERROR,
+    INTERRUPTED,
+    MULTI,
     REQUEST,
     XFRM,
     Message,
@@ -34,6 +36,12 @@ _OCTETS = 1 << 17
 
 _BUFFER = 1 << 20
 """Octets of room for what the kernel tells while we are busy."""
+
+_BUFFER_FORCE = 33
+"""SO_RCVBUFFORCE: room beyond what ``net.core.rmem_max`` gives to everybody."""
+
+_BATCH = 256
+"""The most that is read before the reactor has its turn again."""
 
 _log = Logger()
 
@@ -74,33 +82,59 @@ async def gone(ask: Ask, kind: int, body: bytes, what: str) -> None:
             _log.error("{why}", why=error)
 
 
-@implementer(IReadDescriptor)
-class Link:
+def opened(family: int, groups: int, room: int = _BUFFER) -> socket.socket:
     """
     A socket of netlink's.
 
+    :param room: for how many octets that have not been read yet.
+    :raises OSError: if there is none here.
+    """
+    made = socket.socket(
+        socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, family
+    )
+    try:
+        try:
+            made.setsockopt(socket.SOL_SOCKET, _BUFFER_FORCE, room)
+        except PermissionError:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+        made.bind((0, groups))
+    except OSError:
+        made.close()
+        raise
+    return made
+
+
+@implementer(IReadDescriptor)
+class Link:
+    """
+    A socket of netlink's, to ask the kernel by or to be told by it.
+
     :param groups: what is to be told; then nothing can be asked by it.
     :param heard: is given what the kernel tells by itself.
+    :param missed: is called when the kernel had more to tell than there was room for: part of it
+        is lost, and who cares has to look.
+    :param family: of netlink.
+    :param open: opens the socket.
     :raises OSError: if there is no such socket here.
     """
 
     def __init__(
-        self, reactor: Any, groups: int = 0, heard: Callable[[Message], object] | None = None
+        self,
+        reactor: Any,
+        groups: int = 0,
+        heard: Callable[[Message], object] | None = None,
+        *,
+        missed: Callable[[], object] = lambda: None,
+        family: int = XFRM,
+        open: Callable[[int, int], socket.socket] = opened,
     ) -> None:
         self._reactor = reactor
         self._heard = heard
+        self._missed = missed
         self._sequence = count(1)
         self._asked: dict[int, tuple[str, Deferred[list[Message]], list[Message], Any]] = {}
-        self._socket = socket.socket(
-            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, XFRM
-        )
-        try:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
-            self._socket.bind((0, groups))
-        except OSError:
-            self._socket.close()
-            raise
-        self._closed = False
+        self._socket = open(family, groups)
+        self._closed = self._overrun = False
         reactor.addReader(self)
 
     def ask(self, kind: int, body: bytes, what: str, flags: int = ACK) -> Deferred[list[Message]]:
@@ -138,17 +172,24 @@ class Link:
 
     def doRead(self) -> None:
         """From Twisted: something has come."""
-        while not self._closed:
+        for _ in range(_BATCH):
+            if self._closed:
+                return
             try:
                 octets, (port, _) = self._socket.recvfrom(_OCTETS)
             except BlockingIOError:
+                self._drained()
                 return
+            except InterruptedError:
+                continue
             except OSError as error:
-                if error.errno == errno.ENOBUFS:
-                    _log.warn("the kernel told more of its SAs than could be taken in")
-                    continue
-                _log.error("the kernel cannot be heard: {why}", why=error)
-                return
+                if error.errno != errno.ENOBUFS:
+                    # Twisted would call again at once, and for ever.
+                    _log.error("the kernel is not heard any more: {why}", why=error)
+                    self.close()
+                    return
+                self._overrun = True
+                continue
             if port:
                 continue  # another process may send to us as well; only the kernel is believed
             try:
@@ -157,6 +198,16 @@ class Link:
             except NetlinkError as error:
                 _log.error("the kernel is not understood: {why}", why=error)
 
+    def _drained(self) -> None:
+        """All that the kernel has told was read."""
+        if not self._overrun:
+            return
+        self._overrun = False
+        # It answers before a question has returned: what is not here by now never comes.
+        for sequence in tuple(self._asked):
+            self._fail(sequence, errno.ENOBUFS)
+        self._missed()
+
     def _received(self, message: Message) -> None:
         asked = self._asked.get(message.sequence)
         if asked is None:
@@ -164,13 +215,19 @@ class Link:
                 self._heard(message)
             return
         _, _, answers, _ = asked
-        if message.kind == ERROR and message.error:
-            self._fail(message.sequence, message.error)
-        elif message.kind in (ERROR, DONE):
+        ends = message.kind in (ERROR, DONE)
+        # The end of many says how they ended; that of some kernels says nothing.
+        number = message.error if message.kind == ERROR or (ends and message.body) else 0
+        if ends and number:
+            self._fail(message.sequence, number)
+        elif message.flags & INTERRUPTED:
+            # What there is has changed while it was told, and something may be left out.
+            self._fail(message.sequence, errno.EINTR)
+        elif ends:
             self._done(message.sequence)
         else:
             answers.append(message)
-            if not message.flags & 2:  # of many, more come
+            if not message.flags & MULTI:
                 self._done(message.sequence)
 
     def _done(self, sequence: int) -> None:

@@ -11,14 +11,22 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-XFRM = 6
-"""The family of netlink sockets."""
+ROUTE, XFRM = 0, 6
+"""Families of netlink sockets: addresses, routes and rules; and IPsec."""
 
 ERROR, DONE = 2, 3
 """Types of messages: an answer with an errno, and the end of many."""
 
-REQUEST, MULTI, ACK, DUMP = 0x1, 0x2, 0x4, 0x300
-"""Flags: a question; one of several; an answer is wanted; all there are is wanted."""
+REQUEST, MULTI, ACK, INTERRUPTED, DUMP = 0x1, 0x2, 0x4, 0x10, 0x300
+"""
+Flags: a question; one of several; an answer is wanted; what is told has changed meanwhile; all
+there are is wanted.
+"""
+
+CREATE, ONLY_NEW, REPLACE = 0x400, 0x200, 0x100
+"""
+Flags of what adds something: it is made; it must not be there yet; it goes in place of another.
+"""
 
 _HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")

@@ -40,12 +40,16 @@ class Reqids:
         """
         The number of this traffic.
 
-        :param user: who needs it.
+        :param user: who needs it; of one whose peer has moved it stays.
         :raises LimitReached: if all are in use.
         """
         traffic = policy.connection, policy.name, policy.local, policy.remote, peer
-        if self._users.get(user, traffic) != traffic:
+        before = self._users.get(user, traffic)
+        if before != traffic:
+            number = self._numbers.get(before)
             self.give_up(user)
+            if number is not None and before[:-1] == traffic[:-1]:  # the peer has moved
+                self._numbers.setdefault(traffic, number)
         self._users[user] = traffic
         if policy.handling.reqid:
             self._fixed[user] = policy.handling.reqid

@@ -39,3 +39,23 @@ def explained(number: int, protocol: int = 0, algorithms: str = "") -> str:
     if number == errno.ETIMEDOUT:
         return "the kernel does not answer"
     return errno.errorcode.get(number, f"error {number}")
+
+
+def unrouted(number: int) -> str:
+    """A sentence about an error of the kernel's that is about routes and rules."""
+    if number in (errno.EPERM, errno.EACCES):
+        return "this process may not install routes: it needs the capability CAP_NET_ADMIN"
+    if number in (errno.EOPNOTSUPP, errno.EAFNOSUPPORT):
+        return (
+            "this kernel has no more than one table of routes "
+            "(CONFIG_IP_MULTIPLE_TABLES, CONFIG_IPV6_MULTIPLE_TABLES)"
+        )
+    if number == errno.EEXIST:
+        return "there is one already, and it is not ours"
+    if number in (errno.ENETUNREACH, errno.EHOSTUNREACH):
+        return "the peer, or the gateway to it, cannot be reached"
+    if number in (errno.ENETDOWN, errno.ENODEV):
+        return "the interface that leads to the peer is down"
+    if number == errno.EINVAL:
+        return "the kernel does not take it: an address of it may not be ours any more"
+    return explained(number)

@@ -8,8 +8,9 @@ import errno
 import os
 import socket
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from socket import SOL_SOCKET
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredLock
@@ -24,17 +25,20 @@ from isakmp.associations import (
     Transform,
     Usage,
 )
+from isakmp.connections import Routing
 from isakmp.errors import ConfigurationError, LimitReached
-from isakmp.events import PeerMoved, SAExpiring, TrafficWaiting
 from isakmp.handling import Handling
-from isakmp.interfaces import IChoices, IEvents, IReqids, ISASink
+from isakmp.interfaces import IChoices, IEvents, IReqids, IRouting, ISASink
 from isakmp.logs import Logger
 from isakmp.paths import Path
 from isakmp.sinks.xfrm import algorithms, structures
 from isakmp.sinks.xfrm.alone import Alone
 from isakmp.sinks.xfrm.chosen import Uniques
 from isakmp.sinks.xfrm.earlier import remove_leftovers
+from isakmp.sinks.xfrm.hearing import Hearing, Trapped
 from isakmp.sinks.xfrm.link import ACK, Link, Refused, gone
+from isakmp.sinks.xfrm.moving import before_of, carried_on, change
+from isakmp.sinks.xfrm.needs import needs_of
 from isakmp.sinks.xfrm.netlink import Message, NetlinkError, attributes
 from isakmp.sinks.xfrm.policies import (
     Between,
@@ -47,9 +51,11 @@ from isakmp.sinks.xfrm.policies import (
 )
 from isakmp.sinks.xfrm.policy_table import PolicyTable, Reqids
 from isakmp.sinks.xfrm.refusals import explained
+from isakmp.sinks.xfrm.routes import Routes
+from isakmp.sinks.xfrm.routing import MARK, SO_MARK
 from isakmp.sinks.xfrm.spis import ReservedSPIs
-from isakmp.sinks.xfrm.states import apart, named, state_of
-from isakmp.sinks.xfrm.structures import Attribute, Direction, Kind, Name, State
+from isakmp.sinks.xfrm.states import named, state_of
+from isakmp.sinks.xfrm.structures import Attribute, Direction, Kind, State
 from isakmp.sinks.xfrm.trying import Trials
 from isakmp.sinks.xfrm.waiting import WaitingPackets
 
@@ -70,25 +76,16 @@ class _Installed:
     policy: ChildPolicy
 
 
-@dataclass(frozen=True, slots=True)
-class _Trapped:
-    """
-    A trap that stands.
-
-    :ivar waits: by what an ACQUIRE says that it is for it.
-    """
-
-    reqid: int
-    waits: frozenset[tuple[structures.Selector, bytes]]
-
-
-@implementer(ISASink, IReqids, IChoices)
+@implementer(ISASink, IReqids, IChoices, IRouting)
 class XFRMSink:
     """
     Implements ISASink by the Linux kernel.
 
     What is installed carries a reqid, and each policy an index, of ranges that are this program's:
     so a later run knows again what a dead one has left, and leaves alone what is anybody else's.
+
+    :ivar hearing: what the kernel tells by itself.
+    :ivar routes: those beside its SAs; None: it puts none.
     """
 
     name = "xfrm"
@@ -102,7 +99,6 @@ class XFRMSink:
         self._reactor = reactor
         self._entropy = entropy
         self._asking: Link | None = None
-        self._hearing: Link | None = None
         self._events: IEvents | None = None
         self._lock = DeferredLock()
         self._reqids = Reqids()
@@ -111,8 +107,9 @@ class XFRMSink:
         self._trials = Trials(self._ask)
         self._spis = ReservedSPIs(self._ask)
         self._installed: dict[str, _Installed] = {}
-        self._names: dict[Name, SPIKey] = {}
-        self._traps: dict[tuple[str, str], _Trapped] = {}
+        self.hearing = Hearing(reactor, self._ask, self._in_turn, self._publish)
+        self._names, self._traps = self.hearing.names, self.hearing.traps
+        self.routes: Routes | None = None
         self._waiting = WaitingPackets()
         self._alone = Alone()
 
@@ -129,10 +126,9 @@ class XFRMSink:
 
     async def _start(self) -> None:
         self._alone.claim()
-        groups = structures.GROUP_ACQUIRE | structures.GROUP_EXPIRE | structures.GROUP_MAPPING
         try:
             await self._trials.anything()
-            self._hearing = Link(self._reactor, groups, self._heard)
+            self.hearing.start()
             count = await remove_leftovers(self._ask)
         except Refused as error:
             await self._stop()
@@ -146,6 +142,8 @@ class XFRMSink:
             self._log.info(
                 "{count} SAs and policies of an earlier run have been removed", count=count
             )
+        if self.routes is not None:
+            await self.routes.start()
 
     def stop(self) -> Deferred[None]:
         """Leave nothing in the kernel; idempotent."""
@@ -158,12 +156,18 @@ class XFRMSink:
             for connection, child in tuple(self._traps):
                 await self._untrap(connection, child)
             await self._spis.release_all()
+        if self.routes is not None:
+            await self.routes.stop()
         self._waiting.restore()
-        for link in (self._asking, self._hearing):
-            if link is not None:
-                link.close()
-        self._asking = self._hearing = None
+        self.hearing.stop()
+        if self._asking is not None:
+            self._asking.close()
+            self._asking = None
         self._alone.give_up()
+
+    def route(self, routing: Routing | None) -> None:
+        """Beside its SAs, routes; before it is started."""
+        self.routes = None if routing is None else Routes(self._reactor, routing)
 
     def supports(self, doi: int, protocol: int, transform: Transform) -> bool:
         """What this kernel has; or, where it cannot be asked, what a kernel may have."""
@@ -171,7 +175,8 @@ class XFRMSink:
 
     def exempt(self, socket: socket.socket) -> None:
         """
-        A policy of the socket's own lets its datagrams pass, in both directions.
+        A policy of the socket's own lets its datagrams pass, in both directions; and a mark that
+        they have lets them pass by our routes.
 
         :raises ConfigurationError: if the kernel refuses that.
         """
@@ -180,6 +185,8 @@ class XFRMSink:
         try:
             for direction in (Direction.IN, Direction.OUT):
                 socket.setsockopt(level, option, structures.socket_policy(direction, family))
+            if self.routes is not None:
+                socket.setsockopt(SOL_SOCKET, SO_MARK, MARK)
         except OSError as error:
             number = error.errno or 0
             if number not in (errno.ENOPROTOOPT, errno.EOPNOTSUPP):
@@ -230,7 +237,10 @@ class XFRMSink:
         wanted_states: dict[SPIKey, State] = {}
         try:
             reqid = self._reqids.take(bundle.policy, peer, bundle.name)
-            policy = self._uniques.take(bundle.policy, peer, bundle.name)
+            if before is None:
+                policy = self._uniques.take(bundle.policy, peer, bundle.name)
+            else:
+                policy = replace(bundle.policy, handling=before.policy.handling)
             handling = policy.handling.spread(self._entropy)
             for sas, source, out in (
                 (bundle.inbound, peer, False),
@@ -243,12 +253,24 @@ class XFRMSink:
                 self._give_up(bundle.name)
             raise
         standing = {} if before is None else before.states
+        for key, state in wanted_states.items():
+            earlier = standing.get(key) or before_of(key, standing, wanted_states)
+            if earlier is not None:  # what it may carry was chosen by chance
+                wanted_states[key] = replace(state, limits=earlier.limits)
         undo: list[Callable[[], Awaitable[object]]] = []
         try:
             for key, state in wanted_states.items():
-                if key not in standing:
-                    await self._add(key, state, bundle)
+                old, out = standing.get(key), key.destination != ours
+                if old is None:
+                    earlier = before_of(key, standing, wanted_states)
+                    added = state
+                    if earlier is not None:
+                        added = await carried_on(self._ask, earlier, state, out=out)
+                    await self._add(key, added, bundle)
                     undo.append(partial(gone, self._ask, Kind.DELSA, named(state), "to undo"))
+                elif old != state:
+                    await change(self._ask, old, state, out=out)
+                    undo.append(partial(change, self._ask, state, old, out=out))
             if handling.policies:
                 # As responder too, before the peer has confirmed: what it sends may be here before
                 # its last message, and what answers that must not leave in clear.  It waits.
@@ -260,7 +282,8 @@ class XFRMSink:
                     )
                 except ValueError as error:
                     raise OSError(errno.E2BIG, f"{bundle.name}: {error}") from None
-                undo.append(partial(self._table.give_up, bundle.name))
+                if before is None:
+                    undo.append(partial(self._table.give_up, bundle.name))
                 await self._table.claim(bundle.name, found)
         except BaseException:
             for step in reversed(undo):
@@ -276,6 +299,9 @@ class XFRMSink:
             self._names[state.name] = bundle.key
             self._spis.used(key)
         self._installed[bundle.name] = _Installed(bundle, wanted_states, reqid, policy)
+        if self.routes is not None:
+            needs = needs_of(policy, Between(ours, peer), layers_of(bundle))
+            await self.routes.claim(bundle.name, needs)
 
     async def _add(self, key: SPIKey, state: State, bundle: SABundle) -> None:
         what = f"{bundle.name}: an SA with SPI {key.spi.hex()}"
@@ -300,6 +326,8 @@ class XFRMSink:
         if installed is None:
             return
         await self._table.give_up(name)
+        if self.routes is not None:
+            await self.routes.give_up(name)
         for state in installed.states.values():
             self._names.pop(state.name, None)
             await gone(self._ask, Kind.DELSA, named(state), "to remove an SA")
@@ -376,7 +404,9 @@ class XFRMSink:
                 why = explained(error.errno or 0) if refused else error.strerror
             raise ConfigurationError(f"{owner}: {why}") from None
         waits = frozenset((one.selector, one.others) for one in found)
-        self._traps[child] = _Trapped(reqid, waits)
+        self._traps[child] = Trapped(reqid, waits)
+        if self.routes is not None:
+            await self.routes.claim(owner, needs_of(policy, between, layers))
 
     def untrap(self, connection: str, child: str) -> Deferred[None]:
         """Idempotent."""
@@ -385,43 +415,9 @@ class XFRMSink:
     async def _untrap(self, connection: str, child: str) -> None:
         if self._traps.pop((connection, child), None) is not None:
             await self._table.give_up(_owner(connection, child))
+            if self.routes is not None:
+                await self.routes.give_up(_owner(connection, child))
             self._give_up(_owner(connection, child))
-
-    # -- what the kernel tells -----------------------------------------------------------------
-
-    def _heard(self, message: Message) -> None:
-        try:
-            if message.kind == Kind.ACQUIRE:
-                self._acquired(message.body)
-            elif message.kind == Kind.EXPIRE:
-                self._expired(message.body)
-            elif message.kind == Kind.MAPPING:
-                self._moved(message.body)
-        except NetlinkError as error:
-            self._log.error("the kernel is not understood: {why}", why=error)
-
-    def _acquired(self, body: bytes) -> None:
-        acquire = structures.Acquire.decode(body)
-        others = body[structures.Acquire.SIZE :]
-        reqid = structures.Template.reqid_of(attributes(others).get(Attribute.TMPL, b""))
-        found = {name: one for name, one in self._traps.items() if one.reqid == reqid}
-        if len(found) > 1:  # a reqid that is configured: which of its children is meant?
-            wanted = acquire.policy.selector, apart(others)
-            found = {name: one for name, one in found.items() if wanted in one.waits} or found
-        for connection, child in found:
-            self._publish(TrafficWaiting(connection, child, str(acquire.traffic)))
-
-    def _expired(self, body: bytes) -> None:
-        standing = structures.Standing.decode(body)
-        key = self._names.get(standing.name)
-        if key is not None and len(body) > State.SIZE:
-            self._publish(SAExpiring(key, bool(body[State.SIZE])))
-
-    def _moved(self, body: bytes) -> None:
-        name, address, port = structures.decode_mapping(body)
-        key = self._names.get(name)
-        if key is not None:
-            self._publish(PeerMoved(key, (address, port)))
 
     def _publish(self, event: object) -> None:
         if self._events is not None:

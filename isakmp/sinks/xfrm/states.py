@@ -16,6 +16,9 @@ from isakmp.sinks.xfrm.structures import Attribute, Limits, Name, State
 _PLAIN_WINDOW = 32
 """What the kernel's first structure has room for; a wider window stands in an attribute."""
 
+_TELL_AGAIN = 1
+"""Seconds: how often the kernel says, at most, that a peer's packets come from elsewhere."""
+
 _APART = (Attribute.MARK, Attribute.IF_ID)
 
 
@@ -83,6 +86,8 @@ def state_of(
         window = 0
     if parameters.udp is not None:
         others += structures.encapsulation(*(parameters.udp if out else parameters.udp[::-1]))
+        if not out:
+            others += structures.number(Attribute.MTIMER_THRESH, _TELL_AGAIN)
     handling = handling.within(1024 * sa.lifetime.kilobytes)
     limits = Limits(
         handling.rekey_octets,

@@ -83,6 +83,8 @@ class Attribute(enum.IntEnum):
     ALG_COMP = 3
     ENCAP = 4
     TMPL = 5
+    LTIME_VAL = 9
+    REPLAY_VAL = 10
     LASTUSED = 15
     ALG_AEAD = 18
     ALG_AUTH_TRUNC = 20
@@ -92,6 +94,7 @@ class Attribute(enum.IntEnum):
     SET_MARK = 29
     SET_MARK_MASK = 30
     IF_ID = 31
+    MTIMER_THRESH = 32
 
 
 class Direction(enum.IntEnum):
@@ -303,6 +306,7 @@ class Standing:
     What the kernel tells of an SA: an xfrm_usersa_info.
 
     :ivar used: when its first packet passed, in seconds since 1970; 0: none has.
+    :ivar worn: whether it has carried what it may before it is renewed.
     """
 
     source: str
@@ -314,6 +318,7 @@ class Standing:
     added: int
     used: int
     signed: bool = False
+    worn: bool = False
 
     @classmethod
     def decode(cls, octets: bytes) -> Standing:
@@ -324,9 +329,10 @@ class Standing:
         destination, spi, protocol = _unpack(_ID, octets, 56)
         carried, packets, added, used = _unpack(_COUNTERS, octets, 160)
         name = Name(_address_of(destination, family), protocol, spi)
-        signed = _unpack(_LIMITS, octets, 96)[6] == SIGN
+        limits = _unpack(_LIMITS, octets, 96)
+        signed, worn = limits[6] == SIGN, carried >= limits[0] or packets >= limits[2]
         source = _address_of(octets[80:96], family)
-        return cls(source, name, reqid, mode, carried, packets, added, used, signed)
+        return cls(source, name, reqid, mode, carried, packets, added, used, signed, worn)
 
 
 @dataclass(frozen=True, slots=True)

@@ -377,7 +377,7 @@ class VolumeTests(HandlingTestCase):
         both.sink._events = both.ours.node.events
         told: list[SAExpiring] = []
         both.ours.node.events.subscribe(SAExpiring, told.append)
-        both.sink._heard(Message(Kind.EXPIRE, 0, 0, 0, body))
+        both.sink.hearing.heard(Message(Kind.EXPIRE, 0, 0, 0, body))
         self.assertEqual(told, [SAExpiring(old.key, hard=False)])
         both.clock.run_until(both.clock.seconds() + 90.0)
         (new,) = both.ours.bundles
@@ -415,7 +415,7 @@ class TrapTests(HandlingTestCase):
             if kind in (Attribute.TMPL, Attribute.MARK, Attribute.IF_ID)
         ]
         self.heard.clear()
-        self.sink._heard(Message(Kind.ACQUIRE, 0, 0, 0, head + b"".join(pieces)))
+        self.sink.hearing.heard(Message(Kind.ACQUIRE, 0, 0, 0, head + b"".join(pieces)))
         return [event.child for event in self.heard]
 
     def test_unique(self) -> None:

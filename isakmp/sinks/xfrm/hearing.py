@@ -1,0 +1,187 @@
+"""
+What the kernel tells of SAs by itself, and what it would have told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from isakmp.associations import SPIKey
+from isakmp.events import PeerMoved, SAExpiring, TrafficWaiting
+from isakmp.logs import Logger
+from isakmp.sinks.xfrm.link import DUMP, Ask, Link
+from isakmp.sinks.xfrm.netlink import Message, NetlinkError, attributes
+from isakmp.sinks.xfrm.states import apart
+from isakmp.sinks.xfrm.structures import (
+    GROUP_ACQUIRE,
+    GROUP_EXPIRE,
+    GROUP_MAPPING,
+    Acquire,
+    Attribute,
+    Kind,
+    Name,
+    Selector,
+    Standing,
+    State,
+    Template,
+    decode_mapping,
+)
+
+SETTLE = 1.0
+"""Seconds from a loss until all SAs are looked at: where one message is lost, many are."""
+
+_NO_SPI = bytes(4)
+
+
+@dataclass(frozen=True, slots=True)
+class Trapped:
+    """
+    A trap that stands.
+
+    :ivar waits: by what an ACQUIRE says that it is for it.
+    """
+
+    reqid: int
+    waits: frozenset[tuple[Selector, bytes]] = frozenset()
+
+
+class Hearing:
+    """
+    Makes events of what the kernel tells.
+
+    :param ask: asks the kernel.
+    :param in_turn: runs what must not fall into the midst of a change of SAs.
+    :param publish: is given the events.
+    :ivar link: by which it is told, while it listens.
+    :ivar names: the bundle that each of our SAs belongs to.
+    :ivar traps: those that stand, by connection and child.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        ask: Ask,
+        in_turn: Callable[[Callable[[], Coroutine[Deferred[Any], Any, None]]], Deferred[None]],
+        publish: Callable[[object], None],
+    ) -> None:
+        self._reactor = reactor
+        self._ask = ask
+        self._in_turn = in_turn
+        self._publish = publish
+        self.link: Link | None = None
+        self._timer: Any = None
+        self._over = False
+        self.names: dict[Name, SPIKey] = {}
+        self.traps: dict[tuple[str, str], Trapped] = {}
+
+    def start(self) -> None:
+        """
+        Listen.
+
+        :raises OSError: if the kernel does not tell this process.
+        """
+        self._over = False
+        groups = GROUP_ACQUIRE | GROUP_EXPIRE | GROUP_MAPPING
+        self.link = Link(self._reactor, groups, self.heard, missed=self.missed)
+
+    def stop(self) -> None:
+        """Hear nothing any more, and leave nothing on the clock; idempotent."""
+        self._over = True
+        if self.link is not None:
+            self.link.close()
+            self.link = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def heard(self, message: Message) -> None:
+        """One message of the kernel's; one that makes no sense is a line of the log."""
+        try:
+            if message.kind == Kind.ACQUIRE:
+                self._acquired(message.body)
+            elif message.kind == Kind.EXPIRE:
+                self._expired(message.body)
+            elif message.kind == Kind.MAPPING:
+                self._moved(message.body)
+        except NetlinkError as error:
+            self._log.error("the kernel is not understood: {why}", why=error)
+
+    def _acquired(self, body: bytes) -> None:
+        acquire = Acquire.decode(body)
+        others = body[Acquire.SIZE :]
+        reqid = Template.reqid_of(attributes(others).get(Attribute.TMPL, b""))
+        self._waits(reqid, acquire.traffic, (acquire.policy.selector, apart(others)))
+
+    def _waits(
+        self, reqid: int, traffic: Selector, wanted: tuple[Selector, bytes] | None = None
+    ) -> None:
+        """
+        :param wanted: the policy that wants an SA, as far as that is known.
+        """
+        found = {name: one for name, one in self.traps.items() if one.reqid == reqid}
+        if len(found) > 1:  # a reqid that is configured: which of its children is meant?
+            found = {name: one for name, one in found.items() if wanted in one.waits} or found
+        for connection, child in found:
+            self._publish(TrafficWaiting(connection, child, str(traffic)))
+
+    def _expired(self, body: bytes) -> None:
+        standing = Standing.decode(body)
+        key = self.names.get(standing.name)
+        if key is not None and len(body) > State.SIZE:
+            self._publish(SAExpiring(key, bool(body[State.SIZE])))
+
+    def _moved(self, body: bytes) -> None:
+        name, address, port = decode_mapping(body)
+        key = self.names.get(name)
+        if key is not None:
+            self._publish(PeerMoved(key, (address, port)))
+
+    # -- what was lost -------------------------------------------------------------------------
+
+    def missed(self) -> None:
+        """Part of what the kernel told is lost: all SAs are looked at, soon and once."""
+        if self._timer is None:
+            self._log.warn(
+                "the kernel told more of its SAs than could be taken in: all are looked at"
+            )
+            self._timer = self._reactor.callLater(SETTLE, self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        self._in_turn(self._look).addErrback(self._not_looked)
+
+    def _not_looked(self, failure: Failure) -> None:
+        if not failure.check(OSError, NetlinkError):
+            self._log.failure("the SAs of the kernel cannot be looked at", failure)
+            return
+        self._log.error("the SAs of the kernel cannot be looked at: {why}", why=failure.value)
+        if not self._over and self._timer is None:
+            self._timer = self._reactor.callLater(SETTLE, self._due)
+
+    async def _look(self) -> None:
+        """
+        Say what should have been said: which SAs are gone, which have carried what they may before
+        they are renewed, and what traffic waits.
+        """
+        standing = [
+            (Standing.decode(message.body), message.body)
+            for message in await self._ask(Kind.GETSA, b"", "all SAs", DUMP)
+        ]
+        known = {one.name: one for one, _ in standing}
+        hard: dict[SPIKey, bool] = {}
+        for name, key in self.names.items():
+            found = known.get(name)
+            if found is None or found.worn:
+                hard[key] = hard.get(key, False) or found is None
+        for key, over in hard.items():
+            self._publish(SAExpiring(key, over))
+        for one, body in standing:
+            if one.name.spi == _NO_SPI:
+                self._waits(one.reqid, Selector.decode(body))
