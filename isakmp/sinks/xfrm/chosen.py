@@ -10,6 +10,7 @@ from dataclasses import replace
 from isakmp.associations import ChildPolicy
 from isakmp.errors import LimitReached
 from isakmp.handling import Handling, Mark, Number, Unique
+from isakmp.sinks.xfrm.policy_table import Reqids
 
 _Scope = tuple[object, ...]
 _Pair = tuple[int, int]
@@ -135,6 +136,34 @@ class Uniques:
         """Idempotent."""
         self._marks.give_up(user)
         self._interfaces.give_up(user)
+
+
+class Choices:
+    """Every number that is chosen for whoever needs it: a bundle, or a trap."""
+
+    def __init__(self) -> None:
+        self._reqids = Reqids()
+        self._uniques = Uniques()
+
+    def take(
+        self, policy: ChildPolicy, peer: str, user: str, trap: bool = False
+    ) -> tuple[int, ChildPolicy]:
+        """
+        A reqid, and the same policy with its marks and interface ids.
+
+        :raises LimitReached: if there are not enough.
+        """
+        reqid = self._reqids.take(policy, peer, user)
+        return reqid, self._uniques.take(policy, peer, user, trap)
+
+    def reqid(self, policy: ChildPolicy, peer: str, user: str) -> int:
+        """The reqid alone; :raises LimitReached: if there is none."""
+        return self._reqids.take(policy, peer, user)
+
+    def give_up(self, user: str) -> None:
+        """Idempotent."""
+        self._reqids.give_up(user)
+        self._uniques.give_up(user)
 
 
 def _marked(handling: Handling, pair: _Pair) -> Handling:

@@ -7,9 +7,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Callable, Coroutine
 from socket import SOL_SOCKET
 from typing import Any, TypeVar
 
@@ -19,7 +17,6 @@ from zope.interface import implementer
 from isakmp.associations import (
     Action,
     ChildPolicy,
-    IPsecParameters,
     SABundle,
     SPIKey,
     Transform,
@@ -31,49 +28,31 @@ from isakmp.handling import Handling
 from isakmp.interfaces import IChoices, IEvents, IReqids, IRouting, ISASink
 from isakmp.logs import Logger
 from isakmp.paths import Path
-from isakmp.sinks.xfrm import algorithms, structures
+from isakmp.sinks.xfrm import structures
 from isakmp.sinks.xfrm.alone import Alone
-from isakmp.sinks.xfrm.chosen import Uniques
+from isakmp.sinks.xfrm.bundles import Bundles
+from isakmp.sinks.xfrm.chosen import Choices
 from isakmp.sinks.xfrm.earlier import remove_leftovers
 from isakmp.sinks.xfrm.hearing import Hearing, Trapped
-from isakmp.sinks.xfrm.link import ACK, Link, Refused, gone
-from isakmp.sinks.xfrm.moving import before_of, carried_on, change
+from isakmp.sinks.xfrm.link import ACK, Link, Refused
 from isakmp.sinks.xfrm.needs import needs_of
-from isakmp.sinks.xfrm.netlink import Message, NetlinkError, attributes
+from isakmp.sinks.xfrm.netlink import Message, NetlinkError
 from isakmp.sinks.xfrm.policies import (
     Between,
     index_of,
-    innermost_first,
-    layers_of,
     policies,
-    spis_of,
     trapped_layers,
 )
-from isakmp.sinks.xfrm.policy_table import PolicyTable, Reqids
+from isakmp.sinks.xfrm.policy_table import PolicyTable
 from isakmp.sinks.xfrm.refusals import explained
 from isakmp.sinks.xfrm.routes import Routes
 from isakmp.sinks.xfrm.routing import MARK, SO_MARK
 from isakmp.sinks.xfrm.spis import ReservedSPIs
-from isakmp.sinks.xfrm.states import named, state_of
-from isakmp.sinks.xfrm.structures import Attribute, Direction, Kind, State
+from isakmp.sinks.xfrm.structures import Direction
 from isakmp.sinks.xfrm.trying import Trials
 from isakmp.sinks.xfrm.waiting import WaitingPackets
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class _Installed:
-    """
-    What stands of a bundle.
-
-    :ivar policy: its own, with all that was chosen.
-    """
-
-    bundle: SABundle
-    states: dict[SPIKey, State]
-    reqid: int
-    policy: ChildPolicy
 
 
 @implementer(ISASink, IReqids, IChoices, IRouting)
@@ -97,20 +76,26 @@ class XFRMSink:
         if reactor is None:
             from twisted.internet import reactor
         self._reactor = reactor
-        self._entropy = entropy
         self._asking: Link | None = None
         self._events: IEvents | None = None
         self._lock = DeferredLock()
-        self._reqids = Reqids()
-        self._uniques = Uniques()
+        self._choices = Choices()
         self._table = PolicyTable(self._ask)
         self._trials = Trials(self._ask)
         self._spis = ReservedSPIs(self._ask)
-        self._installed: dict[str, _Installed] = {}
         self.hearing = Hearing(reactor, self._ask, self._in_turn, self._publish)
-        self._names, self._traps = self.hearing.names, self.hearing.traps
+        self._traps = self.hearing.traps
         self.routes: Routes | None = None
         self._waiting = WaitingPackets()
+        self._bundles = Bundles(
+            self._ask,
+            self._table,
+            self._spis,
+            self._choices,
+            self._waiting,
+            self.hearing.names,
+            entropy,
+        )
         self._alone = Alone()
 
     # -- what can be done here -----------------------------------------------------------------
@@ -151,8 +136,7 @@ class XFRMSink:
 
     async def _stop(self) -> None:
         if self._asking is not None:
-            for installed in tuple(self._installed.values()):
-                await self._remove(installed.bundle.name)
+            await self._bundles.remove_all()
             for connection, child in tuple(self._traps):
                 await self._untrap(connection, child)
             await self._spis.release_all()
@@ -231,147 +215,25 @@ class XFRMSink:
         return self._lock.run(work)
 
     async def _install(self, bundle: SABundle) -> None:
-        before = self._installed.get(bundle.name)
-        ours, peer = _ends(bundle)
-        interface = index_of(bundle.policy.handling.interface)
-        wanted_states: dict[SPIKey, State] = {}
-        try:
-            reqid = self._reqids.take(bundle.policy, peer, bundle.name)
-            if before is None:
-                policy = self._uniques.take(bundle.policy, peer, bundle.name)
-            else:
-                policy = replace(bundle.policy, handling=before.policy.handling)
-            handling = policy.handling.spread(self._entropy)
-            for sas, source, out in (
-                (bundle.inbound, peer, False),
-                (bundle.outbound, ours, True),
-            ):
-                for sa in sas:
-                    wanted_states[sa.key] = state_of(sa, sas, source, reqid, handling, out=out)
-        except (LimitReached, LookupError):
-            if before is None:
-                self._give_up(bundle.name)
-            raise
-        standing = {} if before is None else before.states
-        for key, state in wanted_states.items():
-            earlier = standing.get(key) or before_of(key, standing, wanted_states)
-            if earlier is not None:  # what it may carry was chosen by chance
-                wanted_states[key] = replace(state, limits=earlier.limits)
-        undo: list[Callable[[], Awaitable[object]]] = []
-        try:
-            for key, state in wanted_states.items():
-                old, out = standing.get(key), key.destination != ours
-                if old is None:
-                    earlier = before_of(key, standing, wanted_states)
-                    added = state
-                    if earlier is not None:
-                        added = await carried_on(self._ask, earlier, state, out=out)
-                    await self._add(key, added, bundle)
-                    undo.append(partial(gone, self._ask, Kind.DELSA, named(state), "to undo"))
-                elif old != state:
-                    await change(self._ask, old, state, out=out)
-                    undo.append(partial(change, self._ask, state, old, out=out))
-            if handling.policies:
-                # As responder too, before the peer has confirmed: what it sends may be here before
-                # its last message, and what answers that must not leave in clear.  It waits.
-                self._waiting.keep()
-                try:
-                    found = policies(
-                        *(policy, Between(ours, peer), layers_of(bundle), reqid, interface),
-                        spis=spis_of(bundle) if handling.reqid else (),
-                    )
-                except ValueError as error:
-                    raise OSError(errno.E2BIG, f"{bundle.name}: {error}") from None
-                if before is None:
-                    undo.append(partial(self._table.give_up, bundle.name))
-                await self._table.claim(bundle.name, found)
-        except BaseException:
-            for step in reversed(undo):
-                await step()
-            if before is None:
-                self._give_up(bundle.name)
-            raise
-        for key, state in standing.items():
-            if key not in wanted_states:
-                self._names.pop(state.name, None)
-                await gone(self._ask, Kind.DELSA, named(state), "to remove an SA")
-        for key, state in wanted_states.items():
-            self._names[state.name] = bundle.key
-            self._spis.used(key)
-        self._installed[bundle.name] = _Installed(bundle, wanted_states, reqid, policy)
+        needs = await self._bundles.install(bundle)
         if self.routes is not None:
-            needs = needs_of(policy, Between(ours, peer), layers_of(bundle))
             await self.routes.claim(bundle.name, needs)
 
-    async def _add(self, key: SPIKey, state: State, bundle: SABundle) -> None:
-        what = f"{bundle.name}: an SA with SPI {key.spi.hex()}"
-        try:
-            if key in self._spis:
-                try:
-                    await self._ask(Kind.UPDSA, state.encode(), what)
-                    return
-                except Refused as error:
-                    if error.errno != 3:  # ESRCH: the kernel keeps an SPI for half a minute
-                        raise
-            await self._ask(Kind.NEWSA, state.encode(), what)
-        except Refused as error:
-            sas = (*bundle.inbound, *bundle.outbound)
-            parameters = next(sa.parameters for sa in sas if sa.key == key)
-            assert isinstance(parameters, IPsecParameters)
-            words = explained(error.errno or 0, state.name.protocol, algorithms.names(parameters))
-            raise OSError(error.errno, f"{what}: {words}") from None
-
     async def _remove(self, name: str) -> None:
-        installed = self._installed.pop(name, None)
-        if installed is None:
-            return
-        await self._table.give_up(name)
-        if self.routes is not None:
+        if await self._bundles.remove(name) and self.routes is not None:
             await self.routes.give_up(name)
-        for state in installed.states.values():
-            self._names.pop(state.name, None)
-            await gone(self._ask, Kind.DELSA, named(state), "to remove an SA")
-        self._give_up(name)
-
-    def _give_up(self, user: str) -> None:
-        self._reqids.give_up(user)
-        self._uniques.give_up(user)
 
     def reqid(self, bundle: SABundle) -> int:
         """The number of what is installed under the bundle's name; 0: nothing is."""
-        installed = self._installed.get(bundle.name)
-        return 0 if installed is None else installed.reqid
+        return self._bundles.reqid(bundle)
 
     def handling(self, bundle: SABundle) -> Handling:
         """With every number that was chosen for it; as it is configured, if it does not stand."""
-        installed = self._installed.get(bundle.name)
-        return (bundle if installed is None else installed).policy.handling
+        return self._bundles.handling(bundle)
 
     def query(self, bundle: SABundle) -> Deferred[Usage]:
         """As the kernel counts it, in the innermost SA of each direction."""
-        return Deferred.fromCoroutine(self._query(bundle))
-
-    async def _query(self, bundle: SABundle) -> Usage:
-        installed = self._installed.get(bundle.name)
-        if installed is None:
-            return Usage()
-        found: list[tuple[int, int, float]] = []
-        for sas in (installed.bundle.inbound, installed.bundle.outbound):
-            if not sas:
-                found.append((0, 0, 0.0))
-                continue
-            state = installed.states[innermost_first(sas)[0].key]
-            try:
-                (told,) = await self._ask(Kind.GETSA, named(state), "an SA", flags=0)
-            except Refused:
-                return Usage()
-            standing = structures.Standing.decode(told.body)
-            last = attributes(told.body[State.SIZE :]).get(Attribute.LASTUSED, b"")
-            used = int.from_bytes(last, "little") if len(last) == 8 else standing.used
-            found.append((standing.octets, standing.packets, float(used)))
-        (octets_in, packets_in, last_in), (octets_out, packets_out, last_out) = found
-        counts = octets_in, packets_in, octets_out, packets_out
-        return Usage(*counts, last_in, last_out, counted=True)
+        return Deferred.fromCoroutine(self._bundles.query(bundle))
 
     # -- traps ---------------------------------------------------------------------------------
 
@@ -388,8 +250,7 @@ class XFRMSink:
         between = Between.of(path)
         try:
             interface = index_of(policy.handling.interface)
-            reqid = self._reqids.take(policy, between.peer, owner)
-            policy = self._uniques.take(policy, between.peer, owner, trap=True)
+            reqid, policy = self._choices.take(policy, between.peer, owner, trap=True)
             layers = trapped_layers(policy) if protects else []
             found = policies(policy, between, layers, reqid, interface, trap=True)
             if protects:
@@ -397,7 +258,7 @@ class XFRMSink:
             await self._table.claim(owner, found, weak=True)
         except (OSError, LimitReached, ValueError) as error:
             if child not in self._traps:
-                self._give_up(owner)
+                self._choices.give_up(owner)
             why: object = error
             if isinstance(error, OSError):
                 refused = isinstance(error, Refused)
@@ -417,7 +278,7 @@ class XFRMSink:
             await self._table.give_up(_owner(connection, child))
             if self.routes is not None:
                 await self.routes.give_up(_owner(connection, child))
-            self._give_up(_owner(connection, child))
+            self._choices.give_up(_owner(connection, child))
 
     def _publish(self, event: object) -> None:
         if self._events is not None:
@@ -426,13 +287,3 @@ class XFRMSink:
 
 def _owner(connection: str, child: str) -> str:
     return f"{connection}/{child}, trapped"
-
-
-def _ends(bundle: SABundle) -> tuple[str, str]:
-    """Our address and the peer's."""
-    ours = bundle.inbound[0].key.destination
-    if bundle.outbound:
-        return ours, bundle.outbound[0].key.destination
-    if bundle.path is None:
-        raise ValueError(f"{bundle.name}: the kernel has to know the peer's address")
-    return ours, bundle.path.remote[0]
