@@ -175,6 +175,12 @@ class XFRMSink:
 
         :raises ConfigurationError: if the kernel refuses that.
         """
+        try:
+            # Until somebody asks by netlink its module is maybe not loaded, and without that the
+            # kernel cannot read a policy of a socket's either: EINVAL.
+            self._link()
+        except OSError:
+            return  # start() says so
         family = socket.family
         level, option = structures.SOCKET_POLICY[family]
         try:
@@ -189,9 +195,12 @@ class XFRMSink:
             # There is no IPsec at all in this kernel: start() says so.
 
     async def _ask(self, kind: int, body: bytes, what: str, flags: int = ACK) -> list[Message]:
+        return await self._link().ask(kind, body, what, flags)
+
+    def _link(self) -> Link:
         if self._asking is None:
             self._asking = Link(self._reactor)
-        return await self._asking.ask(kind, body, what, flags)
+        return self._asking
 
     # -- SPIs ----------------------------------------------------------------------------------
 
