@@ -44,9 +44,13 @@ async def _stand(sink: XFRMSink, arguments: list[str]) -> None:
 
 def main(arguments: list[str]) -> None:
     """Until SIGTERM."""
-    port = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    port.bind((arguments[0], PORT))
-    port.setsockopt(socket.IPPROTO_UDP, _UDP_ENCAP, _ESP_IN_UDP)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as port:
+        port.bind((arguments[0], PORT))
+        port.setsockopt(socket.IPPROTO_UDP, _UDP_ENCAP, _ESP_IN_UDP)
+        _run(arguments)
+
+
+def _run(arguments: list[str]) -> None:
     sink = XFRMSink()
     standing = Deferred.fromCoroutine(_stand(sink, arguments))
 

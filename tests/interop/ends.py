@@ -13,8 +13,9 @@ import os
 import socket
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import ClassVar
 
 from isakmp.control.codec import Section
 from tests.interop.daemon import DaemonProcess
@@ -75,12 +76,12 @@ def inside(end: Namespace) -> Iterator[None]:
 
 
 def datagrams(end: Namespace, address: str, port: int) -> socket.socket:
-    """A UDP socket there, that does not wait long."""
+    """A UDP socket there; it waits 5 s for what is to come."""
     with inside(end):
         made = socket.socket(
             socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM
         )
-    made.settimeout(1.0)
+    made.settimeout(5.0)
     made.bind((address, port))
     return made
 
@@ -221,10 +222,8 @@ class Ends:
             for name in daemon.ask("get-conns").get("conns", []):
                 daemon.ask("unload-conn", {"name": name})
         for daemon in self.both:
-            try:
+            with suppress(Refused):  # the other end's deletion was faster
                 daemon.terminate_all()
-            except Refused:
-                pass  # the other end's deletion was faster
         self.gone()
         for daemon in self.both:
             if faults := daemon.faults():
@@ -243,21 +242,20 @@ class Ends:
 
 class EndsTestCase(GuestTestCase):
     """
-    One pair of daemons for all tests of a class.  After each test they have nothing left; if they
+    One pair of daemons for all tests of a kind.  After each test they have nothing left; if they
     have, that test has failed, and the next one gets new daemons.
 
     :cvar toml: of both daemons, more than the sink.
     """
 
     toml = ""
-    _shared: Ends | None = None
+    _shared: ClassVar[dict[str, Ends]] = {}
 
     def setUp(self) -> None:
         """What other tests have used, if it can be."""
-        kind = type(self)
-        if kind._shared is None:
-            kind._shared = Ends(self.toml)
-        self.ends = kind._shared
+        if self.toml not in self._shared:
+            self._shared[self.toml] = Ends(self.toml)
+        self.ends = self._shared[self.toml]
         self.left, self.right = self.ends.pair.left, self.ends.pair.right
         self._daemons = list(self.ends.both)
         self.addCleanup(self._settle)
@@ -266,6 +264,5 @@ class EndsTestCase(GuestTestCase):
         try:
             self.ends.settle()
         except BaseException:
-            self.ends.close()
-            type(self)._shared = None
+            self._shared.pop(self.toml).close()
             raise

@@ -7,6 +7,7 @@ Only to be used under user-mode Linux: see :mod:`tests.interop.test_kernel`.
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -243,17 +244,27 @@ class GuestTestCase(SynchronousTestCase):
             process = subprocess.Popen(
                 end.command(sys.executable, "-m", "tests.interop.by_hand", *arguments),
                 stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
                 text=True,
                 cwd=CHECKOUT,
+                env={**os.environ, "PYTHONWARNINGS": "error"},
             )
+            assert process.stdout is not None
+            self.addCleanup(process.stdout.close)
             self.addCleanup(process.wait)
             self.addCleanup(process.kill)
             found.append(process)
         for process in found:
             assert process.stdout is not None
-            self.addCleanup(process.stdout.close)
             self.assertEqual(process.stdout.readline(), "it stands\n")
         return found
+
+    def inside(self, end: Namespace, *command: str) -> str:
+        """What a command says there."""
+        done = subprocess.run(
+            end.command(*command), capture_output=True, text=True, check=True, timeout=20
+        )
+        return done.stdout
 
     # -- traffic -------------------------------------------------------------------------------
 

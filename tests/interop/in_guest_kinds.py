@@ -7,6 +7,7 @@ The daemons run throughout: what is tried next is loaded by their control socket
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,7 +21,7 @@ from tests.interop.ends import (
     RIGHT_NET_6,
     EndsTestCase,
 )
-from tests.interop.guest import LEFT, LEFT_INNER, RIGHT, RIGHT_INNER, SECRET
+from tests.interop.guest import LEFT, LEFT_INNER, RIGHT, RIGHT_INNER
 
 HOSTS_6 = LEFT_6, RIGHT_6
 NETWORKS_6 = f"local_ts = {LEFT_NET_6}\nremote_ts = {RIGHT_NET_6}\n"
@@ -191,7 +192,7 @@ class KindTests(EndsTestCase):
         for name in algorithms.CIPHERS.values():
             self.assertIn(f" {name}", shown)
         for name, bits in (*algorithms.COMBINED.values(), *algorithms.INTEGRITIES.values()):
-            self.assertRegex(shown, rf" {name.replace('(', '[(]').replace(')', '[)]')} \d+/{bits}\b")
+            self.assertRegex(shown, rf" {re.escape(name)} \d+/{bits}\b")
         for name in algorithms.COMPRESSIONS.values():
             self.assertIn(f"comp {name}", shown)
 

@@ -12,9 +12,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
-import time
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from isakmp.control.codec import Section
@@ -38,20 +35,26 @@ _ETH_P_ALL = 3
 
 
 class _Base(EndsTestCase):
-    def child(self, end: str = "left") -> Section:
-        """What a daemon lists of its one child."""
+    def children(self, end: str = "left") -> list[Section]:
+        """What a daemon lists of its children, the youngest last."""
         daemon = self.ends.left if end == "left" else self.ends.right
-        (listed,) = daemon.vici.listed("list-sas", "list-sa")
-        (sa,) = inner(listed).values()
-        children = sa["child-sas"]
-        assert isinstance(children, dict)
-        (child,) = inner(children).values()
-        return child
+        found = []
+        for listed in daemon.vici.listed("list-sas", "list-sa"):
+            for sa in inner(listed).values():
+                children = sa["child-sas"]
+                assert isinstance(children, dict)
+                found += inner(children).values()
+        return sorted(found, key=lambda child: int(str(child["uniqueid"])))
 
     def packets(self, end: str = "left") -> tuple[int, int]:
         """Those that the kernel has counted in and out, as the daemon lists them."""
-        child = self.child(end)
+        (child,) = self.children(end)
         return int(str(child["packets-in"])), int(str(child["packets-out"]))
+
+    def silence(self) -> None:
+        """No echo comes back."""
+        said = self.ping("-c", "2", "-i", "0.1", "-W", "0.2", loss=True)
+        self.assertIn(" 100% packet loss", said)
 
 
 class WantedTests(_Base):
@@ -67,48 +70,59 @@ class WantedTests(_Base):
         self.ends.left.expect("traffic waits", r"net/child, .* is established")
         for end in (self.left, self.right):
             self.carried(end, "esp")
-        self.ends.end()
 
     def test_trap_6(self) -> None:
         """
-        So does one between two hosts by IPv6, though neither knows the other's hardware address:
-        how they ask for that is not caught by what waits for the SA, at either end.
+        So does a datagram between two hosts by IPv6, and its answer, though neither host knows the
+        other's hardware address: how they ask for that is not caught by what waits for the SA, at
+        either end, nor when one end has lost the SA.
         """
         hosts = LEFT_6, RIGHT_6
         self.ends.load(f"mode = transport\n{ESP}start_action = trap", hosts=hosts)
+        self.forget()
+        # No echo: the kernel lets an answer of its own, and by IPv6, not wait for an SA.
+        self.exchange(7001, hosts)
+        for end in (self.left, self.right):
+            self.assertTrue(all(sa.packets for sa in states(end)))
+        self.forget()
+        self.ping(between=hosts)
+        ip(self.left, "xfrm state flush")
+        self.forget()
+        self.ends.left.initiate("net", "child", timeout=5.0)
+
+    def forget(self) -> None:
+        """Neither end knows the other's hardware address any more."""
         for end in (self.left, self.right):
             ip(end, "-6 neigh flush dev eth0")
-        self.ping("-c", "4", "-i", "0.5", between=hosts)
-        for end in (self.left, self.right):
-            self.carried(end, "esp", mode="transport")
 
-    def test_swanctl(self) -> None:
+    def test_control(self) -> None:
         """
-        ``swanctl`` installs a trap, lists it, begins its child, lists the SAs with counters that
-        have moved as the kernel's have, ends them, and uninstalls the trap.
+        A client installs a trap, lists it, begins its child, lists the SAs with counters that have
+        moved as the kernel's have, ends them, and uninstalls the trap.
         """
-        left = self.ends.left
+        left, named = self.ends.left, {"ike": "net", "child": "child"}
         self.ends.load(ESP)
-        left.swanctl("--install", "--ike", "net", "--child", "child")
+        left.ask("install", named)
         listed = left.swanctl("--list-pols", "--trap")
-        self.assertIn(LEFT_NET, listed)
-        self.assertIn(RIGHT_NET, listed)
+        self.assertIn(f"local:  {LEFT_NET}", listed)
+        self.assertIn(f"remote: {RIGHT_NET}", listed)
         self.assertIn("dir out", ip(self.left, "xfrm policy"))
-        left.swanctl("--initiate", "--ike", "net", "--child", "child")
-        self.ends.stand()
+        self.ends.begin()
         self.ping("-c", "7", "-i", "0.02")
         listed = left.swanctl("--list-sas")
+        kernel = {sa.spi: sa for sa in states(self.left)}
         for direction in ("in", "out"):
-            moved = re.search(rf"{direction} +[0-9a-f]{{8}}.* (\d+) bytes, +(\d+) packets", listed)
-            assert moved, listed
-            kernel = {sa.spi: sa for sa in states(self.left)}
-            sa = kernel[re.search(rf"{direction} +([0-9a-f]{{8}})", listed)[1]]  # type: ignore[index]
-            self.assertEqual((int(moved[1]), int(moved[2])), (sa.octets, sa.packets))
+            said = re.search(
+                rf"{direction} +([0-9a-f]{{8}}),? +(\d+) bytes, +(\d+) packets, +\d+s ago", listed
+            )
+            assert said, listed
+            sa = kernel[said[1]]
+            self.assertEqual((int(said[2]), int(said[3])), (sa.octets, sa.packets))
             self.assertEqual(sa.packets, 7)
-        left.swanctl("--terminate", "--ike", "net")
+        left.terminate(ike="net")
         left.wait_until(lambda: not states(self.left), "the SAs stand")
         self.assertIn("dir out", ip(self.left, "xfrm policy"))
-        left.swanctl("--uninstall", "--ike", "net", "--child", "child")
+        left.ask("uninstall", named)
         self.ends.gone()
 
     def test_updown(self) -> None:
@@ -119,8 +133,9 @@ class WantedTests(_Base):
         folder = Path(self.mktemp()).resolve()
         folder.mkdir(parents=True)
         script = folder / "script"
-        script.write_text(f"#!/bin/sh\nenv >{folder}/$1-$PLUTO_VERB.new\n"
-                          f"mv {folder}/$1-$PLUTO_VERB.new {folder}/$1-$PLUTO_VERB\n")
+        script.write_text(
+            f"#!/bin/sh\nenv >{folder}/new-$1\nmv {folder}/new-$1 {folder}/$1-$PLUTO_VERB\n"
+        )
         script.chmod(0o755)
         self.ends.load(ESP, left=f"updown = {script} left", right=f"updown = {script} right")
         self.ends.begin()
@@ -165,36 +180,32 @@ class WantedTests(_Base):
         """
         self.ping()
         self.ends.load("mode = drop", name="dropped")
-        self.assertIn(" 100% packet loss", self.ping("-c", "2", "-i", "0.1", "-W", "0.2", loss=True))
+        self.silence()
         self.ends.load("mode = pass", name="passed")
-        self.assertIn(" 100% packet loss", self.ping("-c", "2", "-i", "0.1", "-W", "0.2", loss=True))
+        self.silence()
         for daemon in self.ends.both:
             daemon.ask("unload-conn", {"name": "dropped"})
         self.ping()
         for daemon in self.ends.both:
             daemon.ask("unload-conn", {"name": "passed"})
-        self.ends.load(
-            {
-                "child": ESP,
-                "echoes": f"mode = pass\nlocal_ts = {LEFT_NET}[icmp]\nremote_ts = {RIGHT_NET}[icmp]",
-            }
-        )
+        echoes = f"mode = pass\nlocal_ts = {LEFT_NET}[icmp]\nremote_ts = {RIGHT_NET}[icmp]"
+        self.ends.load({"child": ESP, "echoes": echoes})
         self.ends.begin()
         self.ping()
         self.assertEqual(self.packets(), (0, 0))
         self.exchange(7001)
         self.assertEqual(self.packets(), (1, 1))
 
-    def exchange(self, port: int) -> None:
-        """One datagram to a port of the right network, and one back."""
-        with (
-            datagrams(self.left, LEFT_INNER, port) as here,
-            datagrams(self.right, RIGHT_INNER, port) as there,
-        ):
-            here.sendto(b"there", (RIGHT_INNER, port))
-            self.assertEqual(there.recvfrom(100), (b"there", (LEFT_INNER, port)))
-            there.sendto(b"back", (LEFT_INNER, port))
-            self.assertEqual(here.recvfrom(100), (b"back", (RIGHT_INNER, port)))
+    def exchange(
+        self, port: int, between: tuple[str, str] = (LEFT_INNER, RIGHT_INNER)
+    ) -> None:
+        """One datagram from a port to the same one at the right end, and one back."""
+        here, there = between
+        with datagrams(self.left, here, port) as left, datagrams(self.right, there, port) as right:
+            left.sendto(b"there", (there, port))
+            self.assertEqual(right.recvfrom(100)[0], b"there")
+            right.sendto(b"back", (here, port))
+            self.assertEqual(left.recvfrom(100)[0], b"back")
 
     def test_ports(self) -> None:
         """
@@ -235,26 +246,21 @@ class RenewedTests(_Base):
     SAs that are renewed or run out, under load.
     """
 
-    def lasting(self, *options: str) -> None:
-        """A ping of which no echo is lost."""
-        self.ping(*options)
-
     def test_packets(self) -> None:
         """An SA that has carried its packets is renewed, and no echo is lost."""
         self.ends.load(f"{ESP}rekey_packets = 40\nlife_packets = 4000")
         self.ends.begin()
-        before = self.child()["spi-in"]
+        before = self.children()[0]["spi-in"]
         self.ping("-c", "100", "-i", "0.02")
-        self.ends.left.expect(r"net/child, .* is gone: replaced")
-        self.assertNotEqual(self.child()["spi-in"], before)
+        self.assertNotEqual(self.children()[-1]["spi-in"], before)
 
     def test_octets(self) -> None:
         """Likewise its octets."""
         self.ends.load(f"{ESP}rekey_bytes = 20000")
         self.ends.begin()
-        before = self.child()["spi-in"]
+        before = self.children()[0]["spi-in"]
         self.ping("-c", "40", "-i", "0.02", "-s", "1000")
-        self.wait(lambda: self.child()["spi-in"] != before, "it is not renewed")
+        self.assertNotEqual(self.children()[-1]["spi-in"], before)
 
     def test_expired(self) -> None:
         """One that has carried all it may ends, and is deleted at both ends."""
@@ -266,7 +272,8 @@ class RenewedTests(_Base):
 
     def test_rekeying(self) -> None:
         """Renewed every two seconds, by one end, under a flood: no packet is lost."""
-        self.ends.load(f"{ESP}rekey_time = 2s\nlife_time = 20s\nrand_time = 0s", right="rekey_time = 1h\nlife_time=2h")
+        later = "rekey_time = 1h\nlife_time = 2h"
+        self.ends.load(f"{ESP}rekey_time = 2s\nlife_time = 20s\nrand_time = 0s", right=later)
         self.flood(3)
 
     def test_rekeying_both(self) -> None:
@@ -290,13 +297,12 @@ class RenewedTests(_Base):
         self.ends.load(ESP, "reauth_time = 2s\nover_time = 10s\nrand_time = 0s")
         self.ends.begin()
         (first,) = self.ends.left.list_sas()
+        spis = [(child.spi_in, child.spi_out) for child in first.children]
         self.ping("-f", "-w", "5")
-        (last,) = self.ends.left.list_sas()
-        self.assertNotEqual(last.initiator_spi, first.initiator_spi)
-        self.assertEqual(
-            [(child.spi_in, child.spi_out) for child in last.children],
-            [(child.spi_in, child.spi_out) for child in first.children],
-        )
+        found = self.ends.left.list_sas()
+        self.assertNotIn(first.initiator_spi, [sa.initiator_spi for sa in found])
+        kept = [(child.spi_in, child.spi_out) for sa in found for child in sa.children]
+        self.assertEqual(kept, spis)
         for end in (self.left, self.right):
             self.assertEqual(len(states(end)), 2)
 

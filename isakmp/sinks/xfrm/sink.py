@@ -107,7 +107,7 @@ class XFRMSink:
         self._lock = DeferredLock()
         self._reqids = Reqids()
         self._uniques = Uniques()
-        self._table = PolicyTable(self._ask)
+        self._table = PolicyTable(self._ask, lambda: self._waiting.changed)
         self._trials = Trials(self._ask)
         self._spis = ReservedSPIs(self._ask)
         self._installed: dict[str, _Installed] = {}
@@ -133,7 +133,7 @@ class XFRMSink:
         try:
             await self._trials.anything()
             self._hearing = Link(self._reactor, groups, self._heard)
-            count = await remove_leftovers(self._ask)
+            left = await remove_leftovers(self._ask)
         except Refused as error:
             await self._stop()
             raise ConfigurationError(
@@ -142,9 +142,11 @@ class XFRMSink:
         except (OSError, NetlinkError) as error:
             await self._stop()
             raise ConfigurationError(f"the sink xfrm cannot be used: {error}") from None
-        if count:
+        if left.changed:
+            self._waiting.restore_default()
+        if left.count:
             self._log.info(
-                "{count} SAs and policies of an earlier run have been removed", count=count
+                "{count} SAs and policies of an earlier run have been removed", count=left.count
             )
 
     def stop(self) -> Deferred[None]:
