@@ -275,31 +275,47 @@ for _name, _kind in KINDS.items():
 class RenewedTests(_Base):
     """
     What stands is renewed by either end, under a flood of which nothing is lost.
+
+    With one exception.  Where libreswan answers in Quick Mode it gives its kernel the SAs of both
+    directions before it has sent its answer (``install_inbound_ipsec_sa`` of its ``kernel.c``), and
+    the kernel sends by the newer of two: so a few packets come by an SPI of ours before we can know
+    their keys.  Our kernel has counted every one of them that is missing.
     """
 
-    def flood(self, ours: bool, seconds: int) -> None:
-        """Begin it, and flood."""
-        self.begin(ours)
-        self.ping("-f", "-w", str(seconds))
-
     def test_rekeying_ours(self) -> None:
-        """Ours renews the child every two seconds, and libreswan answers."""
+        """Ours renews the child every two seconds, and libreswan, which is early, answers."""
         self.load("tunnel", f"{ESP}\nrekey_time = 2s\nlife_time = 20s\nrand_time = 0s")
         self.begin(True)
         first = self.spis()
-        self.explained(lambda: self.flood_on(first, 5))
+        self.explained(lambda: self.flood_on(first, 5, True))
 
     def test_rekeying_libreswan(self) -> None:
         """Libreswan renews the child, and ours answers."""
         self.load("rekeying")
         self.begin(False)
         first = self.spis()
-        self.explained(lambda: self.flood_on(first, 8))
+        self.explained(lambda: self.flood_on(first, 8, False))
 
-    def flood_on(self, first: list[tuple[str, str]], seconds: int) -> None:
-        """Nothing is lost, and there are two SAs since that were not there."""
+    def early(self) -> int:
+        """How many packets our kernel has dropped that came by an SPI of ours without its SA."""
+        said = self.inside(self.left, "cat", "/proc/net/xfrm_stat")
+        counts = {name: int(count) for name, count in map(str.split, said.splitlines())}
+        early = counts.pop("XfrmAcquireError")
+        self.assertEqual({name for name, count in counts.items() if count}, set(), said)
+        return early
+
+    def flood_on(self, first: list[tuple[str, str]], seconds: int, ours: bool) -> None:
+        """
+        Nothing is lost but what, as said above, comes early; and there are two SAs since that were
+        not there.
+        """
         self.assertEqual(len(first), 1)
-        self.ping("-f", "-w", str(seconds))
+        before = self.early()
+        said = self.ping("-f", "-w", str(seconds), loss=True)
+        sent, received = re.findall(r"(\d+) (?:packets transmitted|received)", said)
+        early = self.early() - before if ours else 0
+        self.assertLessEqual(int(sent) - int(received), early, said)
+        self.assertLess(early, int(sent) // 50, said)
         established = re.findall(r"net/child, SPI (\w+) in, (\w+) out, is est", self.ours.log())
         since = established[established.index(first[0]) :]
         self.assertGreaterEqual(len(set(since)), 3, since)
@@ -350,9 +366,10 @@ class RenewedTests(_Base):
             other = "PLUTO_PEER" if name == "PLUTO_ME" else name.replace("MY", "PEER")
             self.assertEqual(ours[name], libreswan[other])
             self.assertEqual(libreswan[name], ours[other])
-        reqids = (self.left, ours["PLUTO_REQID"]), (self.right, libreswan["PLUTO_SA_REQID"])
-        for end, told in reqids:
-            self.assertEqual({str(sa.reqid) for sa in states(end)}, {told})
+        # Libreswan counts on from what it tells: the next is ESP's.
+        reqids = (self.left, ours["PLUTO_REQID"], 0), (self.right, libreswan["PLUTO_SA_REQID"], 1)
+        for end, told, more in reqids:
+            self.assertEqual({sa.reqid for sa in states(end)}, {int(told) + more})
         self.end(True)
         for who in scripts:
             self.told(folder / f"{who}-down-client")
