@@ -103,9 +103,10 @@ class WantedTests(_Base):
         left, named = self.ends.left, {"ike": "net", "child": "child"}
         self.ends.load(ESP)
         left.ask("install", named)
-        listed = left.swanctl("--list-pols", "--trap")
-        self.assertIn(f"local:  {LEFT_NET}", listed)
-        self.assertIn(f"remote: {RIGHT_NET}", listed)
+        (trap,) = left.vici.listed("list-policies", "list-policy", {"trap": "yes"})
+        (policy,) = inner(trap).values()
+        self.assertEqual((policy["ike"], policy["child"]), ("net", "child"))
+        self.assertEqual((policy["local-ts"], policy["remote-ts"]), ([LEFT_NET], [RIGHT_NET]))
         self.assertIn("dir out", ip(self.left, "xfrm policy"))
         self.ends.begin()
         self.ping("-c", "7", "-i", "0.02")
@@ -248,7 +249,7 @@ class RenewedTests(_Base):
 
     def test_packets(self) -> None:
         """An SA that has carried its packets is renewed, and no echo is lost."""
-        self.ends.load(f"{ESP}rekey_packets = 40\nlife_packets = 4000")
+        self.ends.load(f"{ESP}rekey_packets = 40\nlife_packets = 4000\nrand_packets = 10")
         self.ends.begin()
         before = self.children()[0]["spi-in"]
         self.ping("-c", "100", "-i", "0.02")
@@ -256,7 +257,7 @@ class RenewedTests(_Base):
 
     def test_octets(self) -> None:
         """Likewise its octets."""
-        self.ends.load(f"{ESP}rekey_bytes = 20000")
+        self.ends.load(f"{ESP}rekey_bytes = 20000\nlife_bytes = 2000000\nrand_bytes = 2000")
         self.ends.begin()
         before = self.children()[0]["spi-in"]
         self.ping("-c", "40", "-i", "0.02", "-s", "1000")
@@ -264,7 +265,7 @@ class RenewedTests(_Base):
 
     def test_expired(self) -> None:
         """One that has carried all it may ends, and is deleted at both ends."""
-        self.ends.load(f"{ESP}life_bytes = 20000")
+        self.ends.load(f"{ESP}rekey_bytes = 0\nlife_bytes = 20000")
         self.ends.begin()
         self.ping("-c", "40", "-i", "0.02", "-s", "1000", "-W", "0.2", loss=True)
         self.ends.left.expect(r"net/child, .* is gone: expired")
