@@ -213,10 +213,10 @@ class Phase2Protection(Phase1Protection):
         """As :meth:`_open`, of what is not encrypted."""
         departures: set[str] = set()
         chain = data[Header.SIZE :]
-        payloads, _ = decode_chain(
+        payloads, length = decode_chain(
             header.first, chain, self._kind.payloads, departures=departures
         )
-        return payloads, chain, departures
+        return payloads, chain[:length], departures
 
     def _hash(self, rest: bytes) -> bytes:
         # Of the SA a HASH asks nothing but to authenticate: what is to become one can do that.

@@ -322,7 +322,8 @@ def decode_chain(
          ! Next Payload  !   RESERVED    !         Payload Length        !
          +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
 
-    RFC 2408 section 3.2.
+    RFC 2408 section 3.2.  Up to three octets of zero may follow the last, to make the message a
+    multiple of four octets long (sections 3.5 and 3.6).
 
     :param first: the type of the first payload; 0 if there is none.
     :param data: the octets, up to the end of the message.
@@ -370,9 +371,15 @@ def decode_chain(
                 departures.add(RESERVED_PAYLOAD_TYPE)
             payloads.append(Unrecognized(number, reader.rest()))
         number = following
-    if position != end and not padded:
+    if position != end and not padded and not _aligns(data, position):
         raise Malformed(f"{end - position} octets after the last payload")
     return tuple(payloads), position - start
+
+
+def _aligns(data: bytes, position: int) -> bool:
+    """Whether what follows the last payload is there to make the message a multiple of 4 octets."""
+    left = len(data) - position
+    return left < 4 and len(data) % 4 == 0 and not any(data[position:])
 
 
 def _in(number: int, what: str) -> Malformed:

@@ -95,6 +95,11 @@ class _End(LineOnlyReceiver):
         await self._node.registry.add(self._bundle, Expiry(0.0))
         print("it stands", flush=True)
 
+    def close(self) -> None:
+        """Its ports; the sink has stopped."""
+        for port in self._ports.values():
+            port.close()
+
     def lineReceived(self, line: bytes) -> None:
         """Be elsewhere."""
         host, port = line.decode().split()
@@ -122,6 +127,7 @@ def main(arguments: list[str]) -> None:
         "before", "shutdown", end.sink.stop
     )
     reactor.run()  # type: ignore[attr-defined]
+    end.close()
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ Only to be used under user-mode Linux: see :mod:`tests.interop.test_kernel`.
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -43,6 +44,10 @@ _SA = re.compile(
     r"mode (?P<mode>\w+)",
     re.MULTILINE,
 )
+_ALGORITHM = re.compile(
+    r"^\s+(?:enc|auth-trunc|aead|comp) (\S+)(?: 0x[0-9a-f]+ \((\d+) bits\)(?: (\d+))?)?",
+    re.MULTILINE,
+)
 _CURRENT = re.compile(r"lifetime current:\s+(\d+)\(bytes\), (\d+)\(packets\)")
 
 
@@ -63,6 +68,17 @@ class KernelSA:
     octets: int
     packets: int
     text: str
+
+    @property
+    def algorithms(self) -> Sequence[str]:
+        """
+        Its algorithms: the kernel's name, the bits of the key, and those of what is sent of a proof
+        (``cbc(aes) 128``, ``hmac(sha256) 256/128``, ``rfc4106(gcm(aes)) 160/128``).
+        """
+        found = []
+        for name, key, proof in _ALGORITHM.findall(self.text):
+            found.append(name + (f" {key}" if key else "") + (f"/{proof}" if proof else ""))
+        return found
 
 
 def ip(namespace: Namespace, *arguments: str) -> str:
@@ -109,6 +125,33 @@ def states(namespace: Namespace) -> list[KernelSA]:
     return found
 
 
+def cable() -> NamespacePair:
+    """Both ends, with a network behind each and a route to the other's; it is to be closed."""
+    pair = NamespacePair([f"{LEFT_INNER}/24"], [f"{RIGHT_INNER}/24"])
+    pair.__enter__()
+    try:
+        ip(pair.left, f"route add {RIGHT_NET} via {RIGHT} src {LEFT_INNER}")
+        ip(pair.right, f"route add {LEFT_NET} via {LEFT} src {RIGHT_INNER}")
+    except BaseException:
+        pair.close()
+        raise
+    return pair
+
+
+def assert_empty(*ends: Namespace) -> None:
+    """
+    No SA, no reserved SPI and no policy stands there, but those of sockets.
+
+    :raises AssertionError: with what does.
+    """
+    for end in ends:
+        left = ip(end, "xfrm state")
+        for text in re.split(r"\n(?=src |socket)", ip(end, "xfrm policy")):
+            left += "" if "socket" in text else text
+        if left:
+            raise AssertionError(f"in {end.name} there stands\n{left}")
+
+
 class GuestTestCase(SynchronousTestCase):
     """
     Two namespaces with a cable; whatever has been started in them ends with the test.
@@ -116,12 +159,9 @@ class GuestTestCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         """A network behind each end, and a route to the other's."""
-        pair = NamespacePair([f"{LEFT_INNER}/24"], [f"{RIGHT_INNER}/24"])
+        pair = cable()
         self.addCleanup(pair.close)
-        pair.__enter__()
         self.left, self.right = pair.left, pair.right
-        ip(self.left, f"route add {RIGHT_NET} via {RIGHT} src {LEFT_INNER}")
-        ip(self.right, f"route add {LEFT_NET} via {LEFT} src {RIGHT_INNER}")
         self._daemons: list[DaemonProcess] = []
 
     # -- our daemons ---------------------------------------------------------------------------
@@ -204,28 +244,48 @@ class GuestTestCase(SynchronousTestCase):
             process = subprocess.Popen(
                 end.command(sys.executable, "-m", "tests.interop.by_hand", *arguments),
                 stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
                 text=True,
                 cwd=CHECKOUT,
+                env={**os.environ, "PYTHONWARNINGS": "error"},
             )
+            assert process.stdout is not None
+            self.addCleanup(process.stdout.close)
             self.addCleanup(process.wait)
             self.addCleanup(process.kill)
             found.append(process)
         for process in found:
             assert process.stdout is not None
-            self.addCleanup(process.stdout.close)
             self.assertEqual(process.stdout.readline(), "it stands\n")
         return found
 
+    def inside(self, end: Namespace, *command: str) -> str:
+        """What a command says there."""
+        done = subprocess.run(
+            end.command(*command), capture_output=True, text=True, check=True, timeout=20
+        )
+        return done.stdout
+
     # -- traffic -------------------------------------------------------------------------------
 
-    def ping(self, *options: str, transport: bool = False, loss: bool = False) -> str:
+    def ping(
+        self,
+        *options: str,
+        transport: bool = False,
+        loss: bool = False,
+        between: tuple[str, str] | None = None,
+    ) -> str:
         """
         From the left to the right; by default three echoes.
 
+        :param transport: between the hosts, and not their networks.
+        :param between: source and destination, if they are others.
+
         :raises AssertionError: if one is lost and that is not expected.
         """
-        source, to = (LEFT, RIGHT) if transport else (LEFT_INNER, RIGHT_INNER)
-        asked = options or ("-c", "3", "-i", "0.1")
+        hosts, networks = (LEFT, RIGHT), (LEFT_INNER, RIGHT_INNER)
+        source, to = between or (hosts if transport else networks)
+        asked = options or ("-c", "3", "-i", "0.02")
         done = subprocess.run(
             self.left.command("ping", "-q", "-W", "2", *asked, "-I", source, to),
             capture_output=True,
@@ -265,14 +325,7 @@ class GuestTestCase(SynchronousTestCase):
 
     def assert_empty(self, *ends: Namespace) -> None:
         """No SA, no reserved SPI and no policy is left."""
-        for end in ends:
-            self.assertEqual(ip(end, "xfrm state"), "")
-            policies = [
-                text
-                for text in re.split(r"\n(?=src |socket)", ip(end, "xfrm policy"))
-                if text and "socket" not in text
-            ]
-            self.assertEqual(policies, [])
+        assert_empty(*ends)
 
     def foreign(self, end: Namespace) -> Sequence[str]:
         """Adds an SA and a policy that are nobody's of ours; what they are like."""

@@ -158,8 +158,9 @@ class OwnKernelTests(TestCase):
             self.assertEqual(heard, wanted, mark)
         nets = ("src", "10.81.0.0/24", "dst", "10.82.0.0/24", "mark", "0x3")
         ip("xfrm", "policy", "add", *nets, "dir", "out", "action", "allow")
-        count = yield Deferred.fromCoroutine(remove_leftovers(self.sink._ask))
-        self.assertEqual(count, 4)  # what comes in is not told apart: both need the same of it
+        removed = yield Deferred.fromCoroutine(remove_leftovers(self.sink._ask))
+        # What comes in is not told apart: both need the same of it.
+        self.assertEqual(removed.count, 4)
         (left,) = re.findall("mark .*", ip("xfrm", "policy"))
         self.assertIn("mark 0x3/", left)
         ip("xfrm", "policy", "delete", *nets, "dir", "out")

@@ -157,8 +157,9 @@ class Pluto:
             process.wait()
 
     def _run(self, *command: str, ok: bool = True) -> str:
+        # What is told to a pluto goes through its socket, which is a file: from anywhere.
         done = subprocess.run(
-            self.namespace.command(*command),
+            command,
             env=self._environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

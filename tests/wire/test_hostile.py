@@ -89,7 +89,9 @@ def tried(octets: bytes) -> Message | None:
         message = Message.decode(octets)
     except Malformed:
         return None
-    if message.encode() != octets:
+    written = message.encode()
+    # Zeros may fill a message up to a multiple of four octets.
+    if written != octets and octets[28:] != (written + bytes(-len(written) % 4))[28:]:
         raise AssertionError("not written as it was read")
     for payload in message.all(SecurityAssociation):
         for situation in (0, 4):

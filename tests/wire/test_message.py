@@ -242,6 +242,27 @@ class MessageTests(SynchronousTestCase):
             self.assertRaises(Malformed, Message.decode, changed(30, *struct.pack("!H", length)))
         self.assertRaises(Malformed, Message.decode, with_length(MESSAGE + b"\0"))
 
+    def test_aligned(self) -> None:
+        """
+        Octets of zero may follow the last payload in clear, as few as make the length a multiple of
+        four; nothing else may.  Libreswan writes its messages so.
+
+        Proves: RFC 2408 section 3.5
+        """
+        for octets in range(8):
+            written = Message(COOKIES, 2, 0, 0, (VendorID(bytes(octets)),)).encode()
+            fill = -len(written) % 4
+            for left in range(10):
+                padded = with_length(written + bytes(left))
+                if left in (0, fill):
+                    self.assertEqual(Message.decode(padded).encode(), written)
+                else:
+                    self.assertRaises(Malformed, Message.decode, padded)
+            for at in range(fill):
+                filled = bytearray(fill)
+                filled[at] = 1
+                self.assertRaises(Malformed, Message.decode, with_length(written + bytes(filled)))
+
     def test_endless_chain(self) -> None:
         """Payloads of length zero that name each other do not keep us busy."""
         for length in (0, 4):
@@ -336,7 +357,7 @@ class MessageTests(SynchronousTestCase):
     def test_damaged(self, message: Message, data: st.DataObject) -> None:
         """
         A message that was damaged on its way is malformed, or it is a message that is written again
-        octet by octet.
+        octet by octet, but for what fills it up to a multiple of four.
         """
         octets = bytearray(message.encode())
         for _ in range(data.draw(st.integers(1, 4))):
@@ -350,7 +371,10 @@ class MessageTests(SynchronousTestCase):
             read = Message.decode(damaged)
         except Malformed:
             return
-        self.assertEqual(read.encode(), damaged)
+        written = read.encode()
+        if written != damaged:
+            written = with_length(written + bytes(-len(written) % 4))
+        self.assertEqual(written, damaged)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ What a dead run of this program has left in the kernel.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from isakmp.sinks.xfrm.link import DUMP, Ask
 from isakmp.sinks.xfrm.policy_table import PolicyTable, Reqids
@@ -12,14 +12,26 @@ from isakmp.sinks.xfrm.states import apart
 from isakmp.sinks.xfrm.structures import Kind, Policy, Standing, State
 
 
-async def remove_leftovers(ask: Ask) -> int:
+@dataclass(frozen=True, slots=True)
+class Leftovers:
+    """
+    What was left.
+
+    :ivar count: SAs and policies.
+    :ivar changed: the dead run had changed what :class:`PolicyTable` is told of.
+    """
+
+    count: int
+    changed: bool
+
+
+async def remove_leftovers(ask: Ask) -> Leftovers:
     """
     Remove SAs whose signature or reqid is ours, and policies whose index is; nobody else's.
 
-    :return: how many there were.
     :raises OSError: as the kernel refuses it.
     """
-    count = 0
+    count, changed = 0, False
     for message in await ask(Kind.GETSA, b"", "all SAs", DUMP):
         standing = Standing.decode(message.body)
         if standing.signed or standing.reqid in Reqids.RANGE:
@@ -29,7 +41,8 @@ async def remove_leftovers(ask: Ask) -> int:
     for message in await ask(Kind.GETPOLICY, b"", "all policies", DUMP):
         policy = Policy.decode(message.body)
         if PolicyTable.is_ours(policy.index):
+            changed |= PolicyTable.tells_change(policy.index)
             policy = replace(policy, others=apart(message.body[Policy.SIZE :]))
             await ask(Kind.DELPOLICY, policy.encode_id(), "to remove a policy of an earlier run")
             count += 1
-    return count
+    return Leftovers(count, changed)

@@ -8,13 +8,14 @@ wants it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
 from isakmp.associations import ChildPolicy
 from isakmp.errors import LimitReached
 from isakmp.sinks.xfrm.link import Ask, Refused
+from isakmp.sinks.xfrm.neighbours import Neighbours, catches
 from isakmp.sinks.xfrm.structures import Direction, Kind, Policy, Selector
 
 _Key = tuple[Selector, Direction, bytes]
@@ -88,20 +89,32 @@ class _Claim:
 class PolicyTable:
     """
     :param ask: asks the kernel.
+    :param changed: whether a setting of the kernel's is not as it was, by this run: a later one can
+        see that from the indices of the policies, should this one die.
     """
 
     _FIRST, _LAST = 0x49530000, 0x49FF0000
     """Indices: a policy's last three bits are its direction."""
 
-    def __init__(self, ask: Ask) -> None:
+    _CHANGED = 0x49A00000
+    """The first of those that are given while the setting is changed."""
+
+    def __init__(self, ask: Ask, changed: Callable[[], bool] = lambda: False) -> None:
         self._ask = ask
+        self._changed = changed
         self._owned: dict[_Key, dict[str, _Claim]] = {}
-        self._indices = count(self._FIRST, 8)
+        self._numbers = count()
+        self._neighbours = Neighbours(self.tell)
 
     @classmethod
     def is_ours(cls, index: int) -> bool:
         """Whether a policy with this index is this program's."""
         return cls._FIRST <= index < cls._LAST
+
+    @classmethod
+    def tells_change(cls, index: int) -> bool:
+        """Whether the setting was changed when a policy of this program's was made."""
+        return cls._CHANGED <= index < cls._LAST
 
     async def claim(self, owner: str, policies: Sequence[Policy], weak: bool = False) -> None:
         """
@@ -168,16 +181,40 @@ class PolicyTable:
     async def _tell(self, standing: Policy | None, wanted: Policy | None) -> None:
         if wanted == standing:
             return
+        before, after = catches(standing), catches(wanted)
+        if after and not before:
+            await self._neighbours.more()
+        try:
+            await self.tell(standing, wanted)
+        except Refused:
+            if (after and not before) or (before and wanted is None):
+                await self._neighbours.fewer()
+            raise
+        if before and not after:
+            await self._neighbours.fewer()
+
+    async def tell(self, standing: Policy | None, wanted: Policy | None) -> None:
+        """
+        Have the kernel put one policy into another's place.
+
+        :param standing: what it has; None: nothing.
+        :param wanted: what it is to have.
+        :raises Refused: as it refuses it.
+        """
         if wanted is None:
             assert standing is not None
             await self._ask(Kind.DELPOLICY, standing.encode_id(), "to remove a policy")
             return
-        index = next(self._indices) | wanted.direction
-        if index >= self._LAST:
-            self._indices = count(self._FIRST, 8)
-        named = replace(wanted, index=index)
+        named = replace(wanted, index=self._index(wanted.direction))
         kind = Kind.NEWPOLICY if standing is None else Kind.UPDPOLICY
         await self._ask(kind, named.encode(), f"a policy for {wanted.selector}")
+
+    def _index(self, direction: Direction) -> int:
+        """One that was not given for long."""
+        first, last = self._FIRST, self._CHANGED
+        if self._changed():
+            first, last = self._CHANGED, self._LAST
+        return first + 8 * (next(self._numbers) % ((last - first) // 8)) | direction
 
 
 def _effective(own: dict[str, _Claim]) -> Policy | None:

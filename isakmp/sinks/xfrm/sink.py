@@ -80,7 +80,7 @@ class XFRMSink:
         self._events: IEvents | None = None
         self._lock = DeferredLock()
         self._choices = Choices()
-        self._table = PolicyTable(self._ask)
+        self._table = PolicyTable(self._ask, lambda: self._waiting.changed)
         self._trials = Trials(self._ask)
         self._spis = ReservedSPIs(self._ask)
         self.hearing = Hearing(reactor, self._ask, self._in_turn, self._publish)
@@ -114,7 +114,7 @@ class XFRMSink:
         try:
             await self._trials.anything()
             self.hearing.start()
-            count = await remove_leftovers(self._ask)
+            left = await remove_leftovers(self._ask)
         except Refused as error:
             await self._stop()
             raise ConfigurationError(
@@ -123,9 +123,11 @@ class XFRMSink:
         except (OSError, NetlinkError) as error:
             await self._stop()
             raise ConfigurationError(f"the sink xfrm cannot be used: {error}") from None
-        if count:
+        if left.changed:
+            self._waiting.restore_default()
+        if left.count:
             self._log.info(
-                "{count} SAs and policies of an earlier run have been removed", count=count
+                "{count} SAs and policies of an earlier run have been removed", count=left.count
             )
         if self.routes is not None:
             await self.routes.start()
@@ -164,6 +166,12 @@ class XFRMSink:
 
         :raises ConfigurationError: if the kernel refuses that.
         """
+        try:
+            # Until somebody asks by netlink its module is maybe not loaded, and without that the
+            # kernel cannot read a policy of a socket's either: EINVAL.
+            self._link()
+        except OSError:
+            return  # start() says so
         family = socket.family
         level, option = structures.SOCKET_POLICY[family]
         try:
@@ -180,9 +188,12 @@ class XFRMSink:
             # There is no IPsec at all in this kernel: start() says so.
 
     async def _ask(self, kind: int, body: bytes, what: str, flags: int = ACK) -> list[Message]:
+        return await self._link().ask(kind, body, what, flags)
+
+    def _link(self) -> Link:
         if self._asking is None:
             self._asking = Link(self._reactor)
-        return await self._asking.ask(kind, body, what, flags)
+        return self._asking
 
     # -- SPIs ----------------------------------------------------------------------------------
 

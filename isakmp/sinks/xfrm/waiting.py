@@ -15,6 +15,10 @@ from isakmp.logs import Logger
 LARVAL_DROP = Path("/proc/sys/net/core/xfrm_larval_drop")
 """Of the network namespace of whoever opens it."""
 
+DEFAULT = 1
+"""They are dropped.  A run that has changed it has left no more than that it did; whatever else it
+may have been than 0 means the same."""
+
 
 class WaitingPackets:
     """
@@ -46,6 +50,19 @@ class WaitingPackets:
                 file=str(self._setting),
                 why=error.strerror,
             )
+
+    @property
+    def changed(self) -> bool:
+        """Whether the kernel was told, and had it otherwise before."""
+        return bool(self._before)
+
+    def restore_default(self) -> None:
+        """
+        As a kernel has it by itself, where a run of this program had changed that and died.
+        """
+        with contextlib.suppress(OSError):
+            if self._setting.read_text().strip() == "0":
+                self._setting.write_text(f"{DEFAULT}\n")
 
     def restore(self) -> None:
         """As it was before; idempotent."""

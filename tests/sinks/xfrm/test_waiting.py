@@ -32,9 +32,24 @@ class WaitingPacketsTests(SynchronousTestCase):
         waiting.restore()
         self.assertEqual(self.setting.read_text(), "0\n")
 
+    def test_dead_run(self) -> None:
+        """What a dead run has set is as a kernel has it by itself again; what nobody has, stays."""
+        waiting = WaitingPackets(self.setting)
+        waiting.keep()
+        self.assertTrue(waiting.changed)
+        again = WaitingPackets(self.setting)
+        again.restore_default()
+        self.assertEqual(self.setting.read_text(), "1\n")
+        self.assertFalse(again.changed)
+        self.setting.write_text("2\n")
+        again.restore_default()
+        self.assertEqual(self.setting.read_text(), "2\n")
+
     def test_impossible(self) -> None:
         """Where it cannot be set, that is one line, and nothing fails."""
         waiting = WaitingPackets(self.setting / "nowhere")
         waiting.keep()
         waiting.keep()
+        self.assertFalse(waiting.changed)
+        waiting.restore_default()
         waiting.restore()
