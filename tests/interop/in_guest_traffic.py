@@ -290,7 +290,7 @@ class RenewedTests(_Base):
     def flood(self, renewals: int) -> None:
         """Nothing is lost while it is renewed so often."""
         self.ends.begin()
-        replaced = re.compile(r"net/child, [^\n]* is gone: replaced")
+        replaced = re.compile(r"net/child, [^\n]* is gone: (?:replaced|deleted by the peer)")
         before = len(replaced.findall(self.ends.left.log()))
         self.ping("-f", "-w", str(2 * renewals + 1))
         self.wait(
