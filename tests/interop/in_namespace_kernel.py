@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import socket
 import subprocess
+import sys
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path as File
@@ -25,8 +26,9 @@ from isakmp.handling import Handling, Mark, Unique
 from isakmp.numbers import DOI, ProtocolID
 from isakmp.paths import Path
 from isakmp.sinks.xfrm import structures
+from isakmp.sinks.xfrm.alone import Alone
 from isakmp.sinks.xfrm.earlier import remove_leftovers
-from isakmp.sinks.xfrm.link import Link
+from isakmp.sinks.xfrm.link import DUMP, Link
 from isakmp.sinks.xfrm.netlink import Message, attributes
 from isakmp.sinks.xfrm.policy_table import Reqids
 from isakmp.sinks.xfrm.sink import XFRMSink
@@ -44,6 +46,20 @@ def ip(*words: str) -> str:
     """What ``ip`` says here."""
     done = subprocess.run(["ip", *words], capture_output=True, text=True, check=True, timeout=20)
     return done.stdout
+
+
+SQUATTER = """
+import os, socket, sys
+os.setuid(65534)
+name = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+name.bind(b"\\0isakmp-xfrm")
+sign = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+try:
+    sign.setsockopt(socket.IPPROTO_IP, 17, bytes.fromhex(sys.argv[1]))
+except PermissionError:
+    print("refused", flush=True)
+sys.stdin.read()
+"""
 
 
 class HearingSink(XFRMSink):
@@ -68,6 +84,12 @@ class OwnKernelTests(TestCase):
     def setUp(self) -> None:
         self.sink = XFRMSink(reactor)
         self.addCleanup(self.sink.stop)
+
+    def link(self) -> Link:
+        """To the kernel, beside the sink's."""
+        link = Link(reactor)
+        self.addCleanup(link.close)
+        return link
 
     def say(self, to: str, exempt: bool = False, mark: int = 0) -> None:
         """A datagram."""
@@ -96,6 +118,59 @@ class OwnKernelTests(TestCase):
         else:
             self.assertIn("cbc(aes)", modules + File("/proc/crypto").read_text())
         self.assertEqual(ip("xfrm", "state"), before)
+
+    @inlineCallbacks
+    def test_alone(self) -> Generator[Deferred[Any], Any, None]:
+        """
+        A second daemon in the same network namespace says that there is one, and leaves it alone;
+        when that one ends, it may begin.  Of two that start at once the first does.
+        """
+        ask = self.link().ask
+        first, second = Alone(lambda octets: bytes(octets)), Alone(lambda octets: b"\1" * octets)
+        yield Deferred.fromCoroutine(first.claim(ask))
+        standing = ip("xfrm", "policy")
+        error = yield self.assertFailure(
+            Deferred.fromCoroutine(second.claim(ask)), ConfigurationError
+        )
+        self.assertIn("another process uses it in this network namespace", str(error))
+        error = yield self.assertFailure(self.sink.start(EventStream()), ConfigurationError)
+        self.assertIn("another process uses it in this network namespace", str(error))
+        self.assertEqual(ip("xfrm", "policy"), standing)
+        first.give_up()
+        asked = 0
+
+        async def meanwhile(*words: Any) -> list[Message]:
+            nonlocal asked
+            asked += 1
+            if asked == 2:  # there is nobody yet, and now there are two
+                error = await self.assertFailure(
+                    Deferred.fromCoroutine(first.claim(ask)), ConfigurationError
+                )
+                self.assertIn("another process uses it", str(error))
+            return await ask(*words)
+
+        yield Deferred.fromCoroutine(second.claim(meanwhile))
+        second.give_up()
+        self.assertEqual(ip("xfrm", "policy"), "")
+
+    @inlineCallbacks
+    def test_squatter(self) -> Generator[Deferred[Any], Any, None]:
+        """A user of the host without privileges cannot keep the daemon from starting."""
+        alone = Alone(lambda octets: bytes(octets))
+        yield Deferred.fromCoroutine(alone.claim(self.link().ask))
+        told = yield self.sink._ask(Kind.GETPOLICY, b"", "all policies", DUMP)
+        alone.give_up()
+        (body,) = [message.body for message in told]
+        squatter = subprocess.Popen(
+            [sys.executable, "-c", SQUATTER, body[: structures.Policy.SIZE].hex()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        self.addCleanup(squatter.communicate)
+        assert squatter.stdout is not None
+        self.assertEqual(squatter.stdout.readline(), b"refused\n")
+        yield Deferred.fromCoroutine(alone.claim(self.link().ask))
+        alone.give_up()
 
     @inlineCallbacks
     def test_spi(self) -> Generator[Deferred[Any], Any, None]:

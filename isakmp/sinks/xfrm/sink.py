@@ -96,7 +96,7 @@ class XFRMSink:
             self.hearing.names,
             entropy,
         )
-        self._alone = Alone()
+        self._alone = Alone(entropy)
 
     # -- what can be done here -----------------------------------------------------------------
 
@@ -110,8 +110,8 @@ class XFRMSink:
         return Deferred.fromCoroutine(self._start())
 
     async def _start(self) -> None:
-        self._alone.claim()
         try:
+            await self._alone.claim(self._ask)
             await self._trials.anything()
             self.hearing.start()
             left = await remove_leftovers(self._ask)
