@@ -4,8 +4,9 @@ What the kernel tells of SAs by itself, and what it would have told.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -31,11 +32,14 @@ from isakmp.sinks.xfrm.structures import (
     Template,
     decode_mapping,
 )
+from isakmp.sinks.xfrm.users import Users
 
 SETTLE = 1.0
 """Seconds from a loss until all SAs are looked at: where one message is lost, many are."""
 
 _NO_SPI = bytes(4)
+
+_Child = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,6 @@ class Hearing:
     :param publish: is given the events.
     :ivar link: by which it is told, while it listens.
     :ivar names: the bundle that each of our SAs belongs to.
-    :ivar traps: those that stand, by connection and child.
     """
 
     _log = Logger()
@@ -79,7 +82,8 @@ class Hearing:
         self._timer: Any = None
         self._over = False
         self.names: dict[Name, SPIKey] = {}
-        self.traps: dict[tuple[str, str], Trapped] = {}
+        self._traps: dict[_Child, Trapped] = {}
+        self._reqids: Users[_Child, int] = Users()
 
     def start(self) -> None:
         """
@@ -100,6 +104,21 @@ class Hearing:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    @property
+    def traps(self) -> Mapping[_Child, Trapped]:
+        """Those that stand, by connection and child."""
+        return MappingProxyType(self._traps)
+
+    def trapped(self, child: _Child, trap: Trapped) -> None:
+        """From now on this is the trap of a child."""
+        self._traps[child] = trap
+        self._reqids.take(child, trap.reqid)
+
+    def untrapped(self, child: _Child) -> bool:
+        """It has none any more; whether it had one."""
+        self._reqids.give_up(child)
+        return self._traps.pop(child, None) is not None
 
     def heard(self, message: Message) -> None:
         """One message of the kernel's; one that makes no sense is a line of the log."""
@@ -125,7 +144,7 @@ class Hearing:
         """
         :param wanted: the policy that wants an SA, as far as that is known.
         """
-        found = {name: one for name, one in self.traps.items() if one.reqid == reqid}
+        found = {name: self._traps[name] for name in self._reqids.of(reqid)}
         if len(found) > 1:  # a reqid that is configured: which of its children is meant?
             found = {name: one for name, one in found.items() if wanted in one.waits} or found
         for connection, child in found:

@@ -84,7 +84,6 @@ class XFRMSink:
         self._trials = Trials(self._ask)
         self._spis = ReservedSPIs(self._ask)
         self.hearing = Hearing(reactor, self._ask, self._in_turn, self._publish)
-        self._traps = self.hearing.traps
         self.routes: Routes | None = None
         self._waiting = WaitingPackets()
         self._bundles = Bundles(
@@ -139,7 +138,7 @@ class XFRMSink:
     async def _stop(self) -> None:
         if self._asking is not None:
             await self._bundles.remove_all()
-            for connection, child in tuple(self._traps):
+            for connection, child in tuple(self.hearing.traps):
                 await self._untrap(connection, child)
             await self._spis.release_all()
         if self.routes is not None:
@@ -268,7 +267,7 @@ class XFRMSink:
                 self._waiting.keep()
             await self._table.claim(owner, found, weak=True)
         except (OSError, LimitReached, ValueError) as error:
-            if child not in self._traps:
+            if child not in self.hearing.traps:
                 self._choices.give_up(owner)
             why: object = error
             if isinstance(error, OSError):
@@ -276,7 +275,7 @@ class XFRMSink:
                 why = explained(error.errno or 0) if refused else error.strerror
             raise ConfigurationError(f"{owner}: {why}") from None
         waits = frozenset((one.selector, one.others) for one in found)
-        self._traps[child] = Trapped(reqid, waits)
+        self.hearing.trapped(child, Trapped(reqid, waits))
         if self.routes is not None:
             await self.routes.claim(owner, needs_of(policy, between, layers))
 
@@ -285,7 +284,7 @@ class XFRMSink:
         return self._in_turn(lambda: self._untrap(connection, child))
 
     async def _untrap(self, connection: str, child: str) -> None:
-        if self._traps.pop((connection, child), None) is not None:
+        if self.hearing.untrapped((connection, child)):
             await self._table.give_up(_owner(connection, child))
             if self.routes is not None:
                 await self.routes.give_up(_owner(connection, child))

@@ -83,7 +83,7 @@ class HearingTests(SynchronousTestCase):
                 state = state_of(sa, sas, source, REQID, Handling(rekey_packets=40))
                 self.states[state.name] = state
                 self.hearing.names[name_of(sa.key)] = BUNDLE.key
-        self.hearing.traps["road", "net"] = Trapped(REQID)
+        self.hearing.trapped(("road", "net"), Trapped(REQID))
 
     async def ask(self, kind: int, body: bytes, what: str, flags: int = ACK) -> list[Message]:
         self.assertEqual(kind, Kind.GETSA)
