@@ -170,6 +170,11 @@ class Hearing:
             self._log.warn(
                 "the kernel told more of its SAs than could be taken in: all are looked at"
             )
+        self.look()
+
+    def look(self) -> None:
+        """Find out, soon and once, whether what should stand does."""
+        if self._timer is None and not self._over:
             self._timer = self._reactor.callLater(SETTLE, self._due)
 
     def _due(self) -> None:

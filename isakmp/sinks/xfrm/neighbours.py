@@ -14,6 +14,7 @@ import errno
 import ipaddress
 from collections.abc import Awaitable, Callable
 
+from isakmp.logs import Logger
 from isakmp.sinks.xfrm.link import Refused
 from isakmp.sinks.xfrm.structures import BLOCK, Direction, Policy, Selector
 
@@ -49,6 +50,8 @@ class Neighbours:
     :param tell: tells the kernel of a policy, as :meth:`PolicyTable.tell` does.
     """
 
+    _log = Logger()
+
     def __init__(self, tell: _Tell) -> None:
         self._tell = tell
         self._count = 0
@@ -74,11 +77,7 @@ class Neighbours:
         self._count += 1
 
     async def fewer(self) -> None:
-        """
-        One policy less.
-
-        :raises Refused: as the kernel refuses it.
-        """
+        """One policy less; a refusal is a line of the log."""
         self._count -= 1
         if not self._count:
             await self._end()
@@ -89,4 +88,4 @@ class Neighbours:
                 await self._tell(self._standing.pop(), None)
             except Refused as error:
                 if error.errno not in (errno.ENOENT, errno.ESRCH):
-                    raise
+                    self._log.error("{why}", why=error)

@@ -8,6 +8,7 @@ wants it.
 
 from __future__ import annotations
 
+import errno
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from itertools import count
 
 from isakmp.associations import ChildPolicy
 from isakmp.errors import LimitReached
+from isakmp.logs import Logger
 from isakmp.sinks.xfrm.link import Ask, Refused
 from isakmp.sinks.xfrm.neighbours import Neighbours, catches
 from isakmp.sinks.xfrm.structures import Direction, Kind, Policy, Selector
@@ -126,6 +128,8 @@ class PolicyTable:
     _CHANGED = 0x49A00000
     """The first of those that are given while the setting is changed."""
 
+    _log = Logger()
+
     def __init__(self, ask: Ask, changed: Callable[[], bool] = lambda: False) -> None:
         self._ask = ask
         self._changed = changed
@@ -164,17 +168,23 @@ class PolicyTable:
                 done.append(key)
         except Refused:
             for key in done:
-                if key in before:
-                    await self._set(key, owner, before[key])
-                else:
+                if key not in before:
                     await self._drop(key, owner)
+                    continue
+                try:
+                    await self._set(key, owner, before[key])
+                except Refused as error:
+                    self._log.error("a policy is not as it was before: {why}", why=error)
             raise
         for key in before:
             if key not in wanted:
                 await self._drop(key, owner)
 
     async def give_up(self, owner: str) -> None:
-        """The owner needs nothing any more; idempotent."""
+        """
+        The owner needs nothing any more; idempotent.  A refusal is a line of the log, and whatever
+        else it needed is given up as well.
+        """
         for key in tuple(self._keys.get(owner, ())):
             await self._drop(key, owner)
 
@@ -197,8 +207,8 @@ class PolicyTable:
         try:
             await self._tell(_effective(before), _effective(own))
         except Refused as error:
-            if error.errno not in (2, 3):
-                raise
+            if error.errno not in (errno.ENOENT, errno.ESRCH):
+                self._log.error("{why}", why=error)
 
     def _keep(self, key: _Key, own: dict[str, _Claim]) -> None:
         """From now on these need it."""

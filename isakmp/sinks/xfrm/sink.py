@@ -94,6 +94,7 @@ class XFRMSink:
             self._waiting,
             self.hearing.names,
             entropy,
+            self.hearing.look,
         )
         self._alone = Alone(entropy)
 
@@ -133,7 +134,7 @@ class XFRMSink:
 
     def stop(self) -> Deferred[None]:
         """Leave nothing in the kernel; idempotent."""
-        return Deferred.fromCoroutine(self._stop())
+        return self._in_turn(self._stop)
 
     async def _stop(self) -> None:
         if self._asking is not None:
