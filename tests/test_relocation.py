@@ -103,6 +103,27 @@ class RelocationTests(SynchronousTestCase):
         self.successResultOf(self.alice.registry.remove(old, Removal.DELETED))
         self.assertEqual(self.alice.bundles, [])
 
+    def test_replayed(self) -> None:
+        """
+        A child that takes replayed packets, ``replay_window = 0``, stays where it is: whoever has
+        recorded one packet could send it again from anywhere, and so have all that we send go
+        there.  With sequence numbers of 64 bits replayed packets are refused in any case.
+        """
+        (one,) = self.alice.bundles
+        handling = replace(one.policy.handling, replay_window=0)
+        self.set(replace(one, policy=replace(one.policy, handling=handling)))
+        self.moved(ELSEWHERE, 4501)
+        self.stands_at(self.at)
+        self.assertEqual([sa.path.remote for sa in self.alice.sas], [self.at])
+        (one,) = self.alice.bundles
+        extended = [
+            replace(sa, parameters=replace(sa.parameters, extended=True))  # type: ignore[type-var]
+            for sa in one.inbound
+        ]
+        self.set(replace(one, inbound=tuple(extended)))
+        self.moved(ELSEWHERE, 4501)
+        self.stands_at((ELSEWHERE, 4501))
+
     def test_expiry(self) -> None:
         """One that has moved expires when it would have, and leaves nothing in the sink."""
         self.moved(ELSEWHERE, 4501)
