@@ -17,6 +17,7 @@ from typing import Any
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.task import deferLater
+from twisted.logger import formatEvent
 from twisted.trial.unittest import TestCase
 
 from isakmp.associations import Action, SPIKey
@@ -35,7 +36,7 @@ from isakmp.sinks.xfrm.sink import XFRMSink
 from isakmp.sinks.xfrm.structures import Attribute, Kind
 from isakmp.sinks.xfrm.waiting import LARVAL_DROP
 from isakmp.stream import EventStream
-from tests.samples import policy
+from tests.samples import logged, policy
 
 OURS, NEAR, FAR = "10.81.0.1", "10.81.0.2", "10.82.0.1"
 PATH = Path((OURS, 500), ("10.77.0.2", 500))
@@ -286,6 +287,41 @@ class OwnKernelTests(TestCase):
         yield self.sink.untrap(CHILD.connection, CHILD.name)
         self.assertRaises(OSError, self.say, FAR)
         yield self.sink.stop()
+        self.assertEqual(ip("xfrm", "policy"), "")
+
+    @inlineCallbacks
+    def test_flushed(self) -> Generator[Deferred[Any], Any, None]:
+        """
+        Another daemon, or an administrator, removes all policies of the host, as libreswan does
+        when it stops: ours stand again at once, and it is one line of the log.  Of what else
+        becomes of policies and SAs nothing is heard.
+        """
+        notes = logged(self)  # type: ignore[arg-type]
+        sink = HearingSink(reactor)
+        self.addCleanup(sink.stop)
+        heard: list[int] = []
+        hear = sink.hearing.heard
+        assert sink.hearing.link is not None
+        sink.hearing.link._heard = lambda message: (heard.append(message.kind), hear(message))
+        yield sink.trap(CHILD, PATH)
+        yield sink.reserve_spi(DOI.IPSEC, ProtocolID.ESP, PATH)
+        standing = ip("xfrm", "policy")
+        ip("xfrm", "policy", "flush")
+        ip("xfrm", "state", "flush")
+        yield deferLater(reactor, 0.2, lambda: None)  # type: ignore[arg-type]
+        self.assertEqual(heard, [Kind.FLUSHPOLICY, Kind.FLUSHSA])
+        self.assertEqual(sorted(ip("xfrm", "policy")), sorted(standing))
+        (line,) = [formatEvent(note) for note in notes if "somebody" in note["log_format"]]
+        self.assertEqual(
+            line, "somebody has removed policies of this host: 3 of ours have been set again"
+        )
+        self.say(FAR)
+        yield deferLater(reactor, 0.2, lambda: None)  # type: ignore[arg-type]
+        self.assertEqual([event.child for event in sink.heard], [CHILD.name])
+        # Had it died now, while traffic waits, the next run would start none the less.
+        yield Deferred.fromCoroutine(remove_leftovers(self.sink._ask))
+        self.assertEqual(ip("xfrm", "policy"), "")
+        yield sink.stop()
         self.assertEqual(ip("xfrm", "policy"), "")
 
     @inlineCallbacks

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import errno
 import ipaddress
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from isakmp.logs import Logger
 from isakmp.sinks.xfrm.link import Refused
@@ -56,6 +56,11 @@ class Neighbours:
         self._tell = tell
         self._count = 0
         self._standing: list[Policy] = []
+
+    @property
+    def standing(self) -> Sequence[Policy]:
+        """What lets it pass at the moment, as far as it is ours."""
+        return tuple(self._standing)
 
     async def more(self) -> None:
         """

@@ -188,6 +188,25 @@ class PolicyTable:
         for key in tuple(self._keys.get(owner, ())):
             await self._drop(key, owner)
 
+    async def restore(self) -> None:
+        """
+        Somebody has removed policies: set ours again that are gone.  A refusal is a line of the
+        log, and takes nothing else down.
+        """
+        count = 0
+        for policy in (*self._neighbours.standing, *map(_effective, self._owned.values())):
+            try:
+                await self.tell(None, policy)
+                count += 1
+            except Refused as error:
+                if error.errno != errno.EEXIST:
+                    self._log.error("a policy is gone: {why}", why=error)
+        if count:
+            self._log.error(
+                "somebody has removed policies of this host: {count} of ours have been set again",
+                count=count,
+            )
+
     async def _set(self, key: _Key, owner: str, claim: _Claim) -> None:
         before = self._owned.get(key, {})
         own = {name: one for name, one in before.items() if name != owner}

@@ -83,7 +83,9 @@ class XFRMSink:
         self._table = PolicyTable(self._ask, lambda: self._waiting.changed)
         self._trials = Trials(self._ask)
         self._spis = ReservedSPIs(self._ask)
-        self.hearing = Hearing(reactor, self._ask, self._in_turn, self._publish)
+        self.hearing = Hearing(
+            reactor, self._ask, self._in_turn, self._publish, self._table.restore
+        )
         self.routes: Routes | None = None
         self._waiting = WaitingPackets()
         self._bundles = Bundles(
