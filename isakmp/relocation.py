@@ -104,7 +104,12 @@ class Relocations:
             self._node.registry.replace(sa, there).addErrback(self._not_stored)
 
     async def _follow(self, bundle: SABundle, remote: Address) -> None:
-        await self._node.sink.install(relocated(bundle, remote))
+        there = relocated(bundle, remote)
+        for sa in there.outbound:
+            other = self._node.registry.find(sa.key)
+            if other is not None and other.key != bundle.key:
+                raise ValueError(f"SPI {sa.key.spi.hex()} is another SA's there")
+        await self._node.sink.install(there)
         now = self._node.registry.find(bundle.key)  # it may have another parent since
         if isinstance(now, SABundle) and now.name == bundle.name:
             await self._node.registry.replace(now, relocated(now, remote))

@@ -39,21 +39,22 @@ class Alone:
         """
         Take it.
 
-        :param ask: asks the kernel.
+        :param ask: asks the kernel; its socket is open, and so the kernel's module loaded.
         :raises ConfigurationError: if another process has it.
         :raises Refused: as the kernel refuses it.
         """
-        if await _claims(ask):
-            raise _taken()
         octets = self._entropy(4)
         ports = int.from_bytes(octets[:2], "big"), int.from_bytes(octets[2:], "big")
         ours = Policy(Selector(_HOST, _HOST, 0, *ports), Direction.OUT, _SIGN)
         claimed = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         try:
             claimed.setsockopt(*SOCKET_POLICY[socket.AF_INET], ours.encode())
-            # Of two that start at once the first has it: the kernel lists the latest first.
+            # The first has it, also of two that start at once: the kernel lists the latest first.
             if (await _claims(ask))[-1:] != [ours.selector]:
-                raise _taken()
+                raise ConfigurationError(
+                    "the sink xfrm cannot be used: "
+                    "another process uses it in this network namespace"
+                )
         except OSError as error:
             claimed.close()
             raise Refused(error.errno or 0, "a policy of a socket's") from None
@@ -80,9 +81,3 @@ async def _claims(ask: Ask) -> list[Selector]:
         for policy in told
         if policy.direction is Direction.SOCKET_OUT and policy.priority == _SIGN
     ]
-
-
-def _taken() -> ConfigurationError:
-    return ConfigurationError(
-        "the sink xfrm cannot be used: another process uses it in this network namespace"
-    )

@@ -248,7 +248,8 @@ class Bundles:
         """Remove its SAs, but for those that stand on."""
         for key, state in installed.states.items():
             if key not in but:
-                self._names.pop(state.name, None)
+                if self._names.get(state.name) == installed.bundle.key:
+                    del self._names[state.name]
                 await gone(self._ask, Kind.DELSA, named(state), "to remove an SA")
 
     async def _add(self, key: SPIKey, state: State, bundle: SABundle) -> None:

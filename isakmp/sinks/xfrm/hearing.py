@@ -146,7 +146,7 @@ class Hearing:
             elif message.kind == Kind.MAPPING:
                 self._moved(message.body)
             elif message.kind == Kind.FLUSHSA and self.names:
-                self._log.error(
+                self._log.warn(
                     "somebody has removed all SAs of this host, or all of a protocol: "
                     "children that are without theirs end"
                 )

@@ -202,7 +202,7 @@ class PolicyTable:
                 if error.errno != errno.EEXIST:
                     self._log.error("a policy is gone: {why}", why=error)
         if count:
-            self._log.error(
+            self._log.warn(
                 "somebody has removed policies of this host: {count} of ours have been set again",
                 count=count,
             )

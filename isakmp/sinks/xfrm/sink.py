@@ -113,6 +113,7 @@ class XFRMSink:
 
     async def _start(self) -> None:
         try:
+            self._link()
             await self._alone.claim(self._ask)
             await self._trials.anything()
             self.hearing.start()

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
 
@@ -22,14 +23,18 @@ from isakmp.sinks.xfrm.structures import (
     BLOCK,
     ESP,
     NO_SPI,
+    SIGN,
     TRANSPORT,
+    Attribute,
     Direction,
     Kind,
+    Limits,
     Name,
     Policy,
     Selector,
     State,
     Template,
+    mark,
 )
 from tests.samples import logged
 
@@ -182,6 +187,27 @@ class NeighbourTests(SynchronousTestCase):
         self.assertTrue(self.kernel.selectors >= _DISCOVERY)
 
 
+    def test_weak(self) -> None:
+        """
+        What a trap wants of a policy counts only while no SA has it, whichever came first, and of
+        two SAs the later counts.
+        """
+        trap, one, other = (replace(policy(protocol=17), priority=n) for n in (1001, 1000, 999))
+        key = trap.selector, trap.direction
+
+        def claim(owner: str, its: Policy, weak: bool = False) -> int:
+            claiming = self.table.claim(owner, [its], weak)
+            self.successResultOf(Deferred.fromCoroutine(claiming))
+            return self.kernel.standing[key].priority
+
+        self.assertEqual(claim("trap", trap, weak=True), 1001)
+        self.assertEqual(claim("one", one), 1000)
+        self.assertEqual(claim("trap", trap, weak=True), 1000)
+        self.assertEqual(claim("other", other), 999)
+        for owner, left in (("other", 1000), ("one", 1001)):
+            self.give_up(owner)
+            self.assertEqual(self.kernel.standing[key].priority, left)
+
     def test_restored(self) -> None:
         """
         Somebody has removed all policies: ours are set again as they were, with what lets neighbour
@@ -275,6 +301,38 @@ class LeftoverTests(SynchronousTestCase):
         for kind in (Kind.DELPOLICY, Kind.DELSA):
             refusal[kind] = errno.EPERM
             self.failureResultOf(Deferred.fromCoroutine(remove_leftovers(ask)), Refused)
+
+    def test_which(self) -> None:
+        """
+        Of SAs, those are ours that are signed, or have a reqid of ours; they, and policies of
+        ours, are removed by names that have their marks.  Nothing else is touched.
+        """
+        named = [Name("192.0.2.2", ESP, bytes([n] * 4)) for n in range(1, 5)]
+        signed, marked = Limits(sign=SIGN), mark(Attribute.MARK, 7, 0xFF)
+        sas = [
+            State("192.0.2.1", named[0], Reqids.RANGE[3], TRANSPORT),
+            State("192.0.2.1", named[1], 77, TRANSPORT, signed, others=marked),
+            State("192.0.2.1", named[2], 77, TRANSPORT),
+            State("192.0.2.1", named[3], 0, TRANSPORT, Limits(life_seconds=9), others=marked),
+        ]
+        mine = replace(policy(), index=0x49530001, others=marked)
+        theirs = replace(policy(protocol=6), index=9)
+        told: dict[int, Sequence[State | Policy]] = {
+            Kind.GETSA: sas,
+            Kind.GETPOLICY: [mine, theirs],
+        }
+        removed: list[bytes] = []
+
+        async def ask(kind: int, body: bytes, what: str, flags: int = ACK) -> list[Message]:
+            if flags == DUMP:
+                return [Message(0, 0, 0, 0, one.encode()) for one in told[kind]]
+            removed.append(body)
+            return []
+
+        left = Deferred.fromCoroutine(remove_leftovers(ask))
+        self.assertEqual(self.successResultOf(left), Leftovers(3, False))
+        names = named[0].encode(), named[1].encode() + marked, mine.encode_id()
+        self.assertEqual(removed, list(names))
 
     def test_many(self) -> None:
         """An index is ours, and tells the same, however many were given before."""

@@ -7,12 +7,14 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path as File
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from isakmp.associations import SABundle
+from isakmp.errors import LimitReached
 from isakmp.events import SAExpiring
 from isakmp.handling import Handling, Mark, Unique
 from isakmp.interfaces import IEvents
@@ -23,6 +25,7 @@ from isakmp.sinks.xfrm.link import ACK, Refused
 from isakmp.sinks.xfrm.netlink import Message
 from isakmp.sinks.xfrm.states import apart
 from isakmp.sinks.xfrm.structures import Direction, Kind, Policy, Selector, Standing, State
+from isakmp.sinks.xfrm.waiting import WaitingPackets
 from isakmp.stream import EventStream
 from tests.samples import PATH, bundle, logged
 from tests.sinks.xfrm.kernel import RecordedSink
@@ -152,6 +155,35 @@ class MidwayTests(SynchronousTestCase):
         self.assertEqual((len(self.sink.sas), len(self.sink.kept)), (2, 3))
         self.successResultOf(self.sink.remove(self.bundle))
         self.assertEqual(self.sink.standing, ({}, {}))
+
+    def test_numbers(self) -> None:
+        """What could not be installed keeps no number: another child may have it."""
+        one_bit = Handling(mark_out=Mark(Unique(), 1))
+        one = replace(self.bundle, policy=replace(self.bundle.policy, handling=one_bit))
+        self.sink.refused = after(0, errno.ENOBUFS)
+        self.failureResultOf(self.sink.install(one), OSError)
+        other = replace(self.made(0x2002), name="other")
+        turned = replace(one.policy, local=one.policy.remote, remote=one.policy.local)
+        other = replace(other, policy=turned)
+        self.successResultOf(self.sink.install(other))
+        self.failureResultOf(self.sink.install(one), LimitReached)
+        self.successResultOf(self.sink.remove(other))
+        self.successResultOf(self.sink.install(one))
+
+    def test_stands_by_its_spi(self) -> None:
+        """An SPI by which a child stands is not given back, though an exchange thinks of it."""
+        self.successResultOf(self.sink.install(self.bundle))
+        before = self.sink.standing
+        self.successResultOf(self.sink.release_spi(self.bundle.key))
+        self.assertEqual(self.sink.standing, before)
+
+    def test_waits(self) -> None:
+        """From the first child on what waits for an SA is kept, not dropped."""
+        setting = File(self.mktemp())
+        setting.write_text("1")
+        self.sink._bundles._waiting = WaitingPackets(setting)
+        self.successResultOf(self.sink.install(self.bundle))
+        self.assertEqual(setting.read_text(), "0\n")
 
     def test_move(self) -> None:
         """A child whose peer has moved stays where it was, as a whole, if it cannot follow."""
