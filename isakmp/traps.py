@@ -66,12 +66,13 @@ class Traps:
         }
         self._asked &= wanted.keys()
         before, self._set = self._set, wanted
-        for name in before:
-            if name not in wanted:
-                self._done(self._untrapped(name), name)
         for name, what in wanted.items():
             if before.get(name) != what or self._standing.get(name) != what:
                 self._done(self._trapped(*what), name)
+        # Afterwards: where only the name is another now, nothing goes in clear meanwhile.
+        for name in before:
+            if name not in wanted:
+                self._done(self._untrapped(name), name)
 
     def set(self, connection: Connection, child: Child) -> Deferred[None]:
         """

@@ -257,31 +257,34 @@ class XFRMSink:
 
     async def _trap(self, policy: ChildPolicy, path: Path | None) -> None:
         child = policy.connection, policy.name
-        owner = _owner(*child)
+        owner, text = _owner(*child), f"{'/'.join(child)}, trapped"
         protects = policy.action is Action.PROTECT
         if protects and path is None:
-            raise ConfigurationError(f"{owner}: a trap needs the peer's address")
+            raise ConfigurationError(f"{text}: a trap needs the peer's address")
         between = Between.of(path)
+        # Until it stands what stood before keeps its numbers: policies would have those of others.
+        anew = f"{owner}, anew"
         try:
             interface = index_of(policy.handling.interface)
-            reqid, policy = self._choices.take(policy, between.peer, owner, trap=True)
-            layers = trapped_layers(policy) if protects else []
-            found = policies(policy, between, layers, reqid, interface, trap=True)
+            reqid, chosen = self._choices.take(policy, between.peer, anew, trap=True)
+            layers = trapped_layers(chosen) if protects else []
+            found = policies(chosen, between, layers, reqid, interface, trap=True)
             if protects:
                 self._waiting.keep()
             await self._table.claim(owner, found, weak=True)
+            self._choices.take(policy, between.peer, owner, trap=True)
         except (OSError, LimitReached, ValueError) as error:
-            if child not in self.hearing.traps:
-                self._choices.give_up(owner)
             why: object = error
             if isinstance(error, OSError):
                 refused = isinstance(error, Refused)
                 why = explained(error.errno or 0) if refused else error.strerror
-            raise ConfigurationError(f"{owner}: {why}") from None
+            raise ConfigurationError(f"{text}: {why}") from None
+        finally:
+            self._choices.give_up(anew)
         waits = frozenset((one.selector, one.others) for one in found)
         self.hearing.trapped(child, Trapped(reqid, waits))
         if self.routes is not None:
-            await self.routes.claim(owner, needs_of(policy, between, layers))
+            await self.routes.claim(owner, needs_of(chosen, between, layers))
 
     def untrap(self, connection: str, child: str) -> Deferred[None]:
         """Idempotent."""
@@ -300,4 +303,5 @@ class XFRMSink:
 
 
 def _owner(connection: str, child: str) -> str:
-    return f"{connection}/{child}, trapped"
+    """What a trap is called here; names may have any character in them."""
+    return f"trap {connection!r} {child!r}"

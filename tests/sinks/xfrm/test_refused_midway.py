@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from isakmp.associations import SABundle
-from isakmp.errors import LimitReached
+from isakmp.errors import ConfigurationError, LimitReached
 from isakmp.events import SAExpiring
 from isakmp.handling import Handling, Mark, Unique
 from isakmp.interfaces import IEvents
@@ -23,12 +23,13 @@ from isakmp.relocation import relocated
 from isakmp.sinks.xfrm.hearing import SETTLE
 from isakmp.sinks.xfrm.link import ACK, Refused
 from isakmp.sinks.xfrm.netlink import Message
+from isakmp.sinks.xfrm.policy_table import Reqids
 from isakmp.sinks.xfrm.states import apart
 from isakmp.sinks.xfrm.structures import Direction, Kind, Policy, Selector, Standing, State
 from isakmp.sinks.xfrm.waiting import WaitingPackets
 from isakmp.stream import EventStream
-from tests.samples import PATH, bundle, logged
-from tests.sinks.xfrm.kernel import RecordedSink
+from tests.samples import PATH, PEER, bundle, logged
+from tests.sinks.xfrm.kernel import RecordedSink, ends
 from tests.test_relocation import in_udp
 
 ELSEWHERE = "192.0.2.77"
@@ -247,6 +248,7 @@ class MidwayTests(SynchronousTestCase):
             left = len(self.sink.sas) - 2, len(self.sink.kept) - 3
             self.assertEqual(sum(left), 1 if count < 5 else 0, count)
             self.assertEqual(len(self.notes), 1 if count < 5 else 0)
+            self.assertEqual(set(self.sink.hearing.names.values()), {other.key})
             self.sink.sas.clear()
             self.sink.kept.clear()
             self.sink.refused = iter(())
@@ -278,6 +280,65 @@ class MidwayTests(SynchronousTestCase):
         self.assertIn("there is such a one already, and it is not ours", str(failure.value))
         self.assertEqual(self.sink.kept, foreign)
         self.assertEqual(self.sink.sas, {})
+
+    def test_trap_changed(self) -> None:
+        """
+        A trap that cannot be as its file says now stands as it was, and its number is nobody
+        else's: else traffic of one child would go by the SAs of another.
+        """
+        policy = replace(self.bundle.policy, handling=Handling())
+        self.successResultOf(self.sink.trap(policy, PATH))
+        before = self.sink.standing
+        (trap,) = self.sink.hearing.traps.values()
+        self.sink.refused = after(0, errno.EEXIST)
+        turned = replace(policy, local=policy.remote, remote=policy.local)
+        self.failureResultOf(self.sink.trap(turned, PATH), ConfigurationError)
+        self.assertEqual(self.sink.standing, before)
+        self.assertEqual(tuple(self.sink.hearing.traps.values()), (trap,))
+        choices = self.sink._choices
+        given = {
+            choices.reqid(replace(policy, name=str(n)), PEER, str(n))
+            for n in range(len(Reqids.RANGE) - 2)
+        }
+        self.assertNotIn(trap.reqid, given)
+        self.assertEqual(len(given), len(Reqids.RANGE) - 2)
+        self.successResultOf(self.sink.untrap(policy.connection, policy.name))
+        self.assertEqual(choices.reqid(replace(policy, name="last"), PEER, "last"), trap.reqid)
+
+    def test_names(self) -> None:
+        """Of two traps each has its own policies, whatever their children are called."""
+        policy = replace(self.bundle.policy, handling=Handling())
+        turned = replace(policy, local=policy.remote, remote=policy.local)
+        for one, connection, name in ((policy, "a/b", "c"), (turned, "a", "b/c")):
+            named = replace(one, connection=connection, name=name)
+            self.successResultOf(self.sink.trap(named, PATH))
+        self.assertEqual(len(self.sink.kept), 6)
+        self.successResultOf(self.sink.untrap("a", "b/c"))
+        self.assertEqual(len(self.sink.kept), 3)
+
+    def test_renamed(self) -> None:
+        """
+        A child that is renamed in its file is protected throughout: no policy goes before the same
+        is there for its new name.
+        """
+        both = ends(File(self.mktemp()), "start_action = trap", sink=self.sink)
+        one, traps = both.ours.connection("gw"), both.ours.assembly.traps
+        traps.keep([one])
+        before = self.sink.standing
+        self.assertEqual(len(self.sink.kept), 3)
+        asked: list[int] = []
+        ask = self.sink._ask
+
+        async def noted(kind: int, body: bytes, what: str, flags: int = ACK) -> list[Message]:
+            asked.append(kind)
+            return await ask(kind, body, what, flags)
+
+        self.sink._table._ask = noted
+        (child,) = one.children
+        traps.keep([replace(one, children=(replace(child, name="renamed"),))])
+        self.assertEqual(list(traps.standing), [(one.name, "renamed")])
+        self.assertNotIn(Kind.DELPOLICY, asked)
+        self.assertEqual(self.sink.kept.keys(), before[1].keys())
 
     def test_in_turn(self) -> None:
         """A daemon that is stopped while a child is installed waits for that, and removes it."""
