@@ -3,7 +3,8 @@ SAs that follow their peer: RFC 3947 section 7.
 
 A NAT between us may forget where the peer was, and give it another address or port.  An end that is
 not behind one goes on to where the last packet came from that an SA has proven.  Only ESP in UDP
-says where that is, because without UDP no NAT is between.
+says where that is, because without UDP no NAT is between; and only packets that count once prove
+it: an SA without a replay window stays where it is.
 """
 
 from __future__ import annotations
@@ -65,6 +66,8 @@ class Relocations:
             ":" in event.remote[0]
         ):
             return
+        if not refuses_replays(bundle):
+            return  # whoever has recorded one of its packets could send it from anywhere
         parent = self._node.registry.find(bundle.parent)
         if IRelocating.providedBy(parent) and not IRelocating(parent).follows:
             return
@@ -101,7 +104,12 @@ class Relocations:
             self._node.registry.replace(sa, there).addErrback(self._not_stored)
 
     async def _follow(self, bundle: SABundle, remote: Address) -> None:
-        await self._node.sink.install(relocated(bundle, remote))
+        there = relocated(bundle, remote)
+        for sa in there.outbound:
+            other = self._node.registry.find(sa.key)
+            if other is not None and other.key != bundle.key:
+                raise ValueError(f"SPI {sa.key.spi.hex()} is another SA's there")
+        await self._node.sink.install(there)
         now = self._node.registry.find(bundle.key)  # it may have another parent since
         if isinstance(now, SABundle) and now.name == bundle.name:
             await self._node.registry.replace(now, relocated(now, remote))
@@ -133,6 +141,14 @@ def place_of(bundle: SABundle) -> Address | None:
         if isinstance(parameters, IPsecParameters) and parameters.udp is not None:
             return sa.key.destination, parameters.udp[1]
     return None
+
+
+def refuses_replays(bundle: SABundle) -> bool:
+    """Whether a packet of its counts once: else it does not prove where the peer is now."""
+    return bundle.policy.handling.replay_window > 0 or any(
+        isinstance(sa.parameters, IPsecParameters) and sa.parameters.extended
+        for sa in bundle.inbound
+    )
 
 
 def relocated(bundle: SABundle, remote: Address) -> SABundle:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from isakmp.associations import Action, ChildPolicy
@@ -22,7 +23,10 @@ from isakmp.node import endpoint_of
 from isakmp.paths import Path
 
 AT_MOST = 1.0
-"""Seconds until a child that could not be begun is again: its traffic may be anybody's."""
+"""
+Seconds until a child is begun again: its traffic may be anybody's, and its peer may delete what it
+has just agreed to.
+"""
 
 _Name = tuple[str, str]
 
@@ -41,14 +45,16 @@ class Traps:
         self._standing: dict[_Name, tuple[Connection, Child]] = {}
         self._running: dict[_Name, Deferred[object]] = {}
         self._begun: dict[_Name, float] = {}
+        self._later: dict[_Name, IDelayedCall] = {}
         self._unsubscribe: Callable[[], None] | None = node.events.subscribe(
             TrafficWaiting, self._waiting
         )
 
     def keep(self, connections: Iterable[Connection]) -> None:
         """
-        From now on these, and no others; what is the same is left alone, and so is what was asked
-        for by :meth:`set` and is configured yet.
+        From now on these, and no others; what stands as it is to is left alone, and so is what was
+        asked for by :meth:`set` and is configured yet.  What the sink could not do before is tried
+        again.
         """
         wanted = {
             (connection.name, child.name): (connection, child)
@@ -60,13 +66,13 @@ class Traps:
         }
         self._asked &= wanted.keys()
         before, self._set = self._set, wanted
+        for name, what in wanted.items():
+            if before.get(name) != what or self._standing.get(name) != what:
+                self._done(self._trapped(*what), name)
+        # Afterwards: where only the name is another now, nothing goes in clear meanwhile.
         for name in before:
             if name not in wanted:
-                self._begun.pop(name, None)
                 self._done(self._untrapped(name), name)
-        for name, what in wanted.items():
-            if before.get(name) != what:
-                self._done(self._trapped(*what), name)
 
     def set(self, connection: Connection, child: Child) -> Deferred[None]:
         """
@@ -107,17 +113,22 @@ class Traps:
         running, self._running = self._running, {}
         for one in running.values():
             one.cancel()
+        for name in tuple(self._later):
+            self._forget(name)
 
     def _trapped(self, connection: Connection, child: Child) -> Deferred[None]:
         trapping = Deferred.fromCoroutine(self._trap(connection, child))
 
         def stands(_: None) -> None:
-            self._standing[connection.name, child.name] = connection, child
+            name = connection.name, child.name
+            if self._set.get(name) == (connection, child):  # else it was given up meanwhile
+                self._standing[name] = connection, child
 
         return trapping.addCallback(stands)
 
     def _untrapped(self, name: _Name) -> Deferred[None]:
         self._standing.pop(name, None)
+        self._forget(name)
         return self._node.sink.untrap(*name)
 
     async def _trap(self, connection: Connection, child: Child) -> None:
@@ -154,20 +165,33 @@ class Traps:
 
     def _waiting(self, event: TrafficWaiting) -> None:
         name = event.connection, event.child
-        if name not in self._set or name in self._running:
+        if name not in self._set or name in self._running or name in self._later:
             return
-        now = self._node.clock.seconds()
-        if name in self._begun and 0 <= now - self._begun[name] < AT_MOST:
-            return
-        self._begun[name] = now
+        wait = self._begun.get(name, -AT_MOST) + AT_MOST - self._node.clock.seconds()
+        if 0 < wait <= AT_MOST:
+            # Not never: a kernel may ask for the same traffic once in half a minute.
+            self._later[name] = self._node.clock.callLater(wait, self._begin, name, event.traffic)
+        else:
+            self._begin(name, event.traffic)
+
+    def _begin(self, name: _Name, traffic: str) -> None:
+        self._later.pop(name, None)
+        self._begun[name] = self._node.clock.seconds()
         self._log.info(
-            "{child}: traffic waits: {selectors}", child="/".join(name), selectors=event.traffic
+            "{child}: traffic waits: {selectors}", child="/".join(name), selectors=traffic
         )
         connection, child = self._set[name]
         beginning = endpoint_of(self._node, connection).establish(connection, child)
-        running: Deferred[object] = beginning.addCallback(lambda _: self._begun.pop(name, None))
+        running: Deferred[object] = beginning.addCallback(lambda _: None)
         self._running[name] = running
         running.addErrback(self._failed, name).addBoth(self._ended, name, running)
+
+    def _forget(self, name: _Name) -> None:
+        """Begin it no more for what waited."""
+        self._begun.pop(name, None)
+        later = self._later.pop(name, None)
+        if later is not None:
+            later.cancel()
 
     def _ended(self, result: object, name: _Name, running: Deferred[object]) -> None:
         if self._running.get(name) is running:

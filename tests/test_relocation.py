@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 from twisted.internet.defer import Deferred, fail
-from twisted.logger import formatEvent
+from twisted.logger import LogLevel, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from isakmp.associations import IPsecParameters, SABundle, SPIKey
 from isakmp.events import PeerMoved, Removal
 from isakmp.ike.sa import ISAKMPSA
-from isakmp.interfaces import IRelocating
+from isakmp.interfaces import Expiry, IRelocating
 from isakmp.paths import Address, Path
 from isakmp.relocation import AT_MOST, place_of, relocated
 from isakmp.sinks.memory import MemorySink
 from tests.nodes import Pair, pair
-from tests.samples import PEER, bundle, logged
+from tests.samples import PEER, bundle, cookies, logged, protection_sa
 
 PORT, ELSEWHERE = 500, "192.0.2.77"
 
@@ -102,6 +102,46 @@ class RelocationTests(SynchronousTestCase):
         self.assertEqual(now.outbound[0].keys, old.outbound[0].keys)
         self.successResultOf(self.alice.registry.remove(old, Removal.DELETED))
         self.assertEqual(self.alice.bundles, [])
+
+    def test_replayed(self) -> None:
+        """
+        A child that takes replayed packets, ``replay_window = 0``, stays where it is: whoever has
+        recorded one packet could send it again from anywhere, and so have all that we send go
+        there.  With sequence numbers of 64 bits replayed packets are refused in any case.
+        """
+        (one,) = self.alice.bundles
+        handling = replace(one.policy.handling, replay_window=0)
+        self.set(replace(one, policy=replace(one.policy, handling=handling)))
+        self.moved(ELSEWHERE, 4501)
+        self.stands_at(self.at)
+        self.assertEqual([sa.path.remote for sa in self.alice.sas], [self.at])
+        (one,) = self.alice.bundles
+        extended = [
+            replace(sa, parameters=replace(sa.parameters, extended=True))  # type: ignore[type-var]
+            for sa in one.inbound
+        ]
+        self.set(replace(one, inbound=tuple(extended)))
+        self.moved(ELSEWHERE, 4501)
+        self.stands_at((ELSEWHERE, 4501))
+
+    def test_taken(self) -> None:
+        """
+        Where somebody else receives by the same SPI already, as a peer may have it that chooses
+        its SPI by what it has seen, nobody moves there: neither in the registry nor in the sink.
+        """
+        (mine,) = self.alice.bundles
+        spi = int.from_bytes(mine.outbound[0].key.spi, "big")
+        outbound = (protection_sa(spi, ELSEWHERE),)
+        other = replace(bundle(0x9001, parent=cookies(9)), outbound=outbound)
+        self.successResultOf(self.alice.registry.add(other, Expiry()))
+        notes = logged(self)
+        before = dict(self.alice.sink.standing)
+        self.moved(ELSEWHERE, 4501, key=mine.key)
+        self.assertEqual(dict(self.alice.sink.standing), before)
+        self.assertEqual(self.alice.bundles, [mine, other])
+        lines = [formatEvent(note) for note in notes if note["log_level"] is LogLevel.error]
+        (line,) = lines
+        self.assertRegex(line, r"its SA cannot follow the peer: SPI [0-9a-f]{8} is another SA's")
 
     def test_expiry(self) -> None:
         """One that has moved expires when it would have, and leaves nothing in the sink."""

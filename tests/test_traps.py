@@ -8,10 +8,10 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import LogLevel, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from isakmp.associations import Action, ChildPolicy
+from isakmp.associations import Action, ChildPolicy, SABundle
 from isakmp.connections import Connection, StartAction
 from isakmp.errors import ConfigurationError
-from isakmp.events import TrafficWaiting
+from isakmp.events import Established, TrafficWaiting
 from isakmp.paths import Path
 from isakmp.sinks.memory import MemorySink
 from tests.nodes import Member, Pair, pair
@@ -127,6 +127,68 @@ class TrapTests(SynchronousTestCase):
         self.assertEqual(len([line for line in lines if line and "traffic waits" in line]), 3)
         self.assertEqual(len([line for line in lines if line and "cannot be begun" in line]), 3)
         self.assertEqual(len(lines), 6)
+
+    def test_deleted_at_once(self) -> None:
+        """
+        A peer that agrees and deletes it at once, again and again, has us begin once in a second,
+        however much traffic waits; and what waits is not forgotten.
+        """
+        self.keep(trapped(self.alice.connection()))
+        made: list[SABundle] = []
+
+        def deleted(event: Established) -> None:
+            if isinstance(event.sa, SABundle):
+                made.append(event.sa)
+                self.both.b.endpoint.delete([event.sa])
+
+        self.both.b.node.events.subscribe(Established, deleted)
+        for _ in range(40):
+            self.alice.node.events.publish(WAITS)
+            self.both.wait(0.1)
+        self.assertEqual(len(made), 4)
+        self.assertEqual(self.alice.bundles, [])
+        self.both.wait(3.0)
+        self.assertEqual(len(made), 5)
+        self.alice.node.events.publish(WAITS)
+        self.alice.node.events.publish(WAITS)
+        self.keep()
+        self.both.wait(3.0)
+        self.assertLessEqual(len(made), 6)
+
+    def test_stopped_while_waiting(self) -> None:
+        """A node that stops leaves nothing on the clock, though traffic has its turn soon."""
+        self.keep(trapped(self.alice.connection()))
+        for _ in range(3):
+            self.alice.node.events.publish(WAITS)
+            self.both.wait(0.3)
+        self.assertTrue(self.alice.assembly.traps._later)
+        self.alice.assembly.traps.stop()
+        self.both.wait(3.0)
+        self.assertEqual(len(self.alice.bundles), 1)
+
+    def test_tried_again(self) -> None:
+        """
+        What the sink could not do is tried again when the same file is loaded once more: what was
+        in its way may be gone.
+        """
+        self.refusal = ConfigurationError("there is such a one already, and it is not ours")
+        self.keep(trapped(self.alice.connection()))
+        self.assertEqual(dict(self.alice.assembly.traps.standing), {})
+        self.refusal = None
+        self.keep(trapped(self.alice.connection()))
+        self.assertEqual(list(self.alice.assembly.traps.standing), [("lab", "net")])
+        self.assertEqual(len(self.policies), 1)
+
+    def test_given_up_meanwhile(self) -> None:
+        """What is given up while the sink is at it does not stand afterwards."""
+        slow: Deferred[None] = Deferred()
+        self.patch(MemorySink, "trap", lambda *words: slow)
+        connection = self.alice.connection()
+        setting = self.alice.assembly.traps.set(connection, connection.children[0])
+        self.successResultOf(self.alice.assembly.traps.unset("lab", "net"))
+        slow.callback(None)
+        self.successResultOf(setting)
+        self.assertEqual(dict(self.alice.assembly.traps.standing), {})
 
     def test_not_ours(self) -> None:
         """Traffic of what has no trap begins nothing, nor does any when the node has stopped."""

@@ -95,6 +95,28 @@ class WantedTests(_Base):
         self.forget()
         self.ends.left.initiate("net", "child", timeout=5.0)
 
+    def test_flushed(self) -> None:
+        """
+        Somebody removes all policies and SAs of one end: its policies stand again, so that nothing
+        leaves in clear, and traffic begins the child anew.
+        """
+        self.ends.load(ESP, left="start_action = trap")
+        self.ping("-c", "3", "-i", "0.3")
+        before = {sa.spi for sa in states(self.left)}
+        for what in ("policy", "state"):
+            ip(self.left, f"xfrm {what} flush")
+        self.ends.left.expect(
+            "somebody has removed policies of this host: [1-9]",
+            "somebody has removed all SAs",
+            r"net/child, .* is gone: expired",
+        )
+        self.assertIn("dir out", ip(self.left, "xfrm policy"))
+        self.ping("-c", "3", "-i", "0.3")
+        for end in (self.left, self.right):
+            self.carried(end, "esp")
+            self.assertEqual(len(states(end)), 2)
+            self.assertFalse(before & {sa.spi for sa in states(end)})
+
     def forget(self) -> None:
         """Neither end knows the other's hardware address any more."""
         for end in (self.left, self.right):

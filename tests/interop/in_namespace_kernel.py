@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import socket
 import subprocess
+import sys
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path as File
@@ -16,6 +17,7 @@ from typing import Any
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.task import deferLater
+from twisted.logger import formatEvent
 from twisted.trial.unittest import TestCase
 
 from isakmp.associations import Action, SPIKey
@@ -25,15 +27,16 @@ from isakmp.handling import Handling, Mark, Unique
 from isakmp.numbers import DOI, ProtocolID
 from isakmp.paths import Path
 from isakmp.sinks.xfrm import structures
+from isakmp.sinks.xfrm.alone import Alone
 from isakmp.sinks.xfrm.earlier import remove_leftovers
-from isakmp.sinks.xfrm.link import Link
+from isakmp.sinks.xfrm.link import DUMP, Link
 from isakmp.sinks.xfrm.netlink import Message, attributes
 from isakmp.sinks.xfrm.policy_table import Reqids
 from isakmp.sinks.xfrm.sink import XFRMSink
 from isakmp.sinks.xfrm.structures import Attribute, Kind
 from isakmp.sinks.xfrm.waiting import LARVAL_DROP
 from isakmp.stream import EventStream
-from tests.samples import policy
+from tests.samples import logged, policy
 
 OURS, NEAR, FAR = "10.81.0.1", "10.81.0.2", "10.82.0.1"
 PATH = Path((OURS, 500), ("10.77.0.2", 500))
@@ -44,6 +47,20 @@ def ip(*words: str) -> str:
     """What ``ip`` says here."""
     done = subprocess.run(["ip", *words], capture_output=True, text=True, check=True, timeout=20)
     return done.stdout
+
+
+SQUATTER = """
+import os, socket, sys
+os.setuid(65534)
+name = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+name.bind(b"\\0isakmp-xfrm")
+sign = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+try:
+    sign.setsockopt(socket.IPPROTO_IP, 17, bytes.fromhex(sys.argv[1]))
+except PermissionError:
+    print("refused", flush=True)
+sys.stdin.read()
+"""
 
 
 class HearingSink(XFRMSink):
@@ -68,6 +85,12 @@ class OwnKernelTests(TestCase):
     def setUp(self) -> None:
         self.sink = XFRMSink(reactor)
         self.addCleanup(self.sink.stop)
+
+    def link(self) -> Link:
+        """To the kernel, beside the sink's."""
+        link = Link(reactor)
+        self.addCleanup(link.close)
+        return link
 
     def say(self, to: str, exempt: bool = False, mark: int = 0) -> None:
         """A datagram."""
@@ -96,6 +119,55 @@ class OwnKernelTests(TestCase):
         else:
             self.assertIn("cbc(aes)", modules + File("/proc/crypto").read_text())
         self.assertEqual(ip("xfrm", "state"), before)
+
+    @inlineCallbacks
+    def test_alone(self) -> Generator[Deferred[Any], Any, None]:
+        """
+        A second daemon in the same network namespace says that there is one, and leaves it alone;
+        when that one ends, it may begin.  Of two that start at once the first does.
+        """
+        ask = self.link().ask
+        first, second = Alone(lambda octets: bytes(octets)), Alone(lambda octets: b"\1" * octets)
+        yield Deferred.fromCoroutine(first.claim(ask))
+        standing = ip("xfrm", "policy")
+        error = yield self.assertFailure(
+            Deferred.fromCoroutine(second.claim(ask)), ConfigurationError
+        )
+        self.assertIn("another process uses it in this network namespace", str(error))
+        error = yield self.assertFailure(self.sink.start(EventStream()), ConfigurationError)
+        self.assertIn("another process uses it in this network namespace", str(error))
+        self.assertEqual(ip("xfrm", "policy"), standing)
+        first.give_up()
+
+        async def meanwhile(*words: Any) -> list[Message]:
+            told = await ask(*words)
+            claiming = Deferred.fromCoroutine(first.claim(ask))
+            error = await self.assertFailure(claiming, ConfigurationError)
+            self.assertIn("another process uses it", str(error))
+            return told
+
+        yield Deferred.fromCoroutine(second.claim(meanwhile))
+        second.give_up()
+        self.assertEqual(ip("xfrm", "policy"), "")
+
+    @inlineCallbacks
+    def test_squatter(self) -> Generator[Deferred[Any], Any, None]:
+        """A user of the host without privileges cannot keep the daemon from starting."""
+        alone = Alone(lambda octets: bytes(octets))
+        yield Deferred.fromCoroutine(alone.claim(self.link().ask))
+        told = yield self.sink._ask(Kind.GETPOLICY, b"", "all policies", DUMP)
+        alone.give_up()
+        (body,) = [message.body for message in told]
+        squatter = subprocess.Popen(
+            [sys.executable, "-c", SQUATTER, body[: structures.Policy.SIZE].hex()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        self.addCleanup(squatter.communicate)
+        assert squatter.stdout is not None
+        self.assertEqual(squatter.stdout.readline(), b"refused\n")
+        yield Deferred.fromCoroutine(alone.claim(self.link().ask))
+        alone.give_up()
 
     @inlineCallbacks
     def test_spi(self) -> Generator[Deferred[Any], Any, None]:
@@ -211,6 +283,41 @@ class OwnKernelTests(TestCase):
         yield self.sink.untrap(CHILD.connection, CHILD.name)
         self.assertRaises(OSError, self.say, FAR)
         yield self.sink.stop()
+        self.assertEqual(ip("xfrm", "policy"), "")
+
+    @inlineCallbacks
+    def test_flushed(self) -> Generator[Deferred[Any], Any, None]:
+        """
+        Another daemon, or an administrator, removes all policies of the host, as libreswan does
+        when it stops: ours stand again at once, and it is one line of the log.  Of what else
+        becomes of policies and SAs nothing is heard.
+        """
+        notes = logged(self)  # type: ignore[arg-type]
+        sink = HearingSink(reactor)
+        self.addCleanup(sink.stop)
+        heard: list[int] = []
+        hear = sink.hearing.heard
+        assert sink.hearing.link is not None
+        sink.hearing.link._heard = lambda message: (heard.append(message.kind), hear(message))
+        yield sink.trap(CHILD, PATH)
+        yield sink.reserve_spi(DOI.IPSEC, ProtocolID.ESP, PATH)
+        standing = ip("xfrm", "policy")
+        ip("xfrm", "policy", "flush")
+        ip("xfrm", "state", "flush")
+        yield deferLater(reactor, 0.2, lambda: None)  # type: ignore[arg-type]
+        self.assertEqual(heard, [Kind.FLUSHPOLICY, Kind.FLUSHSA])
+        self.assertEqual(sorted(ip("xfrm", "policy")), sorted(standing))
+        (line,) = [formatEvent(note) for note in notes if "somebody" in note["log_format"]]
+        self.assertEqual(
+            line, "somebody has removed policies of this host: 3 of ours have been set again"
+        )
+        self.say(FAR)
+        yield deferLater(reactor, 0.2, lambda: None)  # type: ignore[arg-type]
+        self.assertEqual([event.child for event in sink.heard], [CHILD.name])
+        # Had it died now, while traffic waits, the next run would start none the less.
+        yield Deferred.fromCoroutine(remove_leftovers(self.sink._ask))
+        self.assertEqual(ip("xfrm", "policy"), "")
+        yield sink.stop()
         self.assertEqual(ip("xfrm", "policy"), "")
 
     @inlineCallbacks

@@ -11,12 +11,13 @@ from functools import partial
 
 from isakmp.associations import ChildPolicy, IPsecParameters, SABundle, SPIKey, Usage
 from isakmp.handling import Handling
+from isakmp.logs import Logger
 from isakmp.sinks.xfrm import algorithms
 from isakmp.sinks.xfrm.chosen import Choices
 from isakmp.sinks.xfrm.link import Ask, Refused, gone
 from isakmp.sinks.xfrm.moving import before_of, carried_on, change
 from isakmp.sinks.xfrm.needs import Need, needs_of
-from isakmp.sinks.xfrm.netlink import attributes
+from isakmp.sinks.xfrm.netlink import NetlinkError, attributes
 from isakmp.sinks.xfrm.policies import (
     Between,
     index_of,
@@ -58,7 +59,10 @@ class Bundles:
     :param ask: asks the kernel.
     :param names: filled with the bundle that each SA belongs to, by what the kernel calls the SA.
     :param entropy: by which the volumes of SAs are spread.
+    :param doubted: is called when the SAs of a bundle may not stand any more.
     """
+
+    _log = Logger()
 
     def __init__(
         self,
@@ -69,6 +73,7 @@ class Bundles:
         waiting: WaitingPackets,
         names: MutableMapping[Name, SPIKey],
         entropy: Callable[[int], bytes],
+        doubted: Callable[[], object],
     ) -> None:
         self._ask = ask
         self._table = table
@@ -77,6 +82,7 @@ class Bundles:
         self._waiting = waiting
         self._names = names
         self._entropy = entropy
+        self._doubted = doubted
         self._installed: dict[str, _Installed] = {}
 
     async def install(self, bundle: SABundle) -> Sequence[Need]:
@@ -100,12 +106,13 @@ class Bundles:
                 self._waiting.keep()
                 if before is None:
                     undo.append(partial(self._table.give_up, name))
-                await self._table.claim(name, wanted.policies)
+                await self._claim(name, wanted.policies)
         except BaseException:
-            for step in reversed(undo):
-                await step()
+            await self._undone(name, undo)
             if before is None:
                 self._choices.give_up(name)
+            else:
+                self._doubted()
             raise
         if before is not None:
             await self._unset(before, wanted.states)
@@ -222,11 +229,27 @@ class Bundles:
                 await change(self._ask, old, state, out=out)
                 undo.append(partial(change, self._ask, state, old, out=out))
 
+    async def _claim(self, name: str, policies: Sequence[Policy]) -> None:
+        try:
+            await self._table.claim(name, policies)
+        except Refused as error:
+            words = f"{name}: {error.what}: {explained(error.errno or 0)}"
+            raise OSError(error.errno, words) from None
+
+    async def _undone(self, name: str, undo: _Undo) -> None:
+        """Take back every step, the last first, whatever becomes of another."""
+        for step in reversed(undo):
+            try:
+                await step()
+            except (OSError, NetlinkError) as error:
+                self._log.error("{name}: not all is as before: {why}", name=name, why=error)
+
     async def _unset(self, installed: _Installed, but: Mapping[SPIKey, State] = {}) -> None:
         """Remove its SAs, but for those that stand on."""
         for key, state in installed.states.items():
             if key not in but:
-                self._names.pop(state.name, None)
+                if self._names.get(state.name) == installed.bundle.key:
+                    del self._names[state.name]
                 await gone(self._ask, Kind.DELSA, named(state), "to remove an SA")
 
     async def _add(self, key: SPIKey, state: State, bundle: SABundle) -> None:

@@ -11,6 +11,7 @@ from isakmp.associations import ChildPolicy
 from isakmp.errors import LimitReached
 from isakmp.handling import Handling, Mark, Number, Unique
 from isakmp.sinks.xfrm.policy_table import Reqids
+from isakmp.sinks.xfrm.users import Users
 
 _Scope = tuple[object, ...]
 _Pair = tuple[int, int]
@@ -28,7 +29,8 @@ class _Numbers:
     def __init__(self, what: str) -> None:
         self._what = what
         self._pairs: dict[_Scope, _Pair] = {}
-        self._scopes: dict[str, _Scope] = {}
+        self._scopes: Users[str, _Scope] = Users()
+        self._used: set[int] = set()
         self._last = 0
 
     def __contains__(self, scope: _Scope) -> bool:
@@ -42,33 +44,28 @@ class _Numbers:
         :raises LimitReached: if all are in use.
         """
         if scope not in self._pairs:
-            used = {number for pair in self._pairs.values() for number in pair}
-            first = self._free(used, bits)
-            used.add(first)
-            self._pairs[scope] = first, self._free(used, bits) if by_direction else first
-        before = self._scopes.get(user)
-        self._scopes[user] = scope
-        if before is not None and before != scope:
-            self._tidy(before)
+            first = self._free(bits)
+            self._pairs[scope] = first, self._free(bits, first) if by_direction else first
+            self._used.update(self._pairs[scope])
+        self._tidy(self._scopes.take(user, scope))
         return self._pairs[scope]
 
-    def _free(self, used: set[int], bits: int) -> int:
+    def _free(self, bits: int, besides: int = 0) -> int:
         room = (1 << bits) - 1
-        for _ in range(min(room, len(used) + 1)):
+        for _ in range(min(room, len(self._used) + 2)):
             self._last = self._last % room + 1
-            if self._last not in used:
+            if self._last not in self._used and self._last != besides:
                 return self._last
         raise LimitReached(f"all {self._what} of {bits} bits are in use")
 
     def give_up(self, user: str) -> None:
         """Idempotent."""
-        scope = self._scopes.pop(user, None)
-        if scope is not None:
-            self._tidy(scope)
+        self._tidy(self._scopes.give_up(user))
 
-    def _tidy(self, scope: _Scope) -> None:
-        if scope not in self._scopes.values():
-            self._pairs.pop(scope, None)
+    def _tidy(self, scope: _Scope | None) -> None:
+        """Nobody needs it any more."""
+        if scope is not None:
+            self._used.difference_update(self._pairs.pop(scope))
 
 
 class Uniques:

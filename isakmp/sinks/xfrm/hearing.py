@@ -4,8 +4,10 @@ What the kernel tells of SAs by itself, and what it would have told.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -14,13 +16,17 @@ from twisted.python.failure import Failure
 from isakmp.associations import SPIKey
 from isakmp.events import PeerMoved, SAExpiring, TrafficWaiting
 from isakmp.logs import Logger
-from isakmp.sinks.xfrm.link import DUMP, Ask, Link
+from isakmp.sinks.xfrm.link import DUMP, Ask, Link, opened
 from isakmp.sinks.xfrm.netlink import Message, NetlinkError, attributes
+from isakmp.sinks.xfrm.policy_table import Reqids
 from isakmp.sinks.xfrm.states import apart
 from isakmp.sinks.xfrm.structures import (
     GROUP_ACQUIRE,
     GROUP_EXPIRE,
     GROUP_MAPPING,
+    GROUP_POLICY,
+    GROUP_SA,
+    NO_SPI,
     Acquire,
     Attribute,
     Kind,
@@ -31,11 +37,17 @@ from isakmp.sinks.xfrm.structures import (
     Template,
     decode_mapping,
 )
+from isakmp.sinks.xfrm.users import Users
 
 SETTLE = 1.0
 """Seconds from a loss until all SAs are looked at: where one message is lost, many are."""
 
-_NO_SPI = bytes(4)
+_GROUPS = GROUP_ACQUIRE | GROUP_EXPIRE | GROUP_MAPPING | GROUP_SA | GROUP_POLICY
+
+_KINDS = (Kind.ACQUIRE, Kind.EXPIRE, Kind.MAPPING, Kind.FLUSHSA, Kind.FLUSHPOLICY)
+"""What is of use of that: each change of an SA or a policy is told as well, ours with its keys."""
+
+_Child = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +69,9 @@ class Hearing:
     :param ask: asks the kernel.
     :param in_turn: runs what must not fall into the midst of a change of SAs.
     :param publish: is given the events.
+    :param restore: sets our policies again, when somebody has removed all there were.
     :ivar link: by which it is told, while it listens.
     :ivar names: the bundle that each of our SAs belongs to.
-    :ivar traps: those that stand, by connection and child.
     """
 
     _log = Logger()
@@ -70,16 +82,19 @@ class Hearing:
         ask: Ask,
         in_turn: Callable[[Callable[[], Coroutine[Deferred[Any], Any, None]]], Deferred[None]],
         publish: Callable[[object], None],
+        restore: Callable[[], Coroutine[Deferred[Any], Any, None]],
     ) -> None:
         self._reactor = reactor
         self._ask = ask
         self._in_turn = in_turn
         self._publish = publish
+        self._restore = restore
         self.link: Link | None = None
         self._timer: Any = None
         self._over = False
         self.names: dict[Name, SPIKey] = {}
-        self.traps: dict[tuple[str, str], Trapped] = {}
+        self._traps: dict[_Child, Trapped] = {}
+        self._reqids: Users[_Child, int] = Users()
 
     def start(self) -> None:
         """
@@ -88,8 +103,13 @@ class Hearing:
         :raises OSError: if the kernel does not tell this process.
         """
         self._over = False
-        groups = GROUP_ACQUIRE | GROUP_EXPIRE | GROUP_MAPPING
-        self.link = Link(self._reactor, groups, self.heard, missed=self.missed)
+        self.link = Link(
+            self._reactor,
+            _GROUPS,
+            self.heard,
+            missed=self.missed,
+            open=partial(opened, kinds=_KINDS),
+        )
 
     def stop(self) -> None:
         """Hear nothing any more, and leave nothing on the clock; idempotent."""
@@ -101,6 +121,21 @@ class Hearing:
             self._timer.cancel()
             self._timer = None
 
+    @property
+    def traps(self) -> Mapping[_Child, Trapped]:
+        """Those that stand, by connection and child."""
+        return MappingProxyType(self._traps)
+
+    def trapped(self, child: _Child, trap: Trapped) -> None:
+        """From now on this is the trap of a child."""
+        self._traps[child] = trap
+        self._reqids.take(child, trap.reqid)
+
+    def untrapped(self, child: _Child) -> bool:
+        """It has none any more; whether it had one."""
+        self._reqids.give_up(child)
+        return self._traps.pop(child, None) is not None
+
     def heard(self, message: Message) -> None:
         """One message of the kernel's; one that makes no sense is a line of the log."""
         try:
@@ -110,26 +145,44 @@ class Hearing:
                 self._expired(message.body)
             elif message.kind == Kind.MAPPING:
                 self._moved(message.body)
+            elif message.kind == Kind.FLUSHSA and self.names:
+                self._log.warn(
+                    "somebody has removed all SAs of this host, or all of a protocol: "
+                    "children that are without theirs end"
+                )
+                self.look()
+            elif message.kind == Kind.FLUSHPOLICY:
+                self._flushed()
         except NetlinkError as error:
             self._log.error("the kernel is not understood: {why}", why=error)
+
+    def _flushed(self) -> None:
+        """Until our policies stand again, what they protect leaves in clear."""
+        self._in_turn(self._restore).addErrback(
+            lambda failure: self._log.failure("policies cannot be set again", failure)
+        )
 
     def _acquired(self, body: bytes) -> None:
         acquire = Acquire.decode(body)
         others = body[Acquire.SIZE :]
         reqid = Template.reqid_of(attributes(others).get(Attribute.TMPL, b""))
-        self._waits(reqid, acquire.traffic, (acquire.policy.selector, apart(others)))
+        known = self._waits(reqid, acquire.traffic, (acquire.policy.selector, apart(others)))
+        if not known and reqid in Reqids.RANGE:
+            self.look()  # it is of a child that is up: its SA should be there
 
     def _waits(
         self, reqid: int, traffic: Selector, wanted: tuple[Selector, bytes] | None = None
-    ) -> None:
+    ) -> bool:
         """
         :param wanted: the policy that wants an SA, as far as that is known.
+        :return: whether a trap is for it.
         """
-        found = {name: one for name, one in self.traps.items() if one.reqid == reqid}
+        found = {name: self._traps[name] for name in self._reqids.of(reqid)}
         if len(found) > 1:  # a reqid that is configured: which of its children is meant?
             found = {name: one for name, one in found.items() if wanted in one.waits} or found
         for connection, child in found:
             self._publish(TrafficWaiting(connection, child, str(traffic)))
+        return bool(found)
 
     def _expired(self, body: bytes) -> None:
         standing = Standing.decode(body)
@@ -151,6 +204,11 @@ class Hearing:
             self._log.warn(
                 "the kernel told more of its SAs than could be taken in: all are looked at"
             )
+        self.look()
+
+    def look(self) -> None:
+        """Find out, soon and once, whether what should stand does."""
+        if self._timer is None and not self._over:
             self._timer = self._reactor.callLater(SETTLE, self._due)
 
     def _due(self) -> None:
@@ -183,5 +241,5 @@ class Hearing:
         for key, over in hard.items():
             self._publish(SAExpiring(key, over))
         for one, body in standing:
-            if one.name.spi == _NO_SPI:
+            if one.name.spi == NO_SPI:
                 self._waits(one.reqid, Selector.decode(body))

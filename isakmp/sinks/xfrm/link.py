@@ -4,10 +4,12 @@ A conversation with the kernel: questions with their answers, and what it tells 
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import socket
-from collections.abc import Awaitable, Callable
+import struct
+from collections.abc import Awaitable, Callable, Iterable
 from itertools import count
 from typing import Any, Protocol
 
@@ -39,6 +41,9 @@ _BUFFER = 1 << 20
 
 _BUFFER_FORCE = 33
 """SO_RCVBUFFORCE: room beyond what ``net.core.rmem_max`` gives to everybody."""
+
+_ATTACH_FILTER = 26
+"""SO_ATTACH_FILTER: a program that says of each datagram how much of it is taken."""
 
 _BATCH = 256
 """The most that is read before the reactor has its turn again."""
@@ -82,11 +87,14 @@ async def gone(ask: Ask, kind: int, body: bytes, what: str) -> None:
             _log.error("{why}", why=error)
 
 
-def opened(family: int, groups: int, room: int = _BUFFER) -> socket.socket:
+def opened(
+    family: int, groups: int, room: int = _BUFFER, kinds: Iterable[int] = ()
+) -> socket.socket:
     """
     A socket of netlink's.
 
     :param room: for how many octets that have not been read yet.
+    :param kinds: of messages that take that room, all others being left out; none: all do.
     :raises OSError: if there is none here.
     """
     made = socket.socket(
@@ -97,11 +105,26 @@ def opened(family: int, groups: int, room: int = _BUFFER) -> socket.socket:
             made.setsockopt(socket.SOL_SOCKET, _BUFFER_FORCE, room)
         except PermissionError:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+        if kinds:
+            _filter(made, kinds)
         made.bind((0, groups))
     except OSError:
         made.close()
         raise
     return made
+
+
+def _filter(made: socket.socket, kinds: Iterable[int]) -> None:
+    """Have a socket take messages of these kinds alone: a classic BPF program, linux/filter.h."""
+    load_kind, is_equal, give_back = 0x28, 0x15, 0x06  # at octet 4; of 16 bits, as if big-endian
+    program = [(load_kind, 0, 0, 4)]
+    for kind in kinds:
+        compared = int.from_bytes(struct.pack("=H", kind), "big")
+        program += [(is_equal, 0, 1, compared), (give_back, 0, 0, 0xFFFFFFFF)]
+    program.append((give_back, 0, 0, 0))
+    octets = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *one) for one in program))
+    told = struct.pack("@HP", len(program), ctypes.addressof(octets))
+    made.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, told)
 
 
 @implementer(IReadDescriptor)

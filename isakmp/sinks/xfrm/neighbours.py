@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import errno
 import ipaddress
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
+from isakmp.logs import Logger
 from isakmp.sinks.xfrm.link import Refused
 from isakmp.sinks.xfrm.structures import BLOCK, Direction, Policy, Selector
 
@@ -49,10 +50,17 @@ class Neighbours:
     :param tell: tells the kernel of a policy, as :meth:`PolicyTable.tell` does.
     """
 
+    _log = Logger()
+
     def __init__(self, tell: _Tell) -> None:
         self._tell = tell
         self._count = 0
         self._standing: list[Policy] = []
+
+    @property
+    def standing(self) -> Sequence[Policy]:
+        """What lets it pass at the moment, as far as it is ours."""
+        return tuple(self._standing)
 
     async def more(self) -> None:
         """
@@ -74,11 +82,7 @@ class Neighbours:
         self._count += 1
 
     async def fewer(self) -> None:
-        """
-        One policy less.
-
-        :raises Refused: as the kernel refuses it.
-        """
+        """One policy less; a refusal is a line of the log."""
         self._count -= 1
         if not self._count:
             await self._end()
@@ -89,4 +93,4 @@ class Neighbours:
                 await self._tell(self._standing.pop(), None)
             except Refused as error:
                 if error.errno not in (errno.ENOENT, errno.ESRCH):
-                    raise
+                    self._log.error("{why}", why=error)

@@ -8,18 +8,23 @@ wants it.
 
 from __future__ import annotations
 
+import errno
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
 from isakmp.associations import ChildPolicy
 from isakmp.errors import LimitReached
+from isakmp.logs import Logger
 from isakmp.sinks.xfrm.link import Ask, Refused
 from isakmp.sinks.xfrm.neighbours import Neighbours, catches
 from isakmp.sinks.xfrm.structures import Direction, Kind, Policy, Selector
+from isakmp.sinks.xfrm.users import Users
 
 _Key = tuple[Selector, Direction, bytes]
 _Traffic = tuple[object, ...]
+
 
 class Reqids:
     """
@@ -34,8 +39,10 @@ class Reqids:
 
     def __init__(self) -> None:
         self._numbers: dict[_Traffic, int] = {}
-        self._users: dict[str, _Traffic] = {}
+        self._users: Users[str, _Traffic] = Users()
         self._fixed: dict[str, int] = {}
+        self._used: Counter[int] = Counter()
+        self._last = self.FIRST
 
     def take(self, policy: ChildPolicy, peer: str, user: str) -> int:
         """
@@ -45,32 +52,54 @@ class Reqids:
         :raises LimitReached: if all are in use.
         """
         traffic = policy.connection, policy.name, policy.local, policy.remote, peer
-        before = self._users.get(user, traffic)
-        if before != traffic:
+        before = self._users.thing(user)
+        if before is not None and before != traffic:
             number = self._numbers.get(before)
             self.give_up(user)
-            if number is not None and before[:-1] == traffic[:-1]:  # the peer has moved
-                self._numbers.setdefault(traffic, number)
-        self._users[user] = traffic
+            moved = number is not None and before[:-1] == traffic[:-1]
+            if moved and number is not None and traffic not in self._numbers:
+                self._set(traffic, number)
+        self._users.take(user, traffic)
+        self._fix(user, policy.handling.reqid)
         if policy.handling.reqid:
-            self._fixed[user] = policy.handling.reqid
             return policy.handling.reqid
-        self._fixed.pop(user, None)
         if traffic not in self._numbers:
-            used = {*self._numbers.values(), *self._fixed.values()}
-            free = (number for number in self.RANGE[1:] if number not in used)
-            number = next(free, None)
-            if number is None:
-                raise LimitReached("all reqids are in use")
-            self._numbers[traffic] = number
+            self._set(traffic, self._free())
         return self._numbers[traffic]
 
     def give_up(self, user: str) -> None:
         """Idempotent."""
-        self._fixed.pop(user, None)
-        traffic = self._users.pop(user, None)
-        if traffic is not None and traffic not in self._users.values():
-            self._numbers.pop(traffic, None)
+        self._fix(user, 0)
+        traffic = self._users.give_up(user)
+        if traffic is not None and traffic in self._numbers:
+            self._unused(self._numbers.pop(traffic))
+
+    def _set(self, traffic: _Traffic, number: int) -> None:
+        self._numbers[traffic] = number
+        self._used[number] += 1
+
+    def _fix(self, user: str, number: int) -> None:
+        """The user has a number that is configured; 0: none."""
+        before = self._fixed.pop(user, 0)
+        if before:
+            self._unused(before)
+        if number:
+            self._fixed[user] = number
+            self._used[number] += 1
+
+    def _unused(self, number: int) -> None:
+        self._used[number] -= 1
+        if not self._used[number]:
+            del self._used[number]
+
+    def _free(self) -> int:
+        """The next after the last that was chosen; behind the last of all, from the first again."""
+        room = len(self.RANGE) - 1
+        for _ in range(min(room, len(self._used) + 1)):
+            self._last = self.RANGE[1 + (self._last - self.FIRST) % room]
+            if self._last not in self._used:
+                return self._last
+        raise LimitReached("all reqids are in use")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +128,13 @@ class PolicyTable:
     _CHANGED = 0x49A00000
     """The first of those that are given while the setting is changed."""
 
+    _log = Logger()
+
     def __init__(self, ask: Ask, changed: Callable[[], bool] = lambda: False) -> None:
         self._ask = ask
         self._changed = changed
         self._owned: dict[_Key, dict[str, _Claim]] = {}
+        self._keys: dict[str, dict[_Key, None]] = {}
         self._numbers = count()
         self._neighbours = Neighbours(self.tell)
 
@@ -123,7 +155,7 @@ class PolicyTable:
         :param weak: what others want of the same policy goes before; but not what yields.
         :raises Refused: as the kernel refuses it; then the owner has what it had before.
         """
-        before = {key: own[owner] for key, own in self._owned.items() if owner in own}
+        before = {key: self._owned[key][owner] for key in self._keys.get(owner, ())}
         wanted: dict[_Key, _Claim] = {}
         for policy in policies:
             # Of two of its own for the same traffic the one that does not yield counts.
@@ -136,47 +168,80 @@ class PolicyTable:
                 done.append(key)
         except Refused:
             for key in done:
-                if key in before:
-                    await self._set(key, owner, before[key])
-                else:
+                if key not in before:
                     await self._drop(key, owner)
+                    continue
+                try:
+                    await self._set(key, owner, before[key])
+                except Refused as error:
+                    self._log.error("a policy is not as it was before: {why}", why=error)
             raise
         for key in before:
             if key not in wanted:
                 await self._drop(key, owner)
 
     async def give_up(self, owner: str) -> None:
-        """The owner needs nothing any more; idempotent."""
-        for key in [key for key, own in self._owned.items() if owner in own]:
+        """
+        The owner needs nothing any more; idempotent.  A refusal is a line of the log, and whatever
+        else it needed is given up as well.
+        """
+        for key in tuple(self._keys.get(owner, ())):
             await self._drop(key, owner)
+
+    async def restore(self) -> None:
+        """
+        Somebody has removed policies: set ours again that are gone.  A refusal is a line of the
+        log, and takes nothing else down.
+        """
+        count = 0
+        for policy in (*self._neighbours.standing, *map(_effective, self._owned.values())):
+            try:
+                await self.tell(None, policy)
+                count += 1
+            except Refused as error:
+                if error.errno != errno.EEXIST:
+                    self._log.error("a policy is gone: {why}", why=error)
+        if count:
+            self._log.warn(
+                "somebody has removed policies of this host: {count} of ours have been set again",
+                count=count,
+            )
 
     async def _set(self, key: _Key, owner: str, claim: _Claim) -> None:
         before = self._owned.get(key, {})
         own = {name: one for name, one in before.items() if name != owner}
         own[owner] = claim
-        self._owned[key] = own
+        self._keep(key, own)
         try:
             await self._tell(_effective(before), _effective(own))
         except Refused:
             # What the kernel has instead may be somebody else's: it is not to be removed.
-            if before:
-                self._owned[key] = before
-            else:
-                del self._owned[key]
+            self._keep(key, before)
             raise
 
     async def _drop(self, key: _Key, owner: str) -> None:
-        own = self._owned[key]
-        standing = _effective(own)
-        own.pop(owner, None)
-        left = _effective(own)
-        if left is None:
-            del self._owned[key]
+        before = self._owned[key]
+        own = {name: one for name, one in before.items() if name != owner}
+        self._keep(key, own)
         try:
-            await self._tell(standing, left)
+            await self._tell(_effective(before), _effective(own))
         except Refused as error:
-            if error.errno not in (2, 3):
-                raise
+            if error.errno not in (errno.ENOENT, errno.ESRCH):
+                self._log.error("{why}", why=error)
+
+    def _keep(self, key: _Key, own: dict[str, _Claim]) -> None:
+        """From now on these need it."""
+        for owner in self._owned.get(key, {}).keys() - own.keys():
+            keys = self._keys[owner]
+            del keys[key]
+            if not keys:
+                del self._keys[owner]
+        for owner in own:
+            self._keys.setdefault(owner, {})[key] = None
+        if own:
+            self._owned[key] = own
+        else:
+            self._owned.pop(key, None)
 
     async def _tell(self, standing: Policy | None, wanted: Policy | None) -> None:
         if wanted == standing:

@@ -84,6 +84,7 @@ class Routes:
         self._lock = DeferredLock()
         self._rules: dict[int, Rule] = {}
         self._claims: dict[str, tuple[Need, ...]] = {}
+        self._needed: dict[Network, dict[str, list[Need]]] = {}
         self._standing: dict[Network, Route] = {}
         self._told: dict[Network, str] = {}
         self._addresses: dict[int, list[Own]] = {}
@@ -118,6 +119,7 @@ class Routes:
     async def stop(self) -> None:
         """Leave nothing in the kernel; idempotent."""
         self._claims.clear()
+        self._needed.clear()
         await self._close()
         self._started = False
 
@@ -197,7 +199,20 @@ class Routes:
         if needs:
             self._claims[owner] = needs
         if needs != before:
+            self._index(owner, before, needs)
             await self._settle(dict.fromkeys(need.destination for need in (*before, *needs)))
+
+    def _index(self, owner: str, before: Iterable[Need], needs: Iterable[Need]) -> None:
+        wanted: dict[Network, list[Need]] = {}
+        for need in needs:
+            wanted.setdefault(need.destination, []).append(need)
+        for destination in {need.destination for need in before} - wanted.keys():
+            owners = self._needed[destination]
+            del owners[owner]
+            if not owners:
+                del self._needed[destination]
+        for destination, its in wanted.items():
+            self._needed.setdefault(destination, {})[owner] = its
 
     async def _settle(self, destinations: Iterable[Network]) -> None:
         """Have stand of these what is needed."""
@@ -206,12 +221,9 @@ class Routes:
             return  # it was said why
         self._addresses.clear()
         self._ways.clear()
-        needs: dict[Network, list[Need]] = {}
-        for claimed in self._claims.values():
-            for need in claimed:
-                needs.setdefault(need.destination, []).append(need)
         for destination in destinations:
-            await self._settled(destination, needs.get(destination, []))
+            owners = self._needed.get(destination, {})
+            await self._settled(destination, [need for its in owners.values() for need in its])
         if self._told:
             self._look(AGAIN)
 
@@ -342,8 +354,7 @@ class Routes:
             self._log.error("routes cannot be seen to: {why}", why=_words(error))
             self._look(AGAIN)
             return
-        needs = [need for claimed in self._claims.values() for need in claimed]
-        await self._settle(dict.fromkeys(need.destination for need in needs))
+        await self._settle(tuple(self._needed))
 
     async def _actual(self) -> dict[Network, Route]:
         """What is ours in the table; what is not there any more is forgotten."""

@@ -83,8 +83,9 @@ class XFRMSink:
         self._table = PolicyTable(self._ask, lambda: self._waiting.changed)
         self._trials = Trials(self._ask)
         self._spis = ReservedSPIs(self._ask)
-        self.hearing = Hearing(reactor, self._ask, self._in_turn, self._publish)
-        self._traps = self.hearing.traps
+        self.hearing = Hearing(
+            reactor, self._ask, self._in_turn, self._publish, self._table.restore
+        )
         self.routes: Routes | None = None
         self._waiting = WaitingPackets()
         self._bundles = Bundles(
@@ -95,8 +96,9 @@ class XFRMSink:
             self._waiting,
             self.hearing.names,
             entropy,
+            self.hearing.look,
         )
-        self._alone = Alone()
+        self._alone = Alone(entropy)
 
     # -- what can be done here -----------------------------------------------------------------
 
@@ -110,8 +112,9 @@ class XFRMSink:
         return Deferred.fromCoroutine(self._start())
 
     async def _start(self) -> None:
-        self._alone.claim()
         try:
+            self._link()
+            await self._alone.claim(self._ask)
             await self._trials.anything()
             self.hearing.start()
             left = await remove_leftovers(self._ask)
@@ -134,12 +137,12 @@ class XFRMSink:
 
     def stop(self) -> Deferred[None]:
         """Leave nothing in the kernel; idempotent."""
-        return Deferred.fromCoroutine(self._stop())
+        return self._in_turn(self._stop)
 
     async def _stop(self) -> None:
         if self._asking is not None:
             await self._bundles.remove_all()
-            for connection, child in tuple(self._traps):
+            for connection, child in tuple(self.hearing.traps):
                 await self._untrap(connection, child)
             await self._spis.release_all()
         if self.routes is not None:
@@ -254,38 +257,41 @@ class XFRMSink:
 
     async def _trap(self, policy: ChildPolicy, path: Path | None) -> None:
         child = policy.connection, policy.name
-        owner = _owner(*child)
+        owner, text = _owner(*child), f"{'/'.join(child)}, trapped"
         protects = policy.action is Action.PROTECT
         if protects and path is None:
-            raise ConfigurationError(f"{owner}: a trap needs the peer's address")
+            raise ConfigurationError(f"{text}: a trap needs the peer's address")
         between = Between.of(path)
+        # Until it stands what stood before keeps its numbers: policies would have those of others.
+        anew = f"{owner}, anew"
         try:
             interface = index_of(policy.handling.interface)
-            reqid, policy = self._choices.take(policy, between.peer, owner, trap=True)
-            layers = trapped_layers(policy) if protects else []
-            found = policies(policy, between, layers, reqid, interface, trap=True)
+            reqid, chosen = self._choices.take(policy, between.peer, anew, trap=True)
+            layers = trapped_layers(chosen) if protects else []
+            found = policies(chosen, between, layers, reqid, interface, trap=True)
             if protects:
                 self._waiting.keep()
             await self._table.claim(owner, found, weak=True)
+            self._choices.take(policy, between.peer, owner, trap=True)
         except (OSError, LimitReached, ValueError) as error:
-            if child not in self._traps:
-                self._choices.give_up(owner)
             why: object = error
             if isinstance(error, OSError):
                 refused = isinstance(error, Refused)
                 why = explained(error.errno or 0) if refused else error.strerror
-            raise ConfigurationError(f"{owner}: {why}") from None
+            raise ConfigurationError(f"{text}: {why}") from None
+        finally:
+            self._choices.give_up(anew)
         waits = frozenset((one.selector, one.others) for one in found)
-        self._traps[child] = Trapped(reqid, waits)
+        self.hearing.trapped(child, Trapped(reqid, waits))
         if self.routes is not None:
-            await self.routes.claim(owner, needs_of(policy, between, layers))
+            await self.routes.claim(owner, needs_of(chosen, between, layers))
 
     def untrap(self, connection: str, child: str) -> Deferred[None]:
         """Idempotent."""
         return self._in_turn(lambda: self._untrap(connection, child))
 
     async def _untrap(self, connection: str, child: str) -> None:
-        if self._traps.pop((connection, child), None) is not None:
+        if self.hearing.untrapped((connection, child)):
             await self._table.give_up(_owner(connection, child))
             if self.routes is not None:
                 await self.routes.give_up(_owner(connection, child))
@@ -297,4 +303,5 @@ class XFRMSink:
 
 
 def _owner(connection: str, child: str) -> str:
-    return f"{connection}/{child}, trapped"
+    """What a trap is called here; names may have any character in them."""
+    return f"trap {connection!r} {child!r}"

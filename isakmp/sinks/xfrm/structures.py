@@ -36,7 +36,8 @@ AF_UNSPEC, ALIGN_4, ESN = 32, 64, 128
 NO_DSCP = 1
 """Of the flags that stand in an attribute."""
 
-GROUP_ACQUIRE, GROUP_EXPIRE, GROUP_MAPPING = 1 << 0, 1 << 1, 1 << 7
+GROUP_ACQUIRE, GROUP_EXPIRE, GROUP_SA, GROUP_POLICY = 1 << 0, 1 << 1, 1 << 2, 1 << 3
+GROUP_MAPPING = 1 << 7
 """What the kernel tells without being asked."""
 
 SIGN = 0x49534B4D50
@@ -49,6 +50,9 @@ SOCKET_POLICY = {
     socket.AF_INET6: (socket.IPPROTO_IPV6, 35),
 }
 """IP_XFRM_POLICY and IPV6_XFRM_POLICY: what takes a policy of a socket's own."""
+
+NO_SPI = bytes(4)
+"""Of an SA that traffic waits for, and that is not there yet."""
 
 UNLIMITED = 2**64 - 1
 """Octets or packets."""
@@ -73,6 +77,8 @@ class Kind(enum.IntEnum):
     EXPIRE = 0x18
     UPDPOLICY = 0x19
     UPDSA = 0x1A
+    FLUSHSA = 0x1C
+    FLUSHPOLICY = 0x1D
     MAPPING = 0x26
 
 

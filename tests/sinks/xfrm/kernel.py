@@ -50,13 +50,15 @@ class Told:
 
 class RecordedSink(XFRMSink):
     """
+    :ivar clock: by which it waits, not that of a node.
     :ivar asked: kind and body of each question.
     :ivar refuse: raises what the kernel is to refuse with.
     :ivar counts: octets, packets and the last use of every SA.
     """
 
     def __init__(self, entropy: Callable[[int], bytes] = FixedEntropy("kernel")) -> None:
-        super().__init__(object(), entropy)
+        self.clock = VirtualClock()
+        super().__init__(self.clock, entropy)
         self._waiting = WaitingPackets(Path("/dev/null"))
         self.asked: list[tuple[int, bytes]] = []
         self.refuse: Callable[[int, bytes], object] = lambda kind, body: None

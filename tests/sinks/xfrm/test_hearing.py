@@ -25,6 +25,7 @@ from isakmp.numbers import DOI, ProtocolID
 from isakmp.sinks.xfrm.hearing import SETTLE, Hearing, Trapped
 from isakmp.sinks.xfrm.link import ACK, Refused
 from isakmp.sinks.xfrm.netlink import Message, attribute
+from isakmp.sinks.xfrm.policy_table import Reqids
 from isakmp.sinks.xfrm.states import name_of, state_of
 from isakmp.sinks.xfrm.structures import (
     ESP,
@@ -76,14 +77,17 @@ class HearingTests(SynchronousTestCase):
         self.standing: list[bytes] = []
         self.refusal: OSError | None = None
         self.asked = 0
-        self.hearing = Hearing(self.clock, self.ask, self.in_turn, self.events.append)
+        self.restored = 0
+        self.hearing = Hearing(
+            self.clock, self.ask, self.in_turn, self.events.append, self.restore
+        )
         self.states = {}
         for sas, source in ((BUNDLE.inbound, PEER), (BUNDLE.outbound, US)):
             for sa in sas:
                 state = state_of(sa, sas, source, REQID, Handling(rekey_packets=40))
                 self.states[state.name] = state
                 self.hearing.names[name_of(sa.key)] = BUNDLE.key
-        self.hearing.traps["road", "net"] = Trapped(REQID)
+        self.hearing.trapped(("road", "net"), Trapped(REQID))
 
     async def ask(self, kind: int, body: bytes, what: str, flags: int = ACK) -> list[Message]:
         self.assertEqual(kind, Kind.GETSA)
@@ -91,6 +95,9 @@ class HearingTests(SynchronousTestCase):
         if self.refusal is not None:
             raise self.refusal
         return [Message(Kind.NEWSA, 0, 0, 0, one) for one in self.standing]
+
+    async def restore(self) -> None:
+        self.restored += 1
 
     def in_turn(self, work: Callable[[], Any]) -> Deferred[None]:
         return Deferred.fromCoroutine(work())
@@ -158,6 +165,46 @@ class HearingTests(SynchronousTestCase):
         (found,) = self.look()
         self.assertEqual(found, TrafficWaiting("road", "net", TRAFFIC))
 
+    def test_not_there(self) -> None:
+        """
+        Traffic that waits for an SA of a child that has no trap says that the SA is gone; that
+        for somebody else's says nothing of ours.
+        """
+        self.hear(Kind.ACQUIRE, waiting(7))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        for _ in range(1000):
+            self.hear(Kind.ACQUIRE, waiting(Reqids.RANGE[5]))
+        self.clock.advance(SETTLE)
+        self.assertEqual((self.asked, self.events), (1, [SAExpiring(BUNDLE.key, True)]))
+        larval = State(US, Name(PEER, ESP, bytes(4)), Reqids.RANGE[5], TUNNEL)
+        self.standing = [told(one) for one in self.states.values()]
+        self.standing.append(waiting(REQID)[40:96] + told(larval)[56:])
+        self.events.clear()
+        self.hear(Kind.ACQUIRE, waiting(Reqids.RANGE[5]))
+        self.clock.advance(SETTLE)
+        # What waits there still is no reason to look again and again.
+        self.assertEqual((self.asked, self.events), (2, []))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_flushed(self) -> None:
+        """
+        Somebody removes all SAs: what is without its own has ended, and it is said.  Somebody
+        removes all policies: ours are set again at once.
+        """
+        notes = logged(self)
+        self.hear(Kind.FLUSHSA, bytes(8))
+        self.clock.advance(SETTLE)
+        self.assertEqual(self.events, [SAExpiring(BUNDLE.key, True)])
+        (note,) = notes
+        self.assertIn("somebody has removed all SAs", formatEvent(note))
+        self.assertEqual(self.restored, 0)
+        self.hear(Kind.FLUSHPOLICY, b"")
+        self.assertEqual(self.restored, 1)
+        self.hearing.names.clear()
+        notes.clear()
+        self.hear(Kind.FLUSHSA, bytes(8))
+        self.assertEqual((notes, self.clock.getDelayedCalls()), ([], []))
+
     def test_once(self) -> None:
         """However often something is lost, the kernel is asked once, and it is said once."""
         notes = logged(self)
@@ -185,7 +232,7 @@ class HearingTests(SynchronousTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     @given(
-        st.sampled_from([Kind.ACQUIRE, Kind.EXPIRE, Kind.MAPPING, Kind.NEWSA]),
+        st.sampled_from([Kind.ACQUIRE, Kind.EXPIRE, Kind.MAPPING, Kind.NEWSA, Kind.FLUSHSA]),
         st.one_of(st.binary(max_size=400), st.binary(min_size=280, max_size=280)),
     )
     def test_garbage(self, kind: int, body: bytes) -> None:

@@ -15,7 +15,7 @@ from twisted.internet.task import Clock
 from twisted.logger import formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from isakmp.sinks.xfrm.link import ACK, DUMP, TIMEOUT, Link, Refused, opened
+from isakmp.sinks.xfrm.link import ACK, DUMP, TIMEOUT, Link, Refused, gone, opened
 from isakmp.sinks.xfrm.netlink import (
     DONE,
     ERROR,
@@ -239,6 +239,17 @@ class LinkTests(SynchronousTestCase):
         self.assertEqual(len(self.lines()), 1)
         self.assertEqual(self.reactor.readers, set())
         self.assertEqual(self.link.fileno(), -1)
+
+    def test_gone(self) -> None:
+        """
+        That what is to be removed is gone already is nobody's business; another refusal is a line
+        of the log, and keeps nothing from going on.
+        """
+        for number in (errno.ENOENT, errno.ESRCH, errno.EPERM):
+            self.kernel.answers.append([(ERROR, 0, struct.pack("=i", -number))])
+            removing = gone(self.link.ask, 7, b"", "to remove something")
+            self.assertIsNone(self.successResultOf(Deferred.fromCoroutine(removing)))
+            self.assertEqual(len(self.notes), number == errno.EPERM)
 
 
 class RealTests(SynchronousTestCase):

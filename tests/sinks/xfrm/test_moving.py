@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from isakmp.associations import IPsecParameters, SABundle
+from isakmp.errors import LimitReached
 from isakmp.handling import Handling, Mark, Unique
 from isakmp.relocation import relocated
 from isakmp.sinks.xfrm.link import ACK, Refused
@@ -156,7 +157,28 @@ class MovingTests(SynchronousTestCase):
         self.assertNotEqual(reqids.take(child, PEER, "five"), number)
         for user in ("one", "three", "four", "five"):
             reqids.give_up(user)
-        self.assertEqual(reqids.take(child, ELSEWHERE, "six"), Reqids.RANGE[1])
+        # Nothing is in use: of all there are each is given once.
+        room = range(len(Reqids.RANGE) - 1)
+        given = {reqids.take(replace(child, name=str(n)), PEER, str(n)) for n in room}
+        self.assertEqual(given, set(Reqids.RANGE[1:]))
+        self.assertRaises(LimitReached, reqids.take, child, ELSEWHERE, "six")
+        reqids.give_up("six")
+        reqids.give_up("77")
+        self.assertIn(reqids.take(child, ELSEWHERE, "six"), Reqids.RANGE)
+
+    def test_reqid_configured(self) -> None:
+        """A number that somebody's file names is not chosen for another child meanwhile."""
+        reqids, named = Reqids(), Handling(reqid=Reqids.RANGE[1])
+        child = replace(policy(), handling=named)
+        for user in ("one", "two"):
+            self.assertEqual(reqids.take(child, PEER, user), Reqids.RANGE[1])
+        reqids.give_up("one")
+        other = policy(name="other")
+        self.assertEqual(reqids.take(other, PEER, "three"), Reqids.RANGE[2])
+        reqids.give_up("two")
+        for n in range(len(Reqids.RANGE) - 2):
+            reqids.take(replace(other, name=str(n)), PEER, str(n))
+        self.assertRaises(LimitReached, reqids.take, policy(name="more"), PEER, "more")
 
 
 class SinkTests(SynchronousTestCase):

@@ -51,7 +51,8 @@ class MessageTests(SynchronousTestCase):
     def test_cut_short(self) -> None:
         """A message whose length is more than there is, or less than its header, is refused."""
         whole = Message(1, 2, 3, 4, b"body").encode()
-        for octets in (whole[:-1], whole[:15], whole + b"x", b"\x0f" + whole[1:]):
+        short = [b"\x0f" + one[1:] for one in (whole, Message(1, 2, 3, 4, b"").encode())]
+        for octets in (whole[:-1], whole[:15], whole + b"x", *short):
             self.assertRaises(NetlinkError, list, messages(octets))
 
     def test_error(self) -> None:

@@ -6,26 +6,37 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import count
 
 from twisted.internet.defer import Deferred
+from twisted.logger import formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from isakmp.sinks.xfrm.earlier import Leftovers, remove_leftovers
 from isakmp.sinks.xfrm.link import ACK, DUMP, Refused
 from isakmp.sinks.xfrm.neighbours import EXEMPT
 from isakmp.sinks.xfrm.netlink import Message
-from isakmp.sinks.xfrm.policy_table import PolicyTable
+from isakmp.sinks.xfrm.policy_table import PolicyTable, Reqids
 from isakmp.sinks.xfrm.structures import (
     BLOCK,
     ESP,
+    NO_SPI,
+    SIGN,
     TRANSPORT,
+    Attribute,
     Direction,
     Kind,
+    Limits,
+    Name,
     Policy,
     Selector,
+    State,
     Template,
+    mark,
 )
+from tests.samples import logged
 
 _TEMPLATE = Template("2001:db8::1", "2001:db8::2", ESP, TRANSPORT, 1)
 
@@ -176,6 +187,64 @@ class NeighbourTests(SynchronousTestCase):
         self.assertTrue(self.kernel.selectors >= _DISCOVERY)
 
 
+    def test_weak(self) -> None:
+        """
+        What a trap wants of a policy counts only while no SA has it, whichever came first, and of
+        two SAs the later counts.
+        """
+        trap, one, other = (replace(policy(protocol=17), priority=n) for n in (1001, 1000, 999))
+        key = trap.selector, trap.direction
+
+        def claim(owner: str, its: Policy, weak: bool = False) -> int:
+            claiming = self.table.claim(owner, [its], weak)
+            self.successResultOf(Deferred.fromCoroutine(claiming))
+            return self.kernel.standing[key].priority
+
+        self.assertEqual(claim("trap", trap, weak=True), 1001)
+        self.assertEqual(claim("one", one), 1000)
+        self.assertEqual(claim("trap", trap, weak=True), 1000)
+        self.assertEqual(claim("other", other), 999)
+        for owner, left in (("other", 1000), ("one", 1001)):
+            self.give_up(owner)
+            self.assertEqual(self.kernel.standing[key].priority, left)
+
+    def test_restored(self) -> None:
+        """
+        Somebody has removed all policies: ours are set again as they were, with what lets neighbour
+        discovery pass; what somebody else has put there meanwhile is left alone, and what is
+        refused is said.
+        """
+        notes = logged(self)
+        one, other, dropping = policy(), policy(protocol=17), policy(protocol=6, action=BLOCK)
+        for owner, its in (("one", one), ("two", other), ("three", dropping)):
+            self.claim(owner, its)
+        before = dict(self.kernel.standing)
+        self.kernel.standing.clear()
+        theirs = replace(other, priority=1)
+        self.kernel.standing[theirs.selector, theirs.direction] = theirs
+        self.kernel.refused.add(dropping.selector)
+        self.successResultOf(Deferred.fromCoroutine(self.table.restore()))
+        del before[dropping.selector, dropping.direction]
+        self.assertEqual(
+            {key: replace(policy, index=0) for key, policy in self.kernel.standing.items()},
+            {
+                **{key: replace(policy, index=0) for key, policy in before.items()},
+                (theirs.selector, theirs.direction): theirs,
+            },
+        )
+        texts = [formatEvent(note) for note in notes]
+        self.assertIn("a policy is gone: ", texts[0])
+        self.assertEqual(
+            texts[1:],
+            ["somebody has removed policies of this host: 5 of ours have been set again"],
+        )
+        notes.clear()
+        self.kernel.refused.clear()
+        self.successResultOf(Deferred.fromCoroutine(self.table.restore()))
+        self.successResultOf(Deferred.fromCoroutine(self.table.restore()))
+        self.assertEqual(len(notes), 1)
+
+
 class LeftoverTests(SynchronousTestCase):
     """
     What a dead run has left tells whether it had changed a setting.
@@ -205,6 +274,65 @@ class LeftoverTests(SynchronousTestCase):
         self.successResultOf(Deferred.fromCoroutine(table.claim("one", [mine])))
         self.assertEqual(self.left(kernel), Leftovers(1, False))
         self.assertEqual(list(kernel.standing.values()), [theirs])
+
+    def test_waiting(self) -> None:
+        """
+        A run that died while traffic waited for an SA has left what cannot be removed: the kernel
+        does so itself, in half a minute.  Nor does it matter what has gone meanwhile.
+        """
+        asked: list[int] = []
+
+        async def ask(kind: int, body: bytes, what: str, flags: int = ACK) -> list[Message]:
+            asked.append(kind)
+            if kind == Kind.GETSA:
+                names = [Name("192.0.2.2", ESP, spi) for spi in (NO_SPI, b"kept", b"gone")]
+                sas = [State("192.0.2.1", one, Reqids.RANGE[3], TRANSPORT) for one in names]
+                return [Message(Kind.NEWSA, 0, 0, 0, one.encode()) for one in sas]
+            if kind == Kind.GETPOLICY:
+                mine = replace(policy(), index=0x49530001).encode()
+                return [Message(Kind.NEWPOLICY, 0, 0, 0, mine)]
+            raise Refused(refusal[kind], what)
+
+        refusal = {Kind.DELSA: errno.ESRCH, Kind.DELPOLICY: errno.ENOENT}
+        left = Deferred.fromCoroutine(remove_leftovers(ask))
+        self.assertEqual(self.successResultOf(left), Leftovers(3, False))
+        removing = [kind for kind in asked if kind in refusal]
+        self.assertEqual(removing, [Kind.DELSA, Kind.DELSA, Kind.DELPOLICY])
+        for kind in (Kind.DELPOLICY, Kind.DELSA):
+            refusal[kind] = errno.EPERM
+            self.failureResultOf(Deferred.fromCoroutine(remove_leftovers(ask)), Refused)
+
+    def test_which(self) -> None:
+        """
+        Of SAs, those are ours that are signed, or have a reqid of ours; they, and policies of
+        ours, are removed by names that have their marks.  Nothing else is touched.
+        """
+        named = [Name("192.0.2.2", ESP, bytes([n] * 4)) for n in range(1, 5)]
+        signed, marked = Limits(sign=SIGN), mark(Attribute.MARK, 7, 0xFF)
+        sas = [
+            State("192.0.2.1", named[0], Reqids.RANGE[3], TRANSPORT),
+            State("192.0.2.1", named[1], 77, TRANSPORT, signed, others=marked),
+            State("192.0.2.1", named[2], 77, TRANSPORT),
+            State("192.0.2.1", named[3], 0, TRANSPORT, Limits(life_seconds=9), others=marked),
+        ]
+        mine = replace(policy(), index=0x49530001, others=marked)
+        theirs = replace(policy(protocol=6), index=9)
+        told: dict[int, Sequence[State | Policy]] = {
+            Kind.GETSA: sas,
+            Kind.GETPOLICY: [mine, theirs],
+        }
+        removed: list[bytes] = []
+
+        async def ask(kind: int, body: bytes, what: str, flags: int = ACK) -> list[Message]:
+            if flags == DUMP:
+                return [Message(0, 0, 0, 0, one.encode()) for one in told[kind]]
+            removed.append(body)
+            return []
+
+        left = Deferred.fromCoroutine(remove_leftovers(ask))
+        self.assertEqual(self.successResultOf(left), Leftovers(3, False))
+        names = named[0].encode(), named[1].encode() + marked, mine.encode_id()
+        self.assertEqual(removed, list(names))
 
     def test_many(self) -> None:
         """An index is ours, and tells the same, however many were given before."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from isakmp.associations import Handling, IPsecParameters, Mark
+from isakmp.associations import Action, Handling, IPsecParameters, Lifetime, Mark
 from isakmp.doi.transforms import CIPHERS, INTEGRITIES
 from isakmp.numbers import ESPTransform, ProtocolID
 from isakmp.sinks.xfrm import algorithms, structures, transforms
@@ -16,7 +16,16 @@ from isakmp.sinks.xfrm.netlink import attributes
 from isakmp.sinks.xfrm.policies import Between, innermost_first, layers_of, policies, priority
 from isakmp.sinks.xfrm.refusals import explained
 from isakmp.sinks.xfrm.states import state_of
-from isakmp.sinks.xfrm.structures import Attribute, Direction
+from isakmp.sinks.xfrm.structures import (
+    AH,
+    BLOCK,
+    COMP,
+    ESP,
+    TRANSPORT,
+    TUNNEL,
+    Attribute,
+    Direction,
+)
 from tests.samples import PEER, US, bundle, protection_sa, transform
 
 KEYS = {"encryption": bytes(range(20)), "integrity": bytes(range(32))}
@@ -107,6 +116,10 @@ class StateTests(SynchronousTestCase):
         extended = self.state(replace(plain, extended=True), out=True)
         self.assertTrue(extended.flags & structures.ESN)
         self.assertIn(Attribute.REPLAY_ESN, attributes(extended.others))
+        for out in (True, False):  # without a window the kernel would count nothing there
+            none = self.state(replace(plain, extended=True), Handling(replay_window=0), out)
+            told = attributes(none.others)[Attribute.REPLAY_ESN]
+            self.assertEqual(struct.unpack_from("=6I", told), (1, 0, 0, 0, 0, 32))
 
     def test_compressed(self) -> None:
         """Compressed packets have no numbers, and so no window."""
@@ -162,6 +175,34 @@ class StateTests(SynchronousTestCase):
         numbers = struct.unpack("=8Q", limits.encode())
         self.assertEqual(numbers[:4], (structures.UNLIMITED, 7, 40, structures.UNLIMITED))
 
+    def test_agreed(self) -> None:
+        """
+        What was agreed ends an SA, in seconds and kilobytes, whatever a peer may have said, from
+        the least to the most; and every SA is signed.
+        """
+        most = 2**32 - 1
+        for seconds, kilobytes, rekey, life in (
+            (3600, 10, 9309, 10240),
+            (1, 1, 930, 1024),
+            (most, most, 1024 * most * 10 // 11, 1024 * most),
+            (0, 0, structures.UNLIMITED, structures.UNLIMITED),
+        ):
+            sa = protection_sa(0x1001, US)
+            sa = replace(sa, lifetime=Lifetime(seconds, kilobytes))
+            numbers = struct.unpack("=8Q", state_of(sa, (sa,), PEER, 7).limits.encode())
+            self.assertEqual(numbers[:2], (rekey, life))
+            self.assertEqual(numbers[4:], (0, seconds, structures.SIGN, 0))
+
+    def test_told_of_moves(self) -> None:
+        """The kernel tells of a peer that has moved, once in a second: by what comes in UDP."""
+        plain = IPsecParameters("tunnel", "aes-cbc", "hmac-sha2-256-128")
+        in_udp = replace(plain, udp=(4500, 4500))
+        kinds = (in_udp, False, 1), (in_udp, True, None), (plain, False, None)
+        for parameters, out, told in kinds:
+            said = attributes(self.state(parameters, out=out).others)
+            wanted = None if told is None else struct.pack("=I", told)
+            self.assertEqual(said.get(Attribute.MTIMER_THRESH), wanted)
+
     def test_stranger(self) -> None:
         """SAs of another domain of interpretation are refused in words."""
         sa = protection_sa(0x1001, US, parameters=object())
@@ -182,6 +223,35 @@ class PolicyTests(SynchronousTestCase):
         self.assertEqual({one.templates[0].reqid for one in found}, {7})
         self.assertEqual(out.templates[0].destination, PEER)
         self.assertEqual(inward.templates[0].destination, US)
+
+    def test_optional(self) -> None:
+        """
+        Protection is never optional; only IPComp is, of what comes in: what does not get smaller
+        is not compressed (RFC 3173 section 2.2).
+        """
+        layers = [(COMP, TUNNEL), (ESP, TRANSPORT), (AH, TRANSPORT)]
+        for one in policies(bundle().policy, Between(US, PEER), layers, 7):
+            compression, *others = one.templates
+            self.assertEqual(compression.optional, one.direction is not Direction.OUT)
+            self.assertEqual([template.optional for template in others], [False, False])
+            self.assertEqual([t.protocol for t in one.templates], [COMP, ESP, AH])
+            self.assertEqual(one.action, structures.ALLOW)
+
+    def test_actions(self) -> None:
+        """What is to be dropped is, in every direction; what passes is let pass."""
+        for action, wanted in ((Action.DROP, BLOCK), (Action.PASS, structures.ALLOW)):
+            one = replace(bundle().policy, action=action)
+            found = policies(one, Between(US, PEER), [], 7)
+            self.assertEqual({policy.action for policy in found}, {wanted})
+            self.assertEqual(
+                [policy.direction for policy in found],
+                [Direction.OUT, Direction.IN, Direction.FORWARD],
+            )
+
+    def test_transport(self) -> None:
+        """A child between two hosts forwards nothing."""
+        found = policies(bundle().policy, Between(US, PEER), [(ESP, TRANSPORT)], 7)
+        self.assertEqual([one.direction for one in found], [Direction.OUT, Direction.IN])
 
     def test_priority(self) -> None:
         """The more a policy selects the weaker it is; a trap is weaker than what has SAs."""
