@@ -146,7 +146,7 @@ class RecordingSink:
         """
         :raises ConfigurationError: always: it sees no traffic.
         """
-        error = f"the sink {self.name} sees no traffic: it cannot wait for it, let it pass or drop it"
+        error = f"the sink {self.name} sees no traffic, and cannot trap it, let it pass or drop it"
         return fail(ConfigurationError(error))
 
     def untrap(self, connection: str, child: str) -> Deferred[None]:
