@@ -72,6 +72,7 @@ ELSEWHERE = {
     ".venv/bin/python -m pip install doc/examples/laboratory": "tests.packaging.test_laboratory "
     "does, in a new environment",
     ".venv/bin/twistd -n --pidfile= isakmp --config swanctl.conf --settings isakmp.toml": "it too",
+    "sh doc/examples/laboratory/both.sh": "it too",
 }
 
 #: What a page shows because it is refused.
