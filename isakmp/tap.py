@@ -18,6 +18,9 @@ from isakmp import __version__
 DEFAULT_CONFIG = "/etc/swanctl/swanctl.conf"
 DEFAULT_SETTINGS = "/etc/isakmp/isakmp.toml"
 
+KERNEL = ("auto", "xfrm")
+"""The sinks for which a process has to keep its rights."""
+
 
 class Options(usage.Options):
     """
@@ -46,13 +49,18 @@ class Options(usage.Options):
         from isakmp.description import Files
         from isakmp.errors import ConfigurationError
 
+        twistd = getattr(self, "parent", None)
         try:
             self["daemon"] = Files(self["config"], self["settings"]).read()
+            if twistd is not None and twistd.get("uid") and self["daemon"].settings.sink in KERNEL:
+                raise ConfigurationError(
+                    "--uid gives up CAP_NET_ADMIN, which the sink xfrm needs as long as it runs; "
+                    "start it as a user that has it, as the unit for systemd does"
+                )
         except ConfigurationError as error:
             lines = "".join(f"isakmp: {line}\n" for line in str(error).splitlines())
             sys.stderr.write(lines)
             raise SystemExit(1) from None
-        twistd = getattr(self, "parent", None)
         if twistd is not None and not (twistd.get("logger") or twistd.get("syslog")):
             from isakmp.log_lines import written_for
 

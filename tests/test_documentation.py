@@ -28,6 +28,7 @@ from isakmp.config.mistakes import ConfigurationErrors
 from isakmp.connections import Intervals, Limits
 from isakmp.events import Removal
 from isakmp.plugins import Plugins, SinkPlugin, builtin
+from isakmp.sinks.xfrm import algorithms
 from tests.laboratory import LABORATORY
 from tests.laboratory.test_size import PUBLIC
 from tests.pages import CHECKOUT, DOC, Command, Shell, blocks, commands, page, pages
@@ -72,6 +73,7 @@ ELSEWHERE = {
     ".venv/bin/python -m pip install doc/examples/laboratory": "tests.packaging.test_laboratory "
     "does, in a new environment",
     ".venv/bin/twistd -n --pidfile= isakmp --config swanctl.conf --settings isakmp.toml": "it too",
+    "sh doc/examples/laboratory/both.sh": "it too",
 }
 
 #: What a page shows because it is refused.
@@ -309,6 +311,26 @@ class TableTests(SynchronousTestCase):
         self.assertIn(
             f"after {Intervals().total:.0f} seconds", page("how-to/failing-handshake.rst")
         )
+
+    def test_algorithms(self) -> None:
+        """The page on the kernel has every algorithm by the kernel's name, and no other."""
+        text = section(page("how-to/kernel.rst"), "What each algorithm needs of the kernel")
+        said = {name for _, names in _ROW.findall(text) for name in _LITERAL.findall(names)}
+        known = {*algorithms.CIPHERS.values(), *algorithms.COMPRESSIONS.values()}
+        known |= {name for name, _ in algorithms.COMBINED.values()}
+        known |= {name for name, _ in algorithms.INTEGRITIES.values()}
+        self.assertEqual(said, known)
+
+    def test_updown(self) -> None:
+        """The page on scripts has every variable that a script may be told, and no other."""
+        rows = _ROW.findall(section(page("how-to/updown.rst"), "What it is told"))
+        said = [name for names, _ in rows for name in _LITERAL.findall(names)]
+        source = (CHECKOUT / "isakmp" / "updown" / "call.py").read_text()
+        known = set()
+        for name in re.findall(r'f?"(PLUTO_[A-Z_{}a-z]+)"', source):
+            ends = ("MY", "PEER") if "{who}" in name else ("IN", "OUT")
+            known |= {name.replace("{who}", end).replace("{way}", end) for end in ends}
+        self.assertEqual(sorted(said), sorted(known))
 
     def test_events(self) -> None:
         """Every event stands there with its fields, and why SAs go."""

@@ -83,6 +83,30 @@ class OptionsTests(TapTestCase):
         for arguments in (["--listen", "127.0.0.1"], [*self.arguments, "stray"], ["--config"]):
             self.assertRaises(UsageError, self.parsed, *arguments)
 
+    def test_rights(self) -> None:
+        """
+        The kernel's SAs take rights all the time: a daemon that would give them up at its start is
+        told so, and does not run without protecting anything.
+        """
+        for sink, uid, started in (
+            ("auto", 65534, False),
+            ("xfrm", 65534, False),
+            ("log", 65534, True),
+            ("auto", None, True),
+            ("auto", 0, True),
+        ):
+            self.folder.write_settings("port = 15500", f'sink = "{sink}"')
+            self.patch(sys, "stderr", said := io.StringIO())
+            options = Options()
+            options.parent = {"uid": uid, "logger": "theirs"}
+            if started:
+                options.parseOptions(self.arguments)
+                self.assertEqual(said.getvalue(), "")
+            else:
+                error = self.assertRaises(SystemExit, options.parseOptions, self.arguments)
+                self.assertEqual(error.code, 1)
+                self.assertIn("--uid gives up CAP_NET_ADMIN", said.getvalue())
+
     def test_service(self) -> None:
         """What twistd gets is a service, and making it binds nothing."""
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:

@@ -87,11 +87,11 @@ def _datum(name: str, datum: Datum, path: tuple[str, ...], findings: Findings) -
         findings.mistake(datum.place, name, f"{error}{_advice(key)}")
         return
     if outcome is Status.REFUSED:
-        findings.mistake(datum.place, name, f"{key.text}{key.valid}")
+        findings.mistake(datum.place, name, f"{key.why(datum.value)}{key.valid}")
     elif outcome is Status.IKEV2:
         findings.warn(datum.place, name, f"ignored: IKEv2 only ({key.text})", once=key.pattern)
     elif outcome is Status.WARNED:
-        findings.warn(datum.place, name, f"ignored: {key.text}", once=key.pattern)
+        findings.warn(datum.place, name, f"ignored: {key.why(datum.value)}", once=key.pattern)
 
 
 def _advice(key: Key) -> str:

@@ -18,6 +18,25 @@ _SINK = "no sink does that yet"
 _SECRETS = "nothing uses such secrets yet"
 _PRIVATE = "private keys are not loaded yet"
 
+_REASONS: Mapping[str, Mapping[str, str]] = {
+    "unique": {
+        "never": "INITIAL-CONTACT is not said, but a peer's is still heard",
+        "keep": "to turn away a peer that has an ISAKMP SA already is not built yet",
+    },
+    "mode": dict.fromkeys(("transport_proxy", "iptfs", "beet"), "this mode is not built"),
+    "close_action": {
+        **dict.fromkeys(
+            ("start", "restart"),
+            "what the peer closes is begun again with start_action = start only",
+        ),
+        **dict.fromkeys(
+            ("trap", "route", "trap|start", "start|trap"),
+            "a trap stands with start_action = trap, whatever the peer closes",
+        ),
+    },
+}
+"""Why a word is not honoured, where the row says more than that."""
+
 _H, _W, _R = Status.HONOURED, Status.WARNED, Status.REFUSED
 _S, _B, _T, _V = Kind.SECTION, Kind.BOOLEAN, Kind.TIME, Kind.VOLUME
 
@@ -33,7 +52,7 @@ def _rows(under: str, status: Status, *rows: _Row) -> Iterator[Key]:
         if rest:
             harmless, words = (rest[0], None) if isinstance(rest[0], str) else (None, rest[0])
         pattern = f"{under}.{name}" if name else under
-        yield Key(pattern, kind, status, text, harmless, words or {})
+        yield Key(pattern, kind, status, text, harmless, words or {}, _REASONS.get(name, {}))
 
 
 def _connection() -> Iterator[Key]:
@@ -311,8 +330,8 @@ def _child() -> Iterator[Key]:
         (
             "mode",
             Kind.WORD,
-            "others are not built; pass and drop stand from loading on, whatever start_action "
-            "says: they need the sink xfrm, and one selector for each end",
+            "pass and drop stand from loading on, whatever start_action says: they need the sink "
+            "xfrm, and one selector for each end; other modes are not built",
             {
                 **dict.fromkeys(("tunnel", "transport", "pass", "drop"), _H),
                 **dict.fromkeys(("transport_proxy", "iptfs", "beet"), _R),
@@ -364,8 +383,8 @@ def _child() -> Iterator[Key]:
         (
             "close_action",
             Kind.WORD,
-            "what the peer closes is begun again with start_action = start only; a trap needs a "
-            "sink that sees traffic",
+            "what the peer closes is begun again with start_action = start only; a trap stands "
+            "with start_action = trap, whatever the peer closes",
             {
                 **dict.fromkeys(("none", "clear"), _H),
                 **dict.fromkeys(("start", "restart"), _W),

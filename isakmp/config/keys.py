@@ -84,6 +84,7 @@ class Key:
     :ivar text: what it does here, or why it is not honoured.
     :ivar harmless: the value with which nothing is ignored or refused: mostly the default.
     :ivar words: of a :attr:`Kind.WORD`, what becomes of each.
+    :ivar reasons: why a word is not honoured, where ``text`` does not say it.
     """
 
     pattern: str
@@ -92,6 +93,7 @@ class Key:
     text: str
     harmless: str | None = None
     words: Mapping[str, Status] = field(default_factory=dict)
+    reasons: Mapping[str, str] = field(default_factory=dict)
 
     def outcome(self, value: str) -> Status:
         """
@@ -111,6 +113,11 @@ class Key:
         if self.kind in (Kind.LIST, Kind.TEXT) and not meant:
             return Status.HONOURED
         return self.status
+
+    def why(self, value: str) -> str:
+        """Why it is not honoured with a value; for a mistake or a warning."""
+        word = values.one_of(value, tuple(self.words)) if self.reasons else value
+        return self.reasons.get(word, self.text)
 
     @property
     def valid(self) -> str:

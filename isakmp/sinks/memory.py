@@ -116,9 +116,12 @@ class RecordingSink:
     :meth:`_program` and :meth:`_withdraw`.
 
     :param entropy: for the SPIs.
+    :ivar name: of the sink; a subclass has it.
     :ivar refuse: called with each bundle before it is installed; what it raises is why the
         installation fails.  For tests.
     """
+
+    name: str
 
     def __init__(self, entropy: Callable[[int], bytes] = os.urandom) -> None:
         self._entropy = entropy
@@ -143,8 +146,7 @@ class RecordingSink:
         """
         :raises ConfigurationError: always: it sees no traffic.
         """
-        name = f"{policy.connection}/{policy.name}"
-        error = f"{name}: a sink that takes no traffic cannot wait for it, let it pass or drop it"
+        error = f"the sink {self.name} sees no traffic, and cannot trap it, let it pass or drop it"
         return fail(ConfigurationError(error))
 
     def untrap(self, connection: str, child: str) -> Deferred[None]:

@@ -511,7 +511,7 @@ class MistakeTests(ConfigurationTestCase):
     def test_refused_mode(self) -> None:
         """Where the mode itself is refused, no more is said of the proposals."""
         found = self.mistake(conf(child="mode = beet"))
-        self.assertIn("mode: others are not built", found)
+        self.assertIn("mode: this mode is not built; valid: tunnel, transport, pass or drop", found)
         found = self.mistake(conf(child="esp_proposals = aes128-aes128gcm16"))
         self.assertIn("proposals of their own", found)
         (warning,) = self.warnings(

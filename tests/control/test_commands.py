@@ -447,7 +447,7 @@ class PolicyTests(CommandTestCase):
 
     def test_refused(self) -> None:
         """What cannot be is a sentence, and nothing is said to stand."""
-        self.assert_refused("install", {"child": "net"}, "cannot wait for it")
+        self.assert_refused("install", {"child": "net"}, "sees no traffic, and cannot trap it")
         self.assertEqual(self.listed(), [])
         self.both.a.assembly.traps.keep([self.both.a.connection()])
         self.assertEqual(self.policies, [])

@@ -17,9 +17,9 @@ LINES = {"domain.py": 150, "key_exchange.py": 250}
 
 #: What a plug-in of somebody's may use of the package: what the reference names as public.
 PUBLIC = {
-    "isakmp.associations", "isakmp.connections", "isakmp.crypto", "isakmp.errors",
+    "isakmp.associations", "isakmp.connections", "isakmp.crypto", "isakmp.errors", "isakmp.events",
     "isakmp.exchange.negotiation", "isakmp.exchange.phase1", "isakmp.exchange.phase2",
-    "isakmp.exchange.words",
+    "isakmp.exchange.words", "isakmp.handling",
     "isakmp.identity", "isakmp.interfaces", "isakmp.logs", "isakmp.numbers", "isakmp.parts",
     "isakmp.paths", "isakmp.plain", "isakmp.sinks.memory", "isakmp.testing", "isakmp.wire",
 }  # fmt: skip

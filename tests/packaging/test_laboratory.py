@@ -281,7 +281,7 @@ class LaboratoryTests(SynchronousTestCase):
             if block.language == "text"
             for line in block.text.splitlines()
         ]
-        self.assertEqual(len(quoted), 4)
+        self.assertEqual(len(quoted), 6)
         said = self.assert_agree(0)[0]
         without = self.bench(0, False, lambda text: LOGGED)
         begins = self.bench(1, True)
@@ -294,6 +294,26 @@ class LaboratoryTests(SynchronousTestCase):
         for line in quoted:
             shown = Command("", False, "", line)
             self.assertTrue(any(map(shown.prints, lines)), line)
+
+    def test_both(self) -> None:
+        """The script that the tutorial has for one machine shows both benches agree."""
+        done = subprocess.run(
+            ["sh", LABORATORY / "both.sh"],
+            env={
+                **quiet_environment(),
+                "TWISTD": str(self.environment.scripts / "twistd"),
+                "PORT": str(self.ports[0]),
+            },
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
+        _, first, second = re.split(r"(?m)^Bench \d:$", done.stdout)
+        prints = [dict(_PRINT.findall(said)) for said in (first, second)]
+        self.assertEqual(len(prints[0]), 2)
+        self.assertEqual(*prints)
+        self.assertRegex(first, "benches/link, .* is established")
 
     def test_key_exchange(self) -> None:
         """
