@@ -72,6 +72,20 @@ class Conns:
         return OK
 
 
+def _add_timeout(parser: argparse.ArgumentParser, until: str) -> None:
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help=f"give up waiting (default: not before {until})",
+    )
+
+
+def _milliseconds(options: argparse.Namespace) -> str:
+    return str(int(options.timeout * 1000))
+
+
 class Up:
     """Begin."""
 
@@ -86,13 +100,7 @@ class Up:
             "Exit status 1 if that failed, 4 if it failed at who the peer is.",
         )
         parser.add_argument("name", metavar="NAME")
-        parser.add_argument(
-            "--timeout",
-            type=float,
-            default=0.0,
-            metavar="SECONDS",
-            help="give up waiting (default: not before it is decided)",
-        )
+        _add_timeout(parser, "it is decided")
 
     @staticmethod
     def run(options: argparse.Namespace) -> int:
@@ -119,6 +127,12 @@ class Down:
         """Tell the parser."""
         parser = _add(commands, "down", "end a child (CONNECTION/CHILD or CHILD), or a connection")
         parser.add_argument("name", metavar="NAME")
+        _add_timeout(parser, "it is gone")
+        parser.add_argument(
+            "--force",
+            action="store_true",
+            help="wait for no peer's answer (in IKEv1 there is none)",
+        )
 
     @staticmethod
     def run(options: argparse.Namespace) -> int:
@@ -132,6 +146,9 @@ class Down:
                 message = {"ike": options.name}
             else:
                 message = {"child": options.name}
+            message["timeout"] = _milliseconds(options)
+            if options.force:
+                message["force"] = "yes"
             done = client.ask("terminate", message)
         count = str(done.get("terminated") or done.get("matches") or "")
         ended = f"{options.name} is down" + (f": {count} SA{'s' * (count != '1')}" if count else "")
@@ -248,7 +265,7 @@ def _meant(connections: Mapping[str, Any], name: str) -> list[tuple[str, str]]:
 def _begin(
     client: Client, connection: str, child: str, options: argparse.Namespace
 ) -> dict[str, Any]:
-    message = {"ike": connection, "timeout": str(int(options.timeout * 1000))}
+    message = {"ike": connection, "timeout": _milliseconds(options)}
     if child:
         message["child"] = child
     what = f"{connection}/{child}" if child else connection

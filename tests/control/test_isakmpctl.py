@@ -19,7 +19,8 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from isakmp import cli
-from isakmp.commands.client import DEFAULT, uri_of
+from isakmp.commands import control
+from isakmp.commands.client import DEFAULT, Client, uri_of
 from isakmp.control.codec import Kind, Packet
 from tests.daemons import SECRET, secret
 from tests.interop import CHECKOUT
@@ -96,7 +97,8 @@ class DaemonTests(ProcessTestCase):
         for name in ("net", "road/net"):
             self.assertEqual(self.ctl("up", name)[0], 0)
             self.assertEqual(self.ctl("down", name)[0], 0)
-        self.assertEqual(self.ctl("down", "road")[0], 0)
+        self.assertEqual(self.ctl("up", "road")[0], 0)
+        self.assertEqual(self.ctl("down", "road", "--timeout", "20", "--force")[0], 0)
         self.assertEqual(self.ctl("sas"), (0, "no SA stands\n", ""))
         self.assert_clean()
 
@@ -132,6 +134,23 @@ class DaemonTests(ProcessTestCase):
         status, _, err = self.ctl("down", "rail")
         self.assertNotEqual(status, 0)
         self.assertTrue(err)
+
+    def test_down_waits(self) -> None:
+        """``down`` asks the daemon for what its options say: how long to wait, and for whom."""
+        asked: list[dict[str, str]] = []
+
+        def ask(_: Client, command: str, message: dict[str, str]) -> dict[str, str]:
+            asked.append(message)
+            return {"success": "yes", "terminated": "1"}
+
+        self.patch(Client, "__init__", lambda *_: None)
+        self.patch(Client, "__exit__", lambda *_: None)
+        self.patch(Client, "ask", ask)
+        self.patch(control, "_sas", lambda *_: [{"name": "road"}])
+        for options in ((), ("--timeout", "1.5"), ("--force",)):
+            self.assertIn(run_command("down", "road", *options)[0], (None, 0))
+        ours = {"ike": "road", "timeout": "0"}
+        self.assertEqual(asked, [ours, {**ours, "timeout": "1500"}, {**ours, "force": "yes"}])
 
     def test_watch_and_log(self) -> None:
         """The table again and again, and the log as it is written, until the daemon stops."""
