@@ -9,6 +9,7 @@ of interpretation.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -38,6 +39,7 @@ __all__ = [
     "Proposal",
     "ProtectionSA",
     "ProtectionSuite",
+    "Removal",
     "SABundle",
     "SAKey",
     "SPIKey",
@@ -310,6 +312,21 @@ class ProtectionSA:
     keys: Mapping[str, bytes] = field(repr=False, compare=False)
     parameters: object
     lifetime: Lifetime = Lifetime()
+
+
+class Removal(enum.Enum):
+    """Why an SA is gone."""
+
+    DELETED = "deleted here"
+    DELETED_BY_PEER = "deleted by the peer"
+    EXPIRED = "expired"
+    UNUSED = "unused"
+    REPLACED = "replaced"
+    PARENT_GONE = "its ISAKMP SA is gone"
+    PEER_GONE = "the peer does not answer"
+    PEER_RESTARTED = "the peer began afresh"
+    MOVED = "the peer has another address"
+    SHUTDOWN = "this node stops"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,11 @@ What happened: frozen values that can be written down.
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from isakmp.associations import ManagementKey, SABundle, SPIKey
+from isakmp.associations import ManagementKey, Removal, SABundle, SPIKey
 from isakmp.errors import PeerError, Reason
 from isakmp.parts import Role
 from isakmp.paths import Address, Path, endpoint
@@ -18,21 +17,24 @@ from isakmp.wire.message import Message
 if TYPE_CHECKING:
     from isakmp.interfaces import IManagementSA
 
-
-class Removal(enum.Enum):
-    """Why an SA is gone."""
-
-    DELETED = "deleted here"
-    DELETED_BY_PEER = "deleted by the peer"
-    EXPIRED = "expired"
-    UNUSED = "unused"
-    REPLACED = "replaced"
-    PARENT_GONE = "its ISAKMP SA is gone"
-    PEER_GONE = "the peer does not answer"
-    PEER_RESTARTED = "the peer began afresh"
-    MOVED = "the peer has another address"
-    SHUTDOWN = "this node stops"
-
+__all__ = [
+    "Established",
+    "ExchangeFailed",
+    "FirstMessageRefused",
+    "MessageDropped",
+    "MessageReceived",
+    "MessageSent",
+    "NotificationReceived",
+    "PayloadDiscarded",
+    "PeerMoved",
+    "Removal",
+    "Removed",
+    "Replaced",
+    "SAExpiring",
+    "SPIReleased",
+    "Tally",
+    "TrafficWaiting",
+]
 
 @dataclass(frozen=True, slots=True)
 class Established:

@@ -34,6 +34,7 @@ from isakmp.associations import (
     Proposal,
     ProtectionSA,
     ProtectionSuite,
+    Removal,
     SABundle,
     SAKey,
     Situation,
@@ -44,7 +45,6 @@ from isakmp.associations import (
 )
 from isakmp.connections import Candidates, Child, Connection, Intervals, Limits, Routing
 from isakmp.departures import Departures
-from isakmp.events import Removal
 from isakmp.handling import Handling
 from isakmp.identity import Identity
 from isakmp.parts import Arrow, Part, Role

@@ -5,12 +5,9 @@ One command of a client, and how it is refused.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, TypeAlias
+from typing import Protocol, TypeAlias
 
 from isakmp.control.codec import Content, Section, clipped
-
-if TYPE_CHECKING:
-    from isakmp.control.server import Session
 
 LARGEST = 2**32 - 1
 """The largest number that a client can say."""
@@ -28,6 +25,22 @@ class Refused(Exception):
         self.counts = counts
 
 
+class Asker(Protocol):
+    """
+    The client that a command is from.
+
+    :ivar registered: the events it listens to.
+    """
+
+    registered: set[str]
+
+    def tell(self, event: str, content: Content) -> None:
+        """An event, if it listens to it and reads."""
+
+    async def stream(self, event: str, content: Content) -> None:
+        """An event, if it listens to it, as soon as it has read those before."""
+
+
 class Call:
     """
     One command of a client.
@@ -35,7 +48,7 @@ class Call:
     :ivar message: what came with it.
     """
 
-    def __init__(self, session: Session, message: Section) -> None:
+    def __init__(self, session: Asker, message: Section) -> None:
         self._session = session
         self.message = message
 
