@@ -369,7 +369,8 @@ class Usage:
     What has passed through a bundle so far.
 
     :ivar octets_in: of what was protected and arrived; ``octets_out`` of what left.
-    :ivar last_in: when the last packet arrived, in seconds since 1970; 0: none has.
+    :ivar last_in: when the last packet arrived, in seconds since 1970; 0: none has, or nobody knows
+        when; ``last_out`` when the last left.
     :ivar counted: whether that is so: a sink that does not count leaves it at no, and nothing is
         known of the traffic.
     """

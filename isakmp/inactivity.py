@@ -132,12 +132,15 @@ class Inactivity:
         For how long nothing has passed.
 
         It was used since it was asked before, so it is not more than that.  If the clock by which
-        sinks tell the time was set meanwhile, nothing can be said.
+        sinks tell the time was set meanwhile, or the sink does not tell it, nothing can be said.
         """
         passed = self._node.clock.seconds() - watched.asked
         if abs(self._wall() - watched.wall - passed) > STEP:
             return 0.0
-        since = self._wall() - max(usage.last_in, usage.last_out)
+        last = max(usage.last_in, usage.last_out)
+        if not last:
+            return 0.0
+        since = self._wall() - last
         return min(max(0.0, since), passed)
 
     def _again(self, watched: _Watched, seconds: float) -> None:

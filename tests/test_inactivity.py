@@ -12,7 +12,7 @@ from isakmp import packets
 from isakmp.associations import SABundle, Usage
 from isakmp.connections import Renewal
 from isakmp.events import Removal
-from isakmp.inactivity import Inactivity
+from isakmp.inactivity import SOONEST, Inactivity
 from isakmp.packets import packet, udp
 from isakmp.sinks.memory import MemorySink
 from isakmp.sinks.userspace import UserspaceSink
@@ -38,6 +38,7 @@ class CountingSink(UserspaceSink):
         self.queries: list[float] = []
         self.failing = 0
         self.ahead = 0.0
+        self.tells = True
 
     def wall(self) -> float:
         """Seconds since 1970."""
@@ -53,7 +54,7 @@ class CountingSink(UserspaceSink):
 
     def _count(self, name: str, at: int, packet: Any) -> None:
         super()._count(name, at, packet)
-        self._usage[name][4 + at // 2] = self.wall()
+        self._usage[name][4 + at // 2] = self.wall() if self.tells else 0.0
 
 
 class InactivityTests(SynchronousTestCase):
@@ -127,6 +128,30 @@ class InactivityTests(SynchronousTestCase):
         self.assertEqual(len(alice.bundles), 1)
         self.assertEqual(len(self.sink.queries), 1)
 
+    def test_used_before(self) -> None:
+        """One that was last used right after it had come up is asked for once more, not at once."""
+        alice = self.up()
+        self.at(0.2)
+        self.send()
+        self.at(IDLE + 5)
+        self.assertEqual(alice.removals, [Removal.UNUSED])
+        first, second = self.sink.queries
+        self.assertEqual(second - first, SOONEST)
+
+    def test_last_use_unknown(self) -> None:
+        """
+        Where the sink counts packets and does not tell when the last passed, a child lives on for
+        the whole time after it was found to be used.
+        """
+        alice = self.up()
+        self.sink.tells = False
+        self.at(590.0)
+        self.send()
+        self.at(2 * IDLE - 5)
+        self.assertEqual(len(alice.bundles), 1)
+        self.at(2 * IDLE + 5)
+        self.assertEqual(alice.removals, [Removal.UNUSED])
+
     def test_clock_set(self) -> None:
         """A clock that is set forward, or back, ends nothing that was used."""
         for ahead in (86400.0, -86400.0):
@@ -172,7 +197,11 @@ class InactivityTests(SynchronousTestCase):
         self.assertEqual((len(alice.bundles), self.sink.queries), (1, []))
 
     def test_gone_meanwhile(self) -> None:
-        """One that goes while its sink is asked is not deleted again."""
+        """One that goes while its sink is asked is not deleted again, nor asked for."""
+        for usage in (Usage(counted=True), Usage(packets_in=1, counted=True)):
+            self._gone_meanwhile(usage)
+
+    def _gone_meanwhile(self, usage: Usage) -> None:
         alice = self.up()
         answers: list[Deferred[Usage]] = []
 
@@ -184,6 +213,7 @@ class InactivityTests(SynchronousTestCase):
         self.at(IDLE + 1)
         alice.endpoint.delete(alice.bundles, Removal.DELETED)
         self.at(IDLE + 2)
-        answers[0].callback(Usage(counted=True))
-        self.at(IDLE + 5)
+        answers[0].callback(usage)
+        self.at(2 * IDLE + 5)
+        self.assertEqual(len(answers), 1)
         self.assertEqual(alice.removals, [Removal.DELETED])

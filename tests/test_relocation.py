@@ -143,6 +143,23 @@ class RelocationTests(SynchronousTestCase):
         (line,) = lines
         self.assertRegex(line, r"its SA cannot follow the peer: SPI [0-9a-f]{8} is another SA's")
 
+    def test_gone_meanwhile(self) -> None:
+        """A child that goes while it moves is gone from the sink as well."""
+        (one,) = self.alice.bundles
+        slow: Deferred[None] = Deferred()
+        install = self.alice.sink.install
+
+        def later(there: SABundle) -> Deferred[None]:
+            return slow.addCallback(lambda _: install(there))
+
+        self.patch(self.alice.sink, "install", later)
+        self.moved(ELSEWHERE, 4501)
+        self.alice.endpoint.delete([one])
+        self.both.wait(1.0)
+        slow.callback(None)
+        self.assertEqual(dict(self.alice.sink.standing), {})
+        self.assertEqual(self.alice.bundles, [])
+
     def test_expiry(self) -> None:
         """One that has moved expires when it would have, and leaves nothing in the sink."""
         self.moved(ELSEWHERE, 4501)

@@ -155,6 +155,28 @@ class TrapTests(SynchronousTestCase):
         self.both.wait(3.0)
         self.assertLessEqual(len(made), 6)
 
+    def test_forgotten(self) -> None:
+        """What was asked for is forgotten with its connection; loaded again, it is as it says."""
+        connection = self.alice.connection()
+        traps = self.alice.assembly.traps
+        self.successResultOf(traps.set(connection, connection.children[0]))
+        self.keep(connection)
+        self.assertEqual(list(traps.standing), [("lab", "net")])
+        self.keep()
+        self.keep(connection)
+        self.assertEqual(list(traps.standing), [])
+
+    def test_stopped_while_begun(self) -> None:
+        """What traffic has begun is given up when the node stops."""
+        self.keep(trapped(self.alice.connection()))
+        self.both.network.cut = True
+        self.alice.node.events.publish(WAITS)
+        self.both.wait(0.5)
+        self.alice.assembly.traps.stop()
+        self.both.network.cut = False
+        self.both.wait(30.0)
+        self.assertEqual(self.alice.bundles, [])
+
     def test_stopped_while_waiting(self) -> None:
         """A node that stops leaves nothing on the clock, though traffic has its turn soon."""
         self.keep(trapped(self.alice.connection()))

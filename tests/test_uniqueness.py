@@ -8,7 +8,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from isakmp.connections import Connection, Limits
 from isakmp.credentials.pre_shared_keys import SharedSecret
-from isakmp.events import Removal
+from isakmp.events import Established, Removal
+from isakmp.uniqueness import Uniqueness
 from tests.nodes import ALICE, BOB, Member, Pair, Settings, connection, pair, settle
 
 ELSEWHERE = "192.0.2.77"
@@ -62,6 +63,18 @@ class ReplaceTests(SynchronousTestCase):
         self.assertEqual([sa.path.remote[0] for sa in both.b.sas], [ALICE, ELSEWHERE])
         parents = [bundle.parent for bundle in both.b.bundles]
         self.assertEqual(parents, [sa.key for sa in both.b.sas])
+
+    def test_not_configured(self) -> None:
+        """What is not configured any more is not unique: nothing is deleted for it."""
+        both = from_anywhere(unique=True)
+        both.up()
+        both.b.assembly.uniqueness.stop()
+        moved(both)
+        both.b.assembly.uniqueness = Uniqueness(both.b.node)
+        both.b.assembly.configure([], [])
+        both.b.node.events.publish(Established(both.b.sas[-1]))
+        both.wait(0.5)
+        self.assertEqual(len(both.b.sas), 2)
 
     def test_same_address(self) -> None:
         """A renewal is no other peer: the child goes on under the new SA, and none is deleted."""

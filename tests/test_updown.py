@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -258,13 +259,14 @@ class FailureTests(ScriptTestCase):
 
     async def test_left_behind(self) -> None:
         """A script that leaves a process behind has ended all the same."""
-        both = self.pair(self.script("sleep 3 &", "echo done"))
+        both = self.pair(self.script("sleep 20 &", "echo $!"))
         both.up()
         (script,) = self.updown.running
         await self.until(lambda: script._exited and bool(self.said()))
         both.clock.advance(LINGERING)
         await self.until(lambda: not self.updown.running)
-        self.assertEqual(self.said(), ["lab/net, updown up-client: done"])
+        (said,) = self.said()
+        os.kill(int(said.rpartition(" ")[2]), signal.SIGKILL)  # until now it ran
         self.assertEqual(self.said(LogLevel.error), [])
 
     async def test_output(self) -> None:
@@ -288,6 +290,26 @@ class FailureTests(ScriptTestCase):
         self.assertIn("\\xfftwo", lines)
         self.assertIn("x" * MAX_LINE + "...", lines)
         self.assertIn("says more, which is not logged", self.said()[-1])
+
+
+    async def test_endless_line(self) -> None:
+        """A script that never ends its line takes no memory for it."""
+        both = self.pair(self.script("head -c 3000000 /dev/zero", "exec sleep 20"))
+        both.up()
+        (script,) = self.updown.running
+        kept = 0
+        receive = script.childDataReceived
+
+        def received(fd: int, data: bytes) -> None:
+            nonlocal kept
+            receive(fd, data)
+            kept += len(data)
+
+        self.patch(script, "childDataReceived", received)
+        await self.until(lambda: kept >= 3_000_000)
+        self.assertLessEqual(len(script._unfinished[1]), MAX_LINE + 1)
+        self.updown.abandon()
+        await self.until(lambda: not self.updown.running)
 
 
 class StopTests(ScriptTestCase):
@@ -387,6 +409,8 @@ class EnvironmentTests(SynchronousTestCase):
         policy = replace(bundle().policy, name="a\0\n\x7fü\U0001f600")
         told = self.told(replace(bundle(), policy=policy))
         self.assertEqual(told["PLUTO_CONNECTION"], "a\\x00\\n\\x7f\\xfc\\U0001f600")
+        told = self.told(replace(bundle(), policy=replace(policy, name=60000 * "\x7f")))
+        self.assertEqual(len(told["PLUTO_CONNECTION"]), MAX_VALUE)
 
     def test_verbs(self) -> None:
         """A host by itself is told from networks behind it, IPv6 from IPv4."""

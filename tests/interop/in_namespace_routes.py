@@ -22,6 +22,7 @@ from isakmp.handling import Handling
 from isakmp.identity import TrafficSelector
 from isakmp.paths import Path
 from isakmp.sinks.xfrm import routes
+from isakmp.sinks.xfrm.link import opened
 from isakmp.sinks.xfrm.routing import MARK, PROTOCOL
 from isakmp.sinks.xfrm.sink import XFRMSink
 from isakmp.udp import UDPPorts
@@ -260,6 +261,21 @@ class RoutesTests(TestCase):
     @inlineCallbacks
     def test_leftovers(self) -> Generator[Deferred[Any], Any, None]:
         """What a dead run has left, in whatever table, is removed; what is others' stays."""
+        yield self.left()
+
+    @inlineCallbacks
+    def test_leftovers_all_told(self) -> Generator[Deferred[Any], Any, None]:
+        """So it is where the kernel tells of all routes and rules, as one before 4.20 does."""
+        self.patch(routes, "_strict", opened)
+        ip("route", "add", "10.97.0.0/24", "via", PEER)
+        self.addCleanup(ip, "route", "del", "10.97.0.0/24")
+        before = ip("route")
+        yield self.left()
+        self.assertEqual(ip("route"), before)
+
+    @inlineCallbacks
+    def left(self) -> Generator[Deferred[Any], Any, None]:
+        """A dead run's routes, and those of others; then a run."""
         ip("route", "add", *FOREIGN)
         self.addCleanup(ip, "route", "flush", "table", "220")
         ip("rule", "add", "lookup", "220", "priority", "219")

@@ -5,6 +5,7 @@ Bundles of SAs in the kernel: what was agreed for a child is set, changed and re
 from __future__ import annotations
 
 import errno
+import sys
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -148,7 +149,11 @@ class Bundles:
         return (bundle if installed is None else installed).policy.handling
 
     async def query(self, bundle: SABundle) -> Usage:
-        """As the kernel counts it, in the innermost SA of each direction."""
+        """
+        As the kernel counts it, in the innermost SA of each direction.
+
+        An older one does not tell when the last packet passed, but when the first did.
+        """
         installed = self._installed.get(bundle.name)
         if installed is None:
             return Usage()
@@ -164,8 +169,8 @@ class Bundles:
                 return Usage()
             standing = Standing.decode(told.body)
             last = attributes(told.body[State.SIZE :]).get(Attribute.LASTUSED, b"")
-            used = int.from_bytes(last, "little") if len(last) == 8 else standing.used
-            found.append((standing.octets, standing.packets, float(used)))
+            used = float(int.from_bytes(last, sys.byteorder)) if len(last) == 8 else 0.0
+            found.append((standing.octets, standing.packets, used))
         (octets_in, packets_in, last_in), (octets_out, packets_out, last_out) = found
         counts = octets_in, packets_in, octets_out, packets_out
         return Usage(*counts, last_in, last_out, counted=True)

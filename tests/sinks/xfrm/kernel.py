@@ -53,7 +53,7 @@ class RecordedSink(XFRMSink):
     :ivar clock: by which it waits, not that of a node.
     :ivar asked: kind and body of each question.
     :ivar refuse: raises what the kernel is to refuse with.
-    :ivar counts: octets, packets and the last use of every SA.
+    :ivar counts: octets, packets and the last use of every SA; 0: it does not tell that.
     """
 
     def __init__(self, entropy: Callable[[int], bytes] = FixedEntropy("kernel")) -> None:
@@ -80,7 +80,7 @@ class RecordedSink(XFRMSink):
             struct.pack_into("=16s4sB", info, 56, address, spi, protocol)
             struct.pack_into("=QQQQ", info, 160, octets, packets, 1, 1)
             struct.pack_into("=H", info, 212, family)
-            used = struct.pack("=HHQ", 12, Attribute.LASTUSED, last)
+            used = struct.pack("=HHQ", 12, Attribute.LASTUSED, last) if last else b""
             return [Message(Kind.NEWSA, 0, 0, 0, bytes(info) + used)]
         return []
 

@@ -55,6 +55,17 @@ class UniquesTests(SynchronousTestCase):
         other = self.taken("d", wanted, of=policy(remote="10.3.0.0/16"))
         self.assertEqual(self.values(other), (3, 3, 3, 3))
 
+    def test_two_masks(self) -> None:
+        """What is one number for both directions has to be within the mask of each."""
+        wanted = Handling(mark_in=Mark(EACH, 0xFF), mark_out=Mark(EACH, 0b11))
+        found = [
+            self.taken(str(n), wanted, of=policy(remote=f"10.{n}.0.0/16")) for n in range(10, 13)
+        ]
+        values = [[one and one.value for one in (its.mark_in, its.mark_out)] for its in found]
+        self.assertEqual(values, [[1, 1], [2, 2], [3, 3]])
+        more = policy(remote="10.9.0.0/16")
+        self.assertRaises(LimitReached, self.taken, "more", wanted, of=more)
+
     def test_mixed(self) -> None:
         """One that is said may stand beside one that is chosen."""
         found = self.taken("a", Handling(mark_in=Mark(9), mark_out=Mark(EACH), if_id_in=7))

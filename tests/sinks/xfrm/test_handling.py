@@ -526,8 +526,12 @@ class QueryTests(HandlingTestCase):
         usage = self.successResultOf(both.sink.query(made))
         self.assertEqual(usage.packets_out, 10)
         self.assertTrue(usage.counted)
+        self.assertEqual((usage.last_in, usage.last_out), (1_700_000_000.0, 1_700_000_000.0))
         asked = [body for kind, body in both.sink.asked if kind == Kind.GETSA]
         self.assertIn(mark(Attribute.MARK, 3, ALL), asked[1])
+        both.sink.counts = (1000, 10, 0)  # an older Linux tells of the first use alone
+        usage = self.successResultOf(both.sink.query(made))
+        self.assertEqual((usage.packets_in, usage.last_in, usage.last_out), (10, 0.0, 0.0))
         both.sink.refuse = refusing((Kind.GETSA,), errno.ESRCH)
         self.assertEqual(self.successResultOf(both.sink.query(made)), Usage())
         self.assertFalse(Usage().counted)

@@ -5,6 +5,7 @@ A kernel that refuses in the middle: whatever it is asked, at each step.
 from __future__ import annotations
 
 import errno
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path as File
@@ -25,7 +26,7 @@ from isakmp.sinks.xfrm.link import ACK, Refused
 from isakmp.sinks.xfrm.netlink import Message
 from isakmp.sinks.xfrm.policy_table import Reqids
 from isakmp.sinks.xfrm.states import apart
-from isakmp.sinks.xfrm.structures import Direction, Kind, Policy, Selector, Standing, State
+from isakmp.sinks.xfrm.structures import ALLOW, Direction, Kind, Policy, Selector, Standing, State
 from isakmp.sinks.xfrm.waiting import WaitingPackets
 from isakmp.stream import EventStream
 from tests.samples import PATH, PEER, bundle, logged
@@ -316,6 +317,34 @@ class MidwayTests(SynchronousTestCase):
         self.successResultOf(self.sink.untrap("a", "b/c"))
         self.assertEqual(len(self.sink.kept), 3)
 
+    def test_trap_beside(self) -> None:
+        """A trap that is set while its child is up leaves the child's policies as they are."""
+        self.successResultOf(self.sink.install(self.bundle))
+        before = self.sink.standing
+        self.successResultOf(self.sink.trap(self.bundle.policy, PATH))
+        self.assertEqual(self.sink.standing, before)
+        self.successResultOf(self.sink.untrap(*self.names(self.bundle)))
+        self.assertEqual(self.sink.standing, before)
+        self.successResultOf(self.sink.trap(self.bundle.policy, PATH))
+        self.successResultOf(self.sink.remove(self.bundle))
+        self.assertEqual((len(self.sink.sas), len(self.sink.kept)), (0, 3))
+
+    @staticmethod
+    def names(bundle: SABundle) -> tuple[str, str]:
+        """Of its connection and child."""
+        return bundle.connection, bundle.policy.name
+
+    def test_exempt(self) -> None:
+        """The daemon's own datagrams pass, those that leave and those that come."""
+        for family, level in ((socket.AF_INET, 0), (socket.AF_INET6, 41)):
+            own = OwnSocket(family)
+            self.sink._asking = Anything()  # type: ignore[assignment]
+            self.sink.exempt(own)  # type: ignore[arg-type]
+            self.assertEqual({one[0] for one in own.options}, {level})
+            found = [Policy.decode(octets) for _, _, octets in own.options]
+            self.assertEqual([one.direction for one in found], [Direction.IN, Direction.OUT])
+            self.assertEqual({one.action for one in found}, {ALLOW})
+
     def test_renamed(self) -> None:
         """
         A child that is renamed in its file is protected throughout: no policy goes before the same
@@ -358,6 +387,22 @@ class MidwayTests(SynchronousTestCase):
         self.successResultOf(installing)
         self.successResultOf(stopping)
         self.assertEqual(self.sink.standing, ({}, {}))
+
+
+class OwnSocket:
+    """
+    A socket of the daemon's.
+
+    :ivar options: what was set.
+    """
+
+    def __init__(self, family: int) -> None:
+        self.family = family
+        self.options: list[tuple[int, int, bytes]] = []
+
+    def setsockopt(self, level: int, option: int, value: bytes) -> None:
+        """Set."""
+        self.options.append((level, option, value))
 
 
 class Anything:

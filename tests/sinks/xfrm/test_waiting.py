@@ -29,6 +29,7 @@ class WaitingPacketsTests(SynchronousTestCase):
         self.setting.write_text("0\n")
         waiting = WaitingPackets(self.setting)
         waiting.keep()
+        self.assertFalse(waiting.changed)
         waiting.restore()
         self.assertEqual(self.setting.read_text(), "0\n")
 
