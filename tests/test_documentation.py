@@ -2,8 +2,9 @@
 What the documentation says is so: its commands run, its files and names exist, its tables are the
 code's.
 
-What takes root is run by :mod:`tests.interop.test_tutorial`; what quotes refusals, and what is about
-traffic, by :mod:`tests.test_documentation_refusals` and :mod:`tests.test_documentation_traffic`.
+What takes root is run by :mod:`tests.interop.test_tutorial`, what quotes refusals by
+:mod:`tests.test_documentation_refusals`, what is about traffic by
+:mod:`tests.test_documentation_traffic`.
 """
 
 from __future__ import annotations
