@@ -230,7 +230,7 @@ class IExchangeType(Interface):
         :class:`IISAKMPKeyExchange` in phase 1, and ``phase_2_method`` under an SA.
 
         :param order: what is to be negotiated; of a responder None in phase 2, and the
-            :class:`~isakmp.connections.Candidates` in phase 1.
+            :class:`isakmp.connections.Candidates` in phase 1.
         """
 
     def run(exchange: IExchange) -> Awaitable[object]:

@@ -2,7 +2,7 @@
 The end of a security association's life.
 
 RFC 2409 appendix A (life duration of an ISAKMP SA) and RFC 2407 section 4.5 (of a protection SA):
-what is agreed there becomes an :class:`~isakmp.interfaces.Expiry` in the registry, and here one
+what is agreed there becomes an :class:`isakmp.interfaces.Expiry` in the registry, and here one
 timer for each SA that has one.
 """
 

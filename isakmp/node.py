@@ -46,7 +46,7 @@ ISAKMP = "isakmp"
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Node:
     """
-    Implements :class:`~isakmp.interfaces.INode`.
+    Implements :class:`isakmp.interfaces.INode`.
 
     :ivar settings: by plugin.
     :ivar dois: enabled, by number.

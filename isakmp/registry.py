@@ -4,7 +4,7 @@ What is established in this process: ISAKMP SAs, and the protection SAs made und
 RFC 2408 section 2.4 says what names an SA: the two cookies an ISAKMP SA, SPI and destination the SA
 of a security protocol; a session by tickets is named by principal and epoch (RFC 4430 section 3.7).
 Look-ups are answered from memory; every change is also written to an
-:class:`~isakmp.interfaces.ISAStore`.
+:class:`isakmp.interfaces.ISAStore`.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@ What the documentation says is so: its commands run, its files and names exist, 
 code's.
 
 What takes root is run by :mod:`tests.interop.test_tutorial`, what quotes refusals by
-:mod:`tests.test_documentation_refusals`.
+:mod:`tests.test_documentation_refusals`, what is about traffic by
+:mod:`tests.test_documentation_traffic`.
 """
 
 from __future__ import annotations
@@ -28,7 +29,6 @@ from isakmp.config.mistakes import ConfigurationErrors
 from isakmp.connections import Intervals, Limits
 from isakmp.events import Removal
 from isakmp.plugins import Plugins, SinkPlugin, builtin
-from isakmp.sinks.xfrm import algorithms
 from tests.laboratory import LABORATORY
 from tests.laboratory.test_size import PUBLIC
 from tests.pages import CHECKOUT, DOC, Command, Shell, blocks, commands, page, pages
@@ -85,9 +85,9 @@ RECIPES = {"make demo": ".venv/bin/isakmpctl demo"}
 _COMMAND = re.compile(
     r"(?:\$ |# )?(?:make|twistd|isakmpctl|swanctl|pip|apt|python3?|ip|(?:\S*/)?bin/\S+)\s+\S"
 )
-_LITERAL = re.compile(r"``([^`]+)``")
+LITERAL = re.compile(r"``([^`]+)``")
 _INCLUDED = re.compile(r"^\.\. literalinclude:: (\S+)$", re.MULTILINE)
-_ROW = re.compile(r"^    \* - (.+)\n      - (.+)", re.MULTILINE)
+ROW = re.compile(r"^    \* - (.+)\n      - (.+)", re.MULTILINE)
 _NAME = re.compile(r"(?:isakmp|tests)(?:\.\w+)+")
 
 
@@ -105,7 +105,7 @@ def makefile() -> dict[str, str]:
 def literals() -> Iterator[tuple[str, str]]:
     """Every literal in the text of a page, with the page."""
     for path in pages():
-        for literal in _LITERAL.findall(path.read_text(encoding="utf-8")):
+        for literal in LITERAL.findall(path.read_text(encoding="utf-8")):
             yield str(path.relative_to(CHECKOUT)), literal
 
 
@@ -294,7 +294,7 @@ class TableTests(SynchronousTestCase):
 
     def test_limits(self) -> None:
         """Every limit and interval stands there with its default, and every bound of the codec."""
-        rows = dict(_ROW.findall(page("reference/limits.rst")))
+        rows = dict(ROW.findall(page("reference/limits.rst")))
         rows = {name.strip("`"): value.strip("`") for name, value in rows.items()}
         for known in (Limits(), Intervals()):
             for field in (one for one in dataclasses.fields(known) if one.init):
@@ -312,37 +312,17 @@ class TableTests(SynchronousTestCase):
             f"after {Intervals().total:.0f} seconds", page("how-to/failing-handshake.rst")
         )
 
-    def test_algorithms(self) -> None:
-        """The page on the kernel has every algorithm by the kernel's name, and no other."""
-        text = section(page("how-to/kernel.rst"), "What each algorithm needs of the kernel")
-        said = {name for _, names in _ROW.findall(text) for name in _LITERAL.findall(names)}
-        known = {*algorithms.CIPHERS.values(), *algorithms.COMPRESSIONS.values()}
-        known |= {name for name, _ in algorithms.COMBINED.values()}
-        known |= {name for name, _ in algorithms.INTEGRITIES.values()}
-        self.assertEqual(said, known)
-
-    def test_updown(self) -> None:
-        """The page on scripts has every variable that a script may be told, and no other."""
-        rows = _ROW.findall(section(page("how-to/updown.rst"), "What it is told"))
-        said = [name for names, _ in rows for name in _LITERAL.findall(names)]
-        source = (CHECKOUT / "isakmp" / "updown" / "call.py").read_text()
-        known = set()
-        for name in re.findall(r'f?"(PLUTO_[A-Z_{}a-z]+)"', source):
-            ends = ("MY", "PEER") if "{who}" in name else ("IN", "OUT")
-            known |= {name.replace("{who}", end).replace("{way}", end) for end in ends}
-        self.assertEqual(sorted(said), sorted(known))
-
     def test_events(self) -> None:
         """Every event stands there with its fields, and why SAs go."""
         text = page("reference/events.rst")
-        rows = {name.strip("`"): said for name, said in _ROW.findall(text)}
+        rows = {name.strip("`"): said for name, said in ROW.findall(text)}
         known = {
             name: [field.name for field in dataclasses.fields(value)]
             for name, value in vars(events).items()
             if dataclasses.is_dataclass(value) and value.__module__ == events.__name__
         }
         for name, fields in known.items():
-            self.assertEqual(_LITERAL.findall(rows.pop(name)), fields, name)
+            self.assertEqual(LITERAL.findall(rows.pop(name)), fields, name)
         for why in Removal:
             self.assertEqual(rows.pop(why.name), why.value)
         self.assertEqual(rows.keys(), {"Event", "Removal"})
@@ -350,7 +330,7 @@ class TableTests(SynchronousTestCase):
     def test_interfaces(self) -> None:
         """Every interface stands there once, and every module that is said to be public exists."""
         text = page("reference/interfaces.rst")
-        rows = [name.strip("`") for name, _ in _ROW.findall(text) if name != "Interface"]
+        rows = [name.strip("`") for name, _ in ROW.findall(text) if name != "Interface"]
         known = [
             name
             for name, value in vars(interfaces).items()
@@ -358,7 +338,7 @@ class TableTests(SynchronousTestCase):
         ]
         self.assertEqual(sorted(rows), sorted(known))
         public = section(text, "Public modules")
-        self.assertEqual(set(_LITERAL.findall(public)), PUBLIC)
+        self.assertEqual(set(LITERAL.findall(public)), PUBLIC)
 
     def test_modules(self) -> None:
         """The layers are those that import-linter keeps, the lowest first: both tables of them."""
@@ -368,8 +348,8 @@ class TableTests(SynchronousTestCase):
         for name, table in zip(("layers", "exchange"), tables, strict=True):
             layers = file[f"importlinter:contract:{name}"]["layers"].split("\n")
             wanted = [{word.strip() for word in layer.split("|")} for layer in layers if layer]
-            _, *rows = _ROW.findall(table)
-            self.assertEqual([set(_LITERAL.findall(row)) for row, _ in rows], wanted[::-1])
+            _, *rows = ROW.findall(table)
+            self.assertEqual([set(LITERAL.findall(row)) for row, _ in rows], wanted[::-1])
 
     def test_exit_statuses(self) -> None:
         """Each that a command can have is there."""
@@ -377,7 +357,7 @@ class TableTests(SynchronousTestCase):
         demo = importlib.import_module("isakmp.demo")
         own = {output.OK, output.FAILED, output.USAGE, output.UNREACHABLE, output.AUTHENTICATION}
         known = {demo.OK, demo.FAILED, demo.AUTHENTICATION, cli.INTERRUPTED, *own}
-        rows = {status for status, _ in _ROW.findall(text)} - {"Exit status"}
+        rows = {status for status, _ in ROW.findall(text)} - {"Exit status"}
         self.assertEqual(rows, {str(status) for status in known})
 
 

@@ -47,7 +47,7 @@ _VALID = (
 
 def spelled(text: str) -> str:
     """
-    Somebody, as :class:`~isakmp.identity.IdentityPattern` reads it: ``%any``, a pattern, or the
+    Somebody, as :class:`isakmp.identity.IdentityPattern` reads it: ``%any``, a pattern, or the
     text of one identity.
 
     :raises ValueError: if it is nobody, or of a kind that is not built yet.

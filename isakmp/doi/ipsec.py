@@ -252,7 +252,7 @@ class IPsecDOI:
         section 5.5 leaves that to the protocol; every implementation of ESP does it so).
 
         ``keys`` has ``encryption``, with AES-GCM's salt behind the key, and ``integrity``, empty
-        where there is none; ``parameters`` are :class:`~isakmp.associations.IPsecParameters`.
+        where there is none; ``parameters`` are :class:`isakmp.associations.IPsecParameters`.
 
         :param spi: the receiver's.
         :raises ValueError: if that is not possible: another number of octets, algorithms that are

@@ -65,8 +65,8 @@ class ISAKMPDOI:
         """
         What an Identification payload names, by the ID types of RFC 2408 appendix A.4.
 
-        The result has the numbers of :class:`~isakmp.numbers.IdentityType`, as every
-        :class:`~isakmp.identity.Identity` has.
+        The result has the numbers of :class:`isakmp.numbers.IdentityType`, as every
+        :class:`isakmp.identity.Identity` has.
 
         :param protocol: zero: section 3.8 has three octets for each domain to use, zero if unused.
         :param port: zero.

@@ -18,7 +18,7 @@ class AuthenticationOnly(Phase1Type):
     Three messages that authenticate and agree no key: in clear text in phase 1; under an SA sealed.
 
     The name of a header flag too, which is another thing: see
-    :meth:`~isakmp.interfaces.IExchange.authenticate_only`.
+    :meth:`isakmp.interfaces.IExchange.authenticate_only`.
     """
 
     number = int(ExchangeType.AUTHENTICATION_ONLY)

@@ -209,7 +209,7 @@ class Conversation:
         """
         The peer's next message that makes sense and carries at least these payloads.
 
-        Fails with :class:`~isakmp.errors.ExchangeTimeout`, or with what shortened our patience.
+        Fails with :class:`isakmp.errors.ExchangeTimeout`, or with what shortened our patience.
         """
         self._expects = expects
         waiting: Deferred[Message] = Deferred(self._cancelled)

@@ -42,7 +42,7 @@ class Exchange:
 
     :ivar began: when, in seconds of the node's clock.
     :param order: what its type's ``method`` is given: see
-        :meth:`~isakmp.interfaces.IExchangeType.method`.
+        :meth:`isakmp.interfaces.IExchangeType.method`.
     """
 
     _log = Logger()

@@ -48,7 +48,7 @@ class Phase1Type:
     An exchange type of RFC 2408 section 4 that begins an ISAKMP SA with any key exchange, or, under
     an ISAKMP SA, negotiates with the key exchange that made it.
 
-    :cvar waits_for_cookie: see :class:`~isakmp.interfaces.IExchangeType`.
+    :cvar waits_for_cookie: see :class:`isakmp.interfaces.IExchangeType`.
     """
 
     number: int

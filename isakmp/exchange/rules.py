@@ -91,7 +91,7 @@ class Rule:
     :ivar dropped: how much is.
     :ivar told: whom the notification reaches.
     :ivar event: what is published.
-    :ivar lenient: the name of :data:`~isakmp.departures.LENIENCES` by which it is overlooked.
+    :ivar lenient: the name of :data:`isakmp.departures.LENIENCES` by which it is overlooked.
     """
 
     section: str

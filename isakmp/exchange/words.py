@@ -27,7 +27,7 @@ from isakmp.wire.payloads import (
 
 class Words:
     """
-    The verbs of :class:`~isakmp.interfaces.IKeyExchangeMethod` over :meth:`make` and :meth:`take`,
+    The verbs of :class:`isakmp.interfaces.IKeyExchangeMethod` over :meth:`make` and :meth:`take`,
     one word at a time.
 
     Attributes are immutable values, rebound: the framework hears on a shallow copy.

@@ -44,7 +44,7 @@ class Header:
          |  NextPayload  |A|  RESERVED2  |           CksumLen            |
          +---------------+-+-------------+-------------------------------+
 
-    :ivar kind: a :class:`~isakmp.kink.numbers.MessageType`.
+    :ivar kind: a :class:`isakmp.kink.numbers.MessageType`.
     :ivar length: of the message, its checksum included, in octets.
     :ivar first: the type of the first payload.
     :ivar acknowledge: ACKREQ.
@@ -105,7 +105,7 @@ class Message:
     """
     One message, its outer payloads.
 
-    :ivar kind: a :class:`~isakmp.kink.numbers.MessageType`.
+    :ivar kind: a :class:`isakmp.kink.numbers.MessageType`.
     :ivar xid: binds a command, its reply and its acknowledgement together.
     :ivar acknowledge: ACKREQ: the reply wants to be acknowledged.
     """

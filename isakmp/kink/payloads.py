@@ -159,7 +159,7 @@ class ErrorPayload(Payload):
     """
     KINK_ERROR.  RFC 4430 section 4.2.8.
 
-    :ivar code: an :class:`~isakmp.kink.numbers.ErrorCode`.
+    :ivar code: an :class:`isakmp.kink.numbers.ErrorCode`.
     """
 
     number: ClassVar[int] = PayloadType.ERROR

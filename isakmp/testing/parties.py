@@ -119,7 +119,7 @@ class Parties:
     Both, and what is between them.
 
     :param expects_other: the index of the party that expects somebody else.
-    :param network: for :class:`~isakmp.testing.LossyNetwork`.
+    :param network: for :class:`isakmp.testing.LossyNetwork`.
     """
 
     def __init__(

@@ -33,7 +33,7 @@ class ConfigurationAttributes(Payload):
          ~                           Attributes                          ~
          +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
 
-    :ivar kind: a :class:`~isakmp.numbers.ConfigurationType`.
+    :ivar kind: a :class:`isakmp.numbers.ConfigurationType`.
     :ivar identifier: ties the messages of one transaction together.
     :ivar attributes: in order; an empty value asks.
     """

@@ -111,7 +111,7 @@ class Header:
     :ivar cookies: both cookies.
     :ivar first: the type of the first payload (Next Payload).
     :ivar version: major version in the high four bits, minor in the low ones.
-    :ivar exchange_type: an :class:`~isakmp.numbers.ExchangeType`.
+    :ivar exchange_type: an :class:`isakmp.numbers.ExchangeType`.
     :ivar flags: :class:`Flags`, and whatever else the peer set.
     :ivar message_id: 0 in phase 1.
     :ivar length: of the whole message, in octets, this header included.
@@ -187,7 +187,7 @@ class Message:
     One message in clear: what is sent, or what was received and opened.
 
     :ivar cookies: both cookies.
-    :ivar exchange_type: an :class:`~isakmp.numbers.ExchangeType`.
+    :ivar exchange_type: an :class:`isakmp.numbers.ExchangeType`.
     :ivar flags: :class:`Flags`, and whatever else the peer set.
     :ivar message_id: 0 in phase 1.
     :ivar payloads: in order.
@@ -215,7 +215,7 @@ class Message:
 
         :param data: the whole datagram.
         :param table: which class reads which payload type; other types become
-            :class:`~isakmp.wire.payloads.Unrecognized`.
+            :class:`isakmp.wire.payloads.Unrecognized`.
         :param departures: see :func:`decode_chain`; what is found is the message's ``departures``.
         :raises Malformed: and nothing else; also if the Encryption flag is set.
         """

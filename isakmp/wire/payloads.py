@@ -171,7 +171,7 @@ class Certificate(_Encoded):
          ~                       Certificate Data                        ~
          +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
 
-    :ivar encoding: a :class:`~isakmp.numbers.CertificateEncoding`.
+    :ivar encoding: a :class:`isakmp.numbers.CertificateEncoding`.
     :ivar data: possibly empty: a hybrid client that has none answers so.
     """
 
@@ -189,7 +189,7 @@ class CertificateRequest(_Encoded):
          ~                    Certificate Authority                      ~
          +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
 
-    :ivar encoding: a :class:`~isakmp.numbers.CertificateEncoding`.
+    :ivar encoding: a :class:`isakmp.numbers.CertificateEncoding`.
     :ivar data: the authority's name in DER; empty for any.
     """
 
@@ -253,7 +253,7 @@ class Notification(Payload):
 
     :ivar doi: the domain of interpretation.
     :ivar protocol: Protocol-ID, in that domain.
-    :ivar kind: a :class:`~isakmp.numbers.NotifyType`.
+    :ivar kind: a :class:`isakmp.numbers.NotifyType`.
     :ivar spi: 0 to 255 octets; both cookies for an ISAKMP SA.
     :ivar data: its meaning depends on ``kind``.
     """

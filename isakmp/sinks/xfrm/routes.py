@@ -7,7 +7,7 @@ address within the child's own selector makes it fit; where there was no route a
 the packet leave.  As strongSwan does it, so that what is known of that holds here too: the routes
 are in a table that goes before the main one, and lead wherever the peer itself is.
 
-Packets of sockets that have the mark of :data:`~isakmp.sinks.xfrm.routing.MARK` do not see the
+Packets of sockets that have the mark of :data:`isakmp.sinks.xfrm.routing.MARK` do not see the
 table, and neither does the question where the peer is.
 """
 

@@ -2,7 +2,7 @@
 What netlink messages about routes, rules and addresses consist of.
 
 Facts of linux/rtnetlink.h, linux/fib_rules.h and linux/if_addr.h.  What is read may be a
-stranger's: wrong lengths raise :class:`~isakmp.sinks.xfrm.netlink.NetlinkError`.
+stranger's: wrong lengths raise :class:`isakmp.sinks.xfrm.netlink.NetlinkError`.
 """
 
 from __future__ import annotations

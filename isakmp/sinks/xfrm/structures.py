@@ -3,7 +3,7 @@ What netlink messages to XFRM consist of.
 
 Facts of linux/xfrm.h, with the sizes of 64-bit machines; addresses, ports and SPIs are in network
 order, the rest in the machine's.  What is read may be a stranger's: wrong lengths raise
-:class:`~isakmp.sinks.xfrm.netlink.NetlinkError`.
+:class:`isakmp.sinks.xfrm.netlink.NetlinkError`.
 """
 
 from __future__ import annotations
