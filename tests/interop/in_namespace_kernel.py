@@ -133,6 +133,7 @@ class OwnKernelTests(TestCase):
         first, second = Alone(lambda octets: bytes(octets)), Alone(lambda octets: b"\1" * octets)
         yield Deferred.fromCoroutine(first.claim(ask))
         standing = ip("xfrm", "policy")
+        ip("xfrm", "policy", "flush")  # of that it is no part
         error = yield self.assertFailure(
             Deferred.fromCoroutine(second.claim(ask)), ConfigurationError
         )
