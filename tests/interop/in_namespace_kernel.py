@@ -265,6 +265,32 @@ class OwnKernelTests(TestCase):
         self.assertEqual(ip("xfrm", "policy"), "")
 
     @inlineCallbacks
+    def test_bound_anew(self) -> Generator[Deferred[Any], Any, None]:
+        """
+        An interface that goes and comes again, as that of a dialled line does, is the same to
+        whatever is bound to it: what is dropped, or protected, when it leaves there still is.
+        """
+        pair = ("link", "add", "bound0", "type", "veth", "peer", "name", "other0")
+        ip(*pair)
+        self.addCleanup(ip, "link", "del", "bound0")
+        bound = replace(CHILD, handling=Handling(interface="bound0"))
+        yield self.sink.trap(bound, PATH)
+        for change in (("del", "bound0"), pair[1:], ("set", "bound0", "up")):
+            ip("link", *change)
+            yield deferLater(reactor, 0.3, lambda: None)  # type: ignore[arg-type]
+        index = socket.if_nametoindex("bound0")
+        told = yield self.sink._ask(Kind.GETPOLICY, b"", "all policies", DUMP)
+        found = [structures.Policy.decode(message.body) for message in told]
+        # What comes in has to be protected whatever it comes by.
+        by = {one.direction: one.selector.interface for one in found}
+        self.assertEqual(by[structures.Direction.OUT], index)
+        self.assertEqual(len(found), 3)
+        self.assertIn("dev bound0", ip("xfrm", "policy"))
+        yield self.sink.untrap(CHILD.connection, CHILD.name)
+        self.assertIsNone(self.sink._bound._link)
+        self.assertEqual(ip("xfrm", "policy"), "")
+
+    @inlineCallbacks
     def test_drop(self) -> Generator[Deferred[Any], Any, None]:
         """Traffic that is to be dropped is, but for that of a socket of ours."""
         self.say(FAR)
