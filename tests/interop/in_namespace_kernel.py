@@ -140,6 +140,7 @@ class OwnKernelTests(TestCase):
         self.assertIn("another process uses it in this network namespace", str(error))
         error = yield self.assertFailure(self.sink.start(EventStream()), ConfigurationError)
         self.assertIn("another process uses it in this network namespace", str(error))
+        self.assertIsNone(self.sink._asking)
         self.assertEqual(ip("xfrm", "policy"), standing)
         first.give_up()
 

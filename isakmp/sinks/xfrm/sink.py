@@ -125,6 +125,9 @@ class XFRMSink:
             raise ConfigurationError(
                 f"the sink xfrm cannot be used: {explained(error.errno or 0, structures.ESP)}"
             ) from None
+        except ConfigurationError:
+            await self._stop()
+            raise
         except (OSError, NetlinkError) as error:
             await self._stop()
             raise ConfigurationError(f"the sink xfrm cannot be used: {error}") from None
