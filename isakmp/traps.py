@@ -87,6 +87,7 @@ class Traps:
         def failed(failure: Failure) -> Failure:
             self._asked.discard(name)
             self._set.pop(name, None)
+            self._forget(name)
             return failure
 
         self._asked.add(name)

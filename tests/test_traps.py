@@ -201,6 +201,26 @@ class TrapTests(SynchronousTestCase):
         self.assertEqual(list(self.alice.assembly.traps.standing), [("lab", "net")])
         self.assertEqual(len(self.policies), 1)
 
+    def test_refused_while_waiting(self) -> None:
+        """A trap that cannot be set again begins nothing for what waited when it was."""
+        self.keep(trapped(self.alice.connection()))
+        for _ in range(2):
+            self.alice.node.events.publish(WAITS)
+            self.both.wait(0.2)
+        traps = self.alice.assembly.traps
+        self.successResultOf(traps.unset("lab", "net"))
+        connection = self.alice.connection()
+        self.successResultOf(traps.set(connection, connection.children[0]))
+        for _ in range(2):
+            self.alice.node.events.publish(WAITS)
+            self.both.wait(0.2)
+        self.assertTrue(traps._later)
+        self.refusal = ConfigurationError("there is such a one already, and it is not ours")
+        traps._standing.clear()
+        self.failureResultOf(traps.set(connection, connection.children[0]), ConfigurationError)
+        self.both.wait(3.0)
+        self.assertEqual(len(self.alice.bundles), 2)
+
     def test_given_up_meanwhile(self) -> None:
         """What is given up while the sink is at it does not stand afterwards."""
         slow: Deferred[None] = Deferred()

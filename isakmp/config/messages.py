@@ -32,6 +32,10 @@ def connections(message: Content, command: str) -> Section:
     if nameless:
         text = "the name of a section has printable characters, at least one"
         raise ConfigurationErrors([Mistake(command, 0, path, text) for path in nameless[:MOST]])
+    cut = [path for path, text in _texts("", message) if "\0" in text]
+    if cut:  # whoever is given it, a script or the kernel, would see its beginning alone
+        text = "a character of value 0: this is no text"
+        raise ConfigurationErrors([Mistake(command, 0, path, text) for path in cut[:MOST]])
     others = [name for name, value in message.items() if not isinstance(value, Mapping)]
     if others or not message:
         text = "a section with the name of a connection is expected here"
@@ -64,6 +68,17 @@ def _names(path: str, content: Content) -> Iterator[tuple[str, str]]:
             inner = f"{path}.{name}" if path else name
             yield inner, name
             yield from _names(inner, value)
+
+
+def _texts(path: str, content: Content) -> Iterator[tuple[str, str]]:
+    """What is said: where each is, its name, and its text."""
+    for name, value in content.items():
+        inner = f"{path}.{name}" if path else name
+        if isinstance(value, Mapping):
+            yield from _texts(inner, value)
+        else:
+            for text in (name, value) if isinstance(value, str) else (name, *value):
+                yield inner, text
 
 
 def _section(path: str, content: Content, place: Place, called: str = "") -> Section:

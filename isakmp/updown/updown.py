@@ -190,6 +190,5 @@ class UpDown:
 
     def _ended(self, name: _Name) -> None:
         del self._running[name]
-        if name not in self._turns:
-            self._turns.append(name)  # what is wanted may be another thing by now
+        self._turns.append(name)  # what is wanted may be another thing by now
         self._next()

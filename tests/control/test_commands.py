@@ -866,6 +866,16 @@ class LoadingTests(CommandTestCase):
         self.assertEqual(self.client.call("get-conns"), {"conns": ["lab", "gw"]})
         self.assertEqual(self.both.a.node.policy.connection("gw").remote, ("192.0.2.9",))
 
+    def test_no_text(self) -> None:
+        """What is no text, whatever key it stands at, is refused with its key."""
+        net: Section = {"updown": "/usr/bin/env \0", "local_ts": ["10.1.0.0/24\0", "10.3.0.0/24"]}
+        answer = self.client.call("load-conn", {"gw": {**GW, "children": {"net": net}}})
+        self.assertEqual(answer["success"], "no")
+        for key in ("updown", "local_ts"):
+            words = f"connections.gw.children.net.{key}: a character of value 0: this is no text"
+            self.assertIn(words.removeprefix("connections."), str(answer["errmsg"]))
+        self.assertEqual(self.client.call("get-conns"), {"conns": ["lab"]})
+
     def test_mistakes(self) -> None:
         """All mistakes are told at once, each with its key, and nothing is loaded."""
         wrong: Section = {

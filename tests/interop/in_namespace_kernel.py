@@ -127,15 +127,20 @@ class OwnKernelTests(TestCase):
         when that one ends, it may begin.  Of two that start at once the first does.
         """
         ask = self.link().ask
+        own = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)  # as any daemon's of any kind
+        self.addCleanup(own.close)
+        self.sink.exempt(own)
         first, second = Alone(lambda octets: bytes(octets)), Alone(lambda octets: b"\1" * octets)
         yield Deferred.fromCoroutine(first.claim(ask))
         standing = ip("xfrm", "policy")
+        ip("xfrm", "policy", "flush")  # of that it is no part
         error = yield self.assertFailure(
             Deferred.fromCoroutine(second.claim(ask)), ConfigurationError
         )
         self.assertIn("another process uses it in this network namespace", str(error))
         error = yield self.assertFailure(self.sink.start(EventStream()), ConfigurationError)
         self.assertIn("another process uses it in this network namespace", str(error))
+        self.assertIsNone(self.sink._asking)
         self.assertEqual(ip("xfrm", "policy"), standing)
         first.give_up()
 
@@ -148,6 +153,7 @@ class OwnKernelTests(TestCase):
 
         yield Deferred.fromCoroutine(second.claim(meanwhile))
         second.give_up()
+        own.close()
         self.assertEqual(ip("xfrm", "policy"), "")
 
     @inlineCallbacks
@@ -257,6 +263,32 @@ class OwnKernelTests(TestCase):
         error = yield self.assertFailure(self.sink.trap(nowhere, None), ConfigurationError)
         self.assertIn("there is no interface nowhere0", str(error))
         yield self.sink.stop()
+        self.assertEqual(ip("xfrm", "policy"), "")
+
+    @inlineCallbacks
+    def test_bound_anew(self) -> Generator[Deferred[Any], Any, None]:
+        """
+        An interface that goes and comes again, as that of a dialled line does, is the same to
+        whatever is bound to it: what is dropped, or protected, when it leaves there still is.
+        """
+        pair = ("link", "add", "bound0", "type", "veth", "peer", "name", "other0")
+        ip(*pair)
+        self.addCleanup(ip, "link", "del", "bound0")
+        bound = replace(CHILD, handling=Handling(interface="bound0"))
+        yield self.sink.trap(bound, PATH)
+        for change in (("del", "bound0"), pair[1:], ("set", "bound0", "up")):
+            ip("link", *change)
+            yield deferLater(reactor, 0.3, lambda: None)  # type: ignore[arg-type]
+        index = socket.if_nametoindex("bound0")
+        told = yield self.sink._ask(Kind.GETPOLICY, b"", "all policies", DUMP)
+        found = [structures.Policy.decode(message.body) for message in told]
+        # What comes in has to be protected whatever it comes by.
+        by = {one.direction: one.selector.interface for one in found}
+        self.assertEqual(by[structures.Direction.OUT], index)
+        self.assertEqual(len(found), 3)
+        self.assertIn("dev bound0", ip("xfrm", "policy"))
+        yield self.sink.untrap(CHILD.connection, CHILD.name)
+        self.assertIsNone(self.sink._bound._link)
         self.assertEqual(ip("xfrm", "policy"), "")
 
     @inlineCallbacks

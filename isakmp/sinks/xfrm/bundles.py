@@ -247,7 +247,7 @@ class Bundles:
             try:
                 await step()
             except (OSError, NetlinkError) as error:
-                self._log.error("{name}: not all is as before: {why}", name=name, why=error)
+                self._log.error("{child}: not all is as before: {why}", child=name, why=error)
 
     async def _unset(self, installed: _Installed, but: Mapping[SPIKey, State] = {}) -> None:
         """Remove its SAs, but for those that stand on."""

@@ -30,13 +30,14 @@ from isakmp.logs import Logger
 from isakmp.paths import Path
 from isakmp.sinks.xfrm import structures
 from isakmp.sinks.xfrm.alone import Alone
+from isakmp.sinks.xfrm.bound import GROUP_LINK, BoundToInterfaces
 from isakmp.sinks.xfrm.bundles import Bundles
 from isakmp.sinks.xfrm.chosen import Choices
 from isakmp.sinks.xfrm.earlier import remove_leftovers
 from isakmp.sinks.xfrm.hearing import Hearing, Trapped
 from isakmp.sinks.xfrm.link import ACK, Link, Refused
 from isakmp.sinks.xfrm.needs import needs_of
-from isakmp.sinks.xfrm.netlink import Message, NetlinkError
+from isakmp.sinks.xfrm.netlink import ROUTE, Message, NetlinkError
 from isakmp.sinks.xfrm.policies import (
     Between,
     index_of,
@@ -99,6 +100,7 @@ class XFRMSink:
             self.hearing.look,
         )
         self._alone = Alone(entropy)
+        self._bound = BoundToInterfaces(reactor, self._hear_of_links, self._in_turn)
 
     # -- what can be done here -----------------------------------------------------------------
 
@@ -123,6 +125,9 @@ class XFRMSink:
             raise ConfigurationError(
                 f"the sink xfrm cannot be used: {explained(error.errno or 0, structures.ESP)}"
             ) from None
+        except ConfigurationError:
+            await self._stop()
+            raise
         except (OSError, NetlinkError) as error:
             await self._stop()
             raise ConfigurationError(f"the sink xfrm cannot be used: {error}") from None
@@ -148,6 +153,7 @@ class XFRMSink:
         if self.routes is not None:
             await self.routes.stop()
         self._waiting.restore()
+        self._bound.stop()
         self.hearing.stop()
         if self._asking is not None:
             self._asking.close()
@@ -198,6 +204,11 @@ class XFRMSink:
             self._asking = Link(self._reactor)
         return self._asking
 
+    def _hear_of_links(
+        self, heard: Callable[[Message], object], missed: Callable[[], object]
+    ) -> Link:
+        return Link(self._reactor, GROUP_LINK, heard, missed=missed, family=ROUTE)
+
     # -- SPIs ----------------------------------------------------------------------------------
 
     def reserve_spi(
@@ -230,10 +241,14 @@ class XFRMSink:
 
     async def _install(self, bundle: SABundle) -> None:
         needs = await self._bundles.install(bundle)
+        self._bound.keep(
+            bundle.name, bundle.policy.handling.interface, lambda: self._install(bundle)
+        )
         if self.routes is not None:
             await self.routes.claim(bundle.name, needs)
 
     async def _remove(self, name: str) -> None:
+        self._bound.forget(name)
         if await self._bundles.remove(name) and self.routes is not None:
             await self.routes.give_up(name)
 
@@ -283,6 +298,7 @@ class XFRMSink:
             self._choices.give_up(anew)
         waits = frozenset((one.selector, one.others) for one in found)
         self.hearing.trapped(child, Trapped(reqid, waits))
+        self._bound.keep(owner, policy.handling.interface, lambda: self._trap(policy, path))
         if self.routes is not None:
             await self.routes.claim(owner, needs_of(chosen, between, layers))
 
@@ -291,6 +307,7 @@ class XFRMSink:
         return self._in_turn(lambda: self._untrap(connection, child))
 
     async def _untrap(self, connection: str, child: str) -> None:
+        self._bound.forget(_owner(connection, child))
         if self.hearing.untrapped((connection, child)):
             await self._table.give_up(_owner(connection, child))
             if self.routes is not None:

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from isakmp.associations import ChildPolicy, SABundle
 from isakmp.config.load import load
@@ -84,6 +85,11 @@ class RecordedSink(XFRMSink):
             return [Message(Kind.NEWSA, 0, 0, 0, bytes(info) + used)]
         return []
 
+    def _hear_of_links(
+        self, heard: Callable[[Message], object], missed: Callable[[], object]
+    ) -> Any:
+        return Quiet()
+
     def states(self) -> dict[str, Told]:
         """The SAs that were installed last, by their receivers' addresses."""
         found = {}
@@ -111,6 +117,13 @@ class RecordedSink(XFRMSink):
             assert isinstance(told.what, Policy)
             found.setdefault(told.what.direction, []).append(told)
         return found
+
+
+class Quiet:
+    """What tells of nothing."""
+
+    def close(self) -> None:
+        """Nor afterwards."""
 
 
 def refusing(kinds: Sequence[int], number: int) -> Callable[[int, bytes], object]:

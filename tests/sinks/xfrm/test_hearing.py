@@ -230,6 +230,8 @@ class HearingTests(SynchronousTestCase):
         self.hearing.stop()
         self.hearing.stop()
         self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.hearing.look()  # what is doubted afterwards is not looked at any more
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     @given(
         st.sampled_from([Kind.ACQUIRE, Kind.EXPIRE, Kind.MAPPING, Kind.NEWSA, Kind.FLUSHSA]),

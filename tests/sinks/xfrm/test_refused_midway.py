@@ -334,6 +334,21 @@ class MidwayTests(SynchronousTestCase):
         """Of its connection and child."""
         return bundle.connection, bundle.policy.name
 
+    def test_same_name(self) -> None:
+        """
+        Two peers behind one address may choose one SPI, and marks tell their SAs apart: what the
+        kernel tells by that name is of the one that is left.
+        """
+        self.successResultOf(self.sink.install(self.bundle))
+        other = replace(self.made(0x2001), name="other")
+        turned = replace(other.policy, local=other.policy.remote, remote=other.policy.local)
+        other = replace(other, policy=turned)
+        self.successResultOf(self.sink.install(other))
+        self.assertEqual(len(self.sink.sas), 4)
+        self.successResultOf(self.sink.remove(self.bundle))
+        self.assertEqual(set(self.sink.hearing.names.values()), {other.key})
+        self.assertEqual(len(self.sink.hearing.names), 2)
+
     def test_exempt(self) -> None:
         """The daemon's own datagrams pass, those that leave and those that come."""
         for family, level in ((socket.AF_INET, 0), (socket.AF_INET6, 41)):
