@@ -28,6 +28,12 @@ Seconds until a child is begun again: its traffic may be anybody's, and its peer
 has just agreed to.
 """
 
+AGAIN = 30.0
+"""
+Seconds until what the sink could not do is tried again: a route to the peer, or an interface, may
+come up after the daemon.
+"""
+
 _Name = tuple[str, str]
 
 
@@ -46,6 +52,7 @@ class Traps:
         self._running: dict[_Name, Deferred[object]] = {}
         self._begun: dict[_Name, float] = {}
         self._later: dict[_Name, IDelayedCall] = {}
+        self._again: dict[_Name, IDelayedCall] = {}
         self._unsubscribe: Callable[[], None] | None = node.events.subscribe(
             TrafficWaiting, self._waiting
         )
@@ -114,14 +121,18 @@ class Traps:
         running, self._running = self._running, {}
         for one in running.values():
             one.cancel()
-        for name in tuple(self._later):
+        for name in (*self._later, *self._again):
             self._forget(name)
 
     def _trapped(self, connection: Connection, child: Child) -> Deferred[None]:
         trapping = Deferred.fromCoroutine(self._trap(connection, child))
 
+        name = connection.name, child.name
+        again = self._again.pop(name, None)
+        if again is not None:
+            again.cancel()
+
         def stands(_: None) -> None:
-            name = connection.name, child.name
             if self._set.get(name) == (connection, child):  # else it was given up meanwhile
                 self._standing[name] = connection, child
 
@@ -154,15 +165,36 @@ class Traps:
             path,
         )
 
-    def _done(self, setting: Deferred[None], name: _Name) -> None:
+    def _done(self, setting: Deferred[None], name: _Name, told: str = "") -> None:
+        """
+        :param told: what has been told of it already; it is not told again.
+        """
+
         def failed(failure: Failure) -> None:
-            self._log.error(
-                "{child}: its traffic is not seen to: {why}",
-                child="/".join(name),
-                why=failure.getErrorMessage(),
-            )
+            why = failure.getErrorMessage()
+            if why != told:
+                self._log.error(
+                    "{child}: its traffic is not seen to: {why}", child="/".join(name), why=why
+                )
+            if name in self._set and self._unsubscribe is not None:
+                self._wait_again(name, why)
 
         setting.addErrback(failed)
+
+    def _wait_again(self, name: _Name, told: str) -> None:
+        earlier = self._again.pop(name, None)
+        if earlier is not None:
+            earlier.cancel()
+        self._again[name] = self._node.clock.callLater(AGAIN, self._try_again, name, told)
+
+    def _try_again(self, name: _Name, told: str) -> None:
+        del self._again[name]
+        connection, child = self._set[name]
+        trying = self._trapped(connection, child)
+        trying.addCallback(
+            lambda _: self._log.info("{child}: its traffic is seen to", child="/".join(name))
+        )
+        self._done(trying, name, told)
 
     def _waiting(self, event: TrafficWaiting) -> None:
         name = event.connection, event.child
@@ -190,9 +222,10 @@ class Traps:
     def _forget(self, name: _Name) -> None:
         """Begin it no more for what waited."""
         self._begun.pop(name, None)
-        later = self._later.pop(name, None)
-        if later is not None:
-            later.cancel()
+        for timers in (self._later, self._again):
+            timer = timers.pop(name, None)
+            if timer is not None:
+                timer.cancel()
 
     def _ended(self, result: object, name: _Name, running: Deferred[object]) -> None:
         if self._running.get(name) is running:

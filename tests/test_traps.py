@@ -14,6 +14,7 @@ from isakmp.errors import ConfigurationError
 from isakmp.events import Established, TrafficWaiting
 from isakmp.paths import Path
 from isakmp.sinks.memory import MemorySink
+from isakmp.traps import AGAIN
 from tests.nodes import Member, Pair, pair
 from tests.samples import logged
 
@@ -200,6 +201,43 @@ class TrapTests(SynchronousTestCase):
         self.keep(trapped(self.alice.connection()))
         self.assertEqual(list(self.alice.assembly.traps.standing), [("lab", "net")])
         self.assertEqual(len(self.policies), 1)
+
+    def test_tried_by_itself(self) -> None:
+        """
+        A daemon that starts before the network is up tries again by itself what its sink could not
+        do: told once when it fails, and once when it stands; what was unloaded meanwhile, or has
+        been loaded once more, is not tried.
+        """
+        events = logged(self)
+        traps = self.alice.assembly.traps
+        self.refusal = ConfigurationError("Network is unreachable")
+        self.keep(trapped(self.alice.connection()))
+        self.both.wait(5 * AGAIN)
+        self.refusal = None
+        self.both.wait(AGAIN)
+        self.assertEqual(list(traps.standing), [("lab", "net")])
+        self.assertEqual(len(self.policies), 1)
+        lines = [formatEvent(one) for one in events if one["log_namespace"] == "isakmp.traps.Traps"]
+        self.assertEqual(
+            lines,
+            [
+                "lab/net: its traffic is not seen to: Network is unreachable",
+                "lab/net: its traffic is seen to",
+            ],
+        )
+        self.refusal = ConfigurationError("Network is unreachable")
+        one = trapped(self.alice.connection(), Action.DROP)
+        self.keep(one)
+        self.keep()
+        self.assertEqual(traps._again, {})
+        self.keep(one)
+        self.refusal = None
+        self.keep(one)
+        self.assertEqual(traps._again, {})
+        self.refusal = ConfigurationError("Network is unreachable")
+        self.keep(trapped(self.alice.connection()))
+        traps.stop()
+        self.assertEqual(traps._again, {})
 
     def test_refused_while_waiting(self) -> None:
         """A trap that cannot be set again begins nothing for what waited when it was."""
