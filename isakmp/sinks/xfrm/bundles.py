@@ -15,7 +15,7 @@ from isakmp.handling import Handling
 from isakmp.logs import Logger
 from isakmp.sinks.xfrm import algorithms
 from isakmp.sinks.xfrm.chosen import Choices
-from isakmp.sinks.xfrm.link import Ask, Refused, gone
+from isakmp.sinks.xfrm.link import UNSURE, Ask, Refused, gone
 from isakmp.sinks.xfrm.moving import before_of, carried_on, change
 from isakmp.sinks.xfrm.needs import Need, needs_of
 from isakmp.sinks.xfrm.netlink import NetlinkError, attributes
@@ -228,8 +228,14 @@ class Bundles:
                 added = state
                 if earlier is not None:
                     added = await carried_on(self._ask, earlier, state, out=out)
-                await self._add(key, added, wanted.bundle)
-                undo.append(partial(gone, self._ask, Kind.DELSA, named(state), "to undo"))
+                removal = partial(gone, self._ask, Kind.DELSA, named(state), "to undo")
+                try:
+                    await self._add(key, added, wanted.bundle)
+                except OSError as error:
+                    if error.errno in UNSURE:
+                        undo.append(removal)
+                    raise
+                undo.append(removal)
             elif old != state:
                 await change(self._ask, old, state, out=out)
                 undo.append(partial(change, self._ask, state, old, out=out))

@@ -54,6 +54,10 @@ TIMEOUT = 10.0
 """Seconds: the kernel answers before the question has returned, or never."""
 
 
+UNSURE = frozenset({errno.ENOBUFS, errno.ETIMEDOUT})
+"""Refusals after which what was asked for may have been done: the answer is what is missing."""
+
+
 class Refused(OSError):
     """
     The kernel says no.

@@ -17,7 +17,7 @@ from itertools import count
 from isakmp.associations import ChildPolicy
 from isakmp.errors import LimitReached
 from isakmp.logs import Logger
-from isakmp.sinks.xfrm.link import Ask, Refused
+from isakmp.sinks.xfrm.link import UNSURE, Ask, Refused
 from isakmp.sinks.xfrm.neighbours import Neighbours, catches
 from isakmp.sinks.xfrm.structures import Direction, Kind, Policy, Selector
 from isakmp.sinks.xfrm.users import Users
@@ -214,10 +214,20 @@ class PolicyTable:
         self._keep(key, own)
         try:
             await self._tell(_effective(before), _effective(own))
-        except Refused:
+        except Refused as error:
             # What the kernel has instead may be somebody else's: it is not to be removed.
             self._keep(key, before)
+            if error.errno in UNSURE:
+                await self._undone(_effective(own), _effective(before))
             raise
+
+    async def _undone(self, told: Policy | None, before: Policy | None) -> None:
+        """It may have been done: as before, where it can be."""
+        try:
+            await self._tell(told, before)
+        except Refused as error:
+            if error.errno not in (errno.ENOENT, errno.ESRCH):
+                self._log.error("a policy is not as it was before: {why}", why=error)
 
     async def _drop(self, key: _Key, owner: str) -> None:
         before = self._owned[key]

@@ -42,7 +42,8 @@ class KeepingSink(RecordedSink):
     Its kernel keeps SAs and policies, as the kernel does.
 
     :ivar sas: by their names; ``kept``, policies, likewise.
-    :ivar refused: for each question to come what it is refused with; 0: it is answered.
+    :ivar refused: for each question to come what it is refused with; 0: it is answered.  ``lost``:
+        the same where it does what was asked, and its answer is lost.
     """
 
     def __init__(self) -> None:
@@ -50,11 +51,19 @@ class KeepingSink(RecordedSink):
         self.sas: dict[bytes, bytes] = {}
         self.kept: dict[_PolicyName, bytes] = {}
         self.refused: Iterator[int] = iter(())
+        self.lost: Iterator[int] = iter(())
 
     async def _ask(self, kind: int, body: bytes, what: str, flags: int = ACK) -> list[Message]:
         number = next(self.refused, 0)
         if number:
             raise Refused(number, what)
+        answer = await self._answer(kind, body, what, flags)
+        number = next(self.lost, 0)
+        if number:
+            raise Refused(number, what)
+        return answer
+
+    async def _answer(self, kind: int, body: bytes, what: str, flags: int) -> list[Message]:
         if kind in (Kind.NEWSA, Kind.UPDSA):
             name = Standing.decode(body).name.encode() + apart(body[State.SIZE :])
             self._there(name in self.sas, kind == Kind.UPDSA, what)
@@ -157,6 +166,38 @@ class MidwayTests(SynchronousTestCase):
         self.assertEqual((len(self.sink.sas), len(self.sink.kept)), (2, 3))
         self.successResultOf(self.sink.remove(self.bundle))
         self.assertEqual(self.sink.standing, ({}, {}))
+
+    def test_answer_lost(self) -> None:
+        """
+        What the kernel may have done, though its answer was lost, does not stay there: neither an
+        SA nor a policy, by which traffic would wait for ever.
+        """
+        for lost in (errno.ENOBUFS, errno.ETIMEDOUT):
+            for count in range(6):
+                bundle = self.made(0x2001)
+                self.sink.sas.clear()
+                self.sink.lost = after(count, lost)
+                found: list[object] = []
+                self.sink.install(bundle).addBoth(found.append)
+                self.sink.lost = iter(())
+                if found == [None]:
+                    self.successResultOf(self.sink.remove(bundle))
+                self.assertEqual(self.sink.standing, ({}, {}), (count, found))
+        self.successResultOf(self.sink.install(self.bundle))
+        before = self.sink.standing
+        there = relocated(self.bundle, (ELSEWHERE, 4501))
+        failed = 0
+        for count in range(12):
+            self.sink.lost = after(count, errno.ETIMEDOUT)
+            found = []
+            self.sink.install(there).addBoth(found.append)
+            self.sink.lost = iter(())
+            if found == [None]:
+                self.successResultOf(self.sink.install(self.bundle))
+            else:
+                failed += 1
+            self.assertEqual(self.sink.kept, before[1], count)
+        self.assertGreaterEqual(failed, 6)
 
     def test_numbers(self) -> None:
         """What could not be installed keeps no number: another child may have it."""
