@@ -140,8 +140,9 @@ class WantedTests(_Base):
         listed = left.swanctl("--list-sas")
         kernel = {sa.spi: sa for sa in states(self.left)}
         for direction in ("in", "out"):
+            # Not when the last passed: that this kernel does not tell.
             said = re.search(
-                rf"{direction} +([0-9a-f]{{8}}),? +(\d+) bytes, +(\d+) packets, +\d+s ago", listed
+                rf"{direction} +([0-9a-f]{{8}}),? +(\d+) bytes, +(\d+) packets", listed
             )
             assert said, listed
             sa = kernel[said[1]]
