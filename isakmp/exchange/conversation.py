@@ -317,7 +317,9 @@ class Conversation:
         # What was in clear text proves nothing of what sealed messages prove: path and cipher state
         # stay.
         if protection is not None:
-            self.protection, self.path, self._opened = protection, datagram.path, True
+            self.protection, self._opened = protection, True
+            if datagram.path != self.path:  # else the one that its SA has already
+                self.path = datagram.path
         self.cookies = cookies
         return message
 

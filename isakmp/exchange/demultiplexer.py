@@ -248,7 +248,7 @@ class Demultiplexer:
             self._node,
             kind,
             RESPONDER,
-            datagram.path,
+            sa.path if sa.path == datagram.path else datagram.path,
             cookies,
             header.message_id,
             protection=sealing,
