@@ -79,6 +79,31 @@ def assert_passes(test: SynchronousTestCase, *modules: str, least: int = 1) -> N
     test.assertGreaterEqual(int(passed[1]), least, said)
 
 
+def assert_passes_in(
+    test: SynchronousTestCase, namespace: namespaces.Namespace, tests: str
+) -> None:
+    """
+    Tests pass in a network namespace of this machine, and none is skipped.
+
+    :raises AssertionError: with all they said, if not.
+    """
+    folder = str(Path(test.mktemp()).resolve())
+    done = subprocess.run(
+        namespace.command(
+            *(sys.executable, "-m", "twisted.trial", "--reporter=text"),
+            *(f"--temp-directory={folder}", f"tests.interop.{tests}"),
+        ),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=CHECKOUT,
+        timeout=90,
+    )
+    test.assertEqual(done.returncode, 0, done.stdout)
+    test.assertRegex(done.stdout, r"PASSED \(successes=\d+\)")
+
+
 class GuestTests(SynchronousTestCase):
     """
     What a guest says is what has happened in it.
@@ -152,18 +177,4 @@ class OwnKernelTests(SynchronousTestCase):
         )
         route = ("ip", "route", "add", "10.82.0.0/24", "via", "10.77.0.2")
         subprocess.run(pair.left.command(*route), check=True, timeout=20)
-        folder = str(Path(self.mktemp()).resolve())
-        done = subprocess.run(
-            pair.left.command(
-                *(sys.executable, "-m", "twisted.trial", "--reporter=text"),
-                *(f"--temp-directory={folder}", "tests.interop.in_namespace_kernel"),
-            ),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            cwd=CHECKOUT,
-            timeout=90,
-        )
-        self.assertEqual(done.returncode, 0, done.stdout)
-        self.assertRegex(done.stdout, r"PASSED \(successes=\d+\)")
+        assert_passes_in(self, pair.left, "in_namespace_kernel")

@@ -5,14 +5,10 @@ that has ESP.
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
-
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.interop import CHECKOUT, namespaces
-from tests.interop.test_kernel import assert_passes, obstacle
+from tests.interop import namespaces
+from tests.interop.test_kernel import assert_passes, assert_passes_in, obstacle
 
 
 class OwnKernelTests(SynchronousTestCase):
@@ -25,21 +21,7 @@ class OwnKernelTests(SynchronousTestCase):
     def assert_passes(self, tests: str) -> None:
         """They pass in a namespace with a cable to another, and none is skipped."""
         pair = self.enterContext(namespaces.NamespacePair(["10.81.0.1"], ["10.82.0.1"]))
-        folder = str(Path(self.mktemp()).resolve())
-        done = subprocess.run(
-            pair.left.command(
-                *(sys.executable, "-m", "twisted.trial", "--reporter=text"),
-                *(f"--temp-directory={folder}", f"tests.interop.{tests}"),
-            ),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            cwd=CHECKOUT,
-            timeout=90,
-        )
-        self.assertEqual(done.returncode, 0, done.stdout)
-        self.assertRegex(done.stdout, r"PASSED \(successes=\d+\)")
+        assert_passes_in(self, pair.left, tests)
 
     def test_routes(self) -> None:
         """Routes and rules are real there, with or without ESP: those of traps."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from isakmp.associations import Action, ChildPolicy
 from isakmp.identity import TrafficSelector
-from isakmp.sinks.xfrm.policies import Between, Network, networks
-from isakmp.sinks.xfrm.structures import TUNNEL
+from isakmp.sinks.xfrm.policies import Between, networks
+from isakmp.sinks.xfrm.structures import TUNNEL, Network
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ from isakmp.sinks.xfrm.structures import (
     TUNNEL,
     Attribute,
     Direction,
+    Network,
     Policy,
     Selector,
     Template,
@@ -87,9 +88,6 @@ def priority(selector: Selector, handling: Handling, *, trap: bool, action: Acti
     found -= (16 * bool(selector.source_port) + 16 * bool(selector.destination_port)) * _PORTS
     found -= _INTERFACE if selector.interface else 0
     return found - (0 if trap else _REGULAR)
-
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def networks(selector: TrafficSelector) -> Sequence[Network]:

@@ -34,7 +34,6 @@ from isakmp.sinks.xfrm.routing import (
     GROUPS,
     PROTOCOL,
     Kind,
-    Network,
     Own,
     Route,
     Rule,
@@ -47,6 +46,7 @@ from isakmp.sinks.xfrm.routing import (
     protocol_of,
     question,
 )
+from isakmp.sinks.xfrm.structures import Network
 
 SETTLE = 1.0
 """Seconds from a change of addresses, links or rules until it is looked at: many come together."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from isakmp.sinks.xfrm.netlink import NetlinkError, attribute, attributes
+from isakmp.sinks.xfrm.structures import Network
 
 PROTOCOL = 0x49
 """
@@ -35,8 +36,6 @@ GROUPS = 1 << 0 | 1 << 4 | 1 << 8 | 1 << 7 | 1 << 18
 """What is told without being asked: links, addresses of both families, rules of both."""
 
 FAMILIES = (socket.AF_INET, socket.AF_INET6)
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Kind(enum.IntEnum):

@@ -61,6 +61,7 @@ _ESP_IN_UDP = 2
 _EVERY_ALGORITHM = 0xFFFFFFFF
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+"""Of either version of IP."""
 
 
 class Kind(enum.IntEnum):
