@@ -26,9 +26,11 @@ from tests.interop.guest import (
     RIGHT_NET,
     SECRET,
     GuestTestCase,
+    add_foreign,
     assert_empty,
     cable,
     ip,
+    standing,
 )
 from tests.interop.namespaces import Namespace, NamespacePair
 from tests.interop.vici import Refused
@@ -89,10 +91,12 @@ def datagrams(end: Namespace, address: str, port: int) -> socket.socket:
 class Ends:
     """
     :param toml: of both, more than the sink.
+    :param beside: whether an SA and a policy that are nobody's of ours stand at both, throughout.
     """
 
-    def __init__(self, toml: str = "") -> None:
+    def __init__(self, toml: str = "", beside: bool = False) -> None:
         self.pair: NamespacePair = cable()
+        self._foreign: list[str] = []
         self._stack = [self.pair.close]
         atexit.register(self.close)
         for end, ours, inner, network, via in (
@@ -102,6 +106,9 @@ class Ends:
             ip(end, f"addr add {ours}/64 dev eth0 nodad")
             ip(end, f"addr add {inner}/64 dev lo nodad")
             ip(end, f"route add {network} via {via} src {inner}")
+            if beside:
+                add_foreign(end)
+                self._foreign = standing(end)
         try:
             self.left, self.right = (
                 self._started(end, toml) for end in (self.pair.left, self.pair.right)
@@ -210,7 +217,7 @@ class Ends:
         for daemon in self.both:
             listed = daemon.list_sas
             daemon.wait_until(lambda: not listed(), "SAs stand")  # noqa: B023
-        assert_empty(self.pair.left, self.pair.right)
+        assert_empty(self.pair.left, self.pair.right, but=self._foreign)
 
     def settle(self) -> None:
         """
@@ -237,7 +244,7 @@ class Ends:
         """
         for daemon in self.both:
             daemon.stop()
-        assert_empty(self.pair.left, self.pair.right)
+        assert_empty(self.pair.left, self.pair.right, but=self._foreign)
 
 
 class EndsTestCase(GuestTestCase):
@@ -246,15 +253,17 @@ class EndsTestCase(GuestTestCase):
     have, that test has failed, and the next one gets new daemons.
 
     :cvar toml: of both daemons, more than the sink.
+    :cvar beside: whether something that is nobody's of ours stands in both kernels, throughout.
     """
 
     toml = ""
+    beside = False
     _shared: ClassVar[dict[str, Ends]] = {}
 
     def setUp(self) -> None:
         """What other tests have used, if it can be."""
         if self.toml not in self._shared:
-            self._shared[self.toml] = Ends(self.toml)
+            self._shared[self.toml] = Ends(self.toml, self.beside)
         self.ends = self._shared[self.toml]
         self.left, self.right = self.ends.pair.left, self.ends.pair.right
         self._daemons = list(self.ends.both)

@@ -138,18 +138,32 @@ def cable() -> NamespacePair:
     return pair
 
 
-def assert_empty(*ends: Namespace) -> None:
+def add_foreign(end: Namespace) -> None:
+    """Adds an SA and a policy that are nobody's of ours."""
+    ip(end, FOREIGN_SA)
+    ip(end, FOREIGN_POLICY)
+
+
+def standing(end: Namespace) -> list[str]:
+    """Each SA, reserved SPI and policy there, but those of sockets, as ``ip`` shows it."""
+    texts = [
+        *re.split(r"\n(?=src )", ip(end, "xfrm state")),
+        *re.split(r"\n(?=src |socket)", ip(end, "xfrm policy")),
+    ]
+    return [text.strip() for text in texts if text.strip() and "socket" not in text]
+
+
+def assert_empty(*ends: Namespace, but: Sequence[str] = ()) -> None:
     """
     No SA, no reserved SPI and no policy stands there, but those of sockets.
 
+    :param but: what is nobody's of ours, and has to stand there just as it was.
     :raises AssertionError: with what does.
     """
     for end in ends:
-        left = ip(end, "xfrm state")
-        for text in re.split(r"\n(?=src |socket)", ip(end, "xfrm policy")):
-            left += "" if "socket" in text else text
-        if left:
-            raise AssertionError(f"in {end.name} there stands\n{left}")
+        left = standing(end)
+        if left != list(but):
+            raise AssertionError(f"in {end.name} there stands\n" + "\n".join(left))
 
 
 class GuestTestCase(SynchronousTestCase):
@@ -329,14 +343,9 @@ class GuestTestCase(SynchronousTestCase):
 
     def foreign(self, end: Namespace) -> Sequence[str]:
         """Adds an SA and a policy that are nobody's of ours; what they are like."""
-        ip(end, FOREIGN_SA)
-        ip(end, FOREIGN_POLICY)
+        add_foreign(end)
         return self.strangers(end)
 
     def strangers(self, end: Namespace) -> Sequence[str]:
         """The SA and the policy that are not ours."""
-        texts = [
-            *re.split(r"\n(?=src )", ip(end, "xfrm state")),
-            *re.split(r"\n(?=src |socket)", ip(end, "xfrm policy")),
-        ]
-        return [text.strip() for text in texts if "10.99.0" in text]
+        return [text for text in standing(end) if "10.99.0" in text]

@@ -166,6 +166,7 @@ class KindTests(EndsTestCase):
     """
 
     toml = TOML
+    beside = True
 
     def protect(self, kind: Kind) -> None:
         """
